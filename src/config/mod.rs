@@ -1,0 +1,1 @@
+//! Composes each part's own settings; names every problem at once.

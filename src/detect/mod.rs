@@ -1,0 +1,17 @@
+//! Faces in one picture: input from the planes, a model run, a decoder per model family, non-maximum suppression.
+
+use crate::geometry::{Point, Rect};
+
+/// Five landmarks in frame pixels: image-left eye, image-right eye, nose tip, image-left and image-right mouth corner.
+pub type Landmarks = [Point; 5];
+
+/// One face found in one picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Detection {
+    /// The face's box, in frame pixels; may reach past the frame's edge.
+    pub rect: Rect,
+    /// The model's confidence, 0 to 1.
+    pub score: f32,
+    /// Landmarks, for the families that give them.
+    pub landmarks: Option<Landmarks>,
+}

@@ -1,0 +1,60 @@
+//! What is said to the outside: an analysed frame ([`Observation`]) becomes [`Event`]s with gapless numbers.
+
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use crate::frame::Stamp;
+use crate::geometry::Size;
+use crate::track::Track;
+
+/// A camera's tracks at one instant, and the proof that this frame was analysed.
+#[derive(Clone, Debug)]
+pub struct Observation<'a> {
+    /// When the analysed frame was taken.
+    pub stamp: Stamp,
+    /// The frame that boxes refer to.
+    pub frame_size: Size,
+    /// Live tracks: tentative, confirmed and lost.
+    pub tracks: &'a [Track],
+    /// Confirmed tracks that ended with this analysis.
+    pub ended: &'a [Track],
+    /// Where the time went.
+    pub latency: Latency,
+}
+
+/// Time spent on one frame, by stage.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Latency {
+    /// Coded picture's arrival to decoded frame, where known.
+    pub decode: Option<Duration>,
+    /// Input and model run and decoding of its output.
+    pub detect: Duration,
+    /// Association.
+    pub track: Duration,
+    /// Embedding and search; `None` where recognition is off.
+    pub recognise: Option<Duration>,
+}
+
+/// What happened to a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventType {
+    /// A face was confirmed.
+    Started,
+    /// It was given a name, or found to be a stranger.
+    Identified,
+    /// Its name changed.
+    Revised,
+    /// Its name was taken back.
+    Retracted,
+    /// It moved on; no more often than the camera's `update_interval`.
+    Updated,
+    /// It is gone.
+    Ended,
+}
+
+/// Wall-clock time as events carry it: RFC 3339 in UTC with milliseconds.
+pub fn rfc3339(at: SystemTime) -> String {
+    jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |t| format!("{t:.3}"))
+}

@@ -1,0 +1,1 @@
+//! What both children share: plugin list, pipeline texts, bus, caps.

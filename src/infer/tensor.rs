@@ -1,0 +1,74 @@
+//! Input and output tensors: buffers that live as long as their owner, so that a warm loop allocates nothing.
+
+/// Values that go into a model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// 32-bit floats.
+    F32(Vec<f32>),
+    /// Bytes, for models that do their own preprocessing.
+    U8(Vec<u8>),
+}
+
+/// One input tensor, batch first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// Dimensions, in the model's own order (NCHW or NHWC).
+    pub shape: [usize; 4],
+    /// `shape[0] * shape[1] * shape[2] * shape[3]` values.
+    pub values: Values,
+}
+
+/// The output tensors of one run, in the order of the manifest's `outputs`, reused from run to run.
+#[derive(Clone, Debug, Default)]
+pub struct Outputs {
+    tensors: Vec<OwnedTensor>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct OwnedTensor {
+    shape: Vec<usize>,
+    data: Vec<f32>,
+}
+
+/// A borrowed output tensor.
+#[derive(Clone, Copy, Debug)]
+pub struct TensorView<'a> {
+    /// Dimensions, batch first.
+    pub shape: &'a [usize],
+    /// Values, row-major.
+    pub data: &'a [f32],
+}
+
+impl Outputs {
+    /// Empty; filled by the first run.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Number of tensors of the last run.
+    pub fn len(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Whether nothing was run yet.
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+
+    /// Tensor `index` in the manifest's order.
+    pub fn get(&self, index: usize) -> Option<TensorView<'_>> {
+        self.tensors.get(index).map(|t| TensorView { shape: &t.shape, data: &t.data })
+    }
+
+    /// Copies a tensor in, reusing the place's memory. Also the way in for recorded tensors in tests.
+    pub fn set(&mut self, index: usize, shape: &[usize], data: &[f32]) {
+        if self.tensors.len() <= index {
+            self.tensors.resize_with(index + 1, OwnedTensor::default);
+        }
+        let place = &mut self.tensors[index];
+        place.shape.clear();
+        place.shape.extend_from_slice(shape);
+        place.data.clear();
+        place.data.extend_from_slice(data);
+    }
+}

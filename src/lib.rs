@@ -1,0 +1,52 @@
+//! Visor watches cameras: it finds each face, follows it, and tells the world over MQTT.
+//!
+//! Read the modules in the order in which a frame travels; imports run the same way, a stage never imports a later one.
+//!
+//! | module | what happens there |
+//! |---|---|
+//! | [`geometry`] [`frame`] [`clock`] [`fault`] [`units`] [`telemetry`] [`metrics`] | nouns, no I/O |
+//! | [`ring`] | frames cross from child to brain in sealed shared memory |
+//! | `gst` `capture` | the child that speaks to the camera: untrusted bytes stay there |
+//! | `restream` | the RTSP server child |
+//! | [`infer`] | ONNX Runtime: library, manifests, sessions, tensors |
+//! | [`source`] | the brain's side of a capture child: start, watch, restart |
+//! | [`detect`] | picture → faces |
+//! | [`track`] | faces → tracks |
+//! | [`event`] | tracks → events with gapless numbers |
+//! | [`sink`] | events → MQTT, log |
+//! | [`pipeline`] | the two loops of a camera, naming each stage |
+//! | [`config`] | composes each part's own settings |
+//! | [`supervisor`] [`lifecycle`] | start, replace, shut down |
+//! | [`http`] | health, metrics, version |
+//! | [`cli`] | the commands |
+//!
+//! What is absent: no module right of `capture` and `restream` can reach a media parser, and nothing here opens a
+//! file for writing while the daemon runs.
+#![warn(missing_docs)]
+
+#[cfg(feature = "media")]
+pub mod capture;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod detect;
+pub mod event;
+pub mod fault;
+pub mod frame;
+pub mod geometry;
+#[cfg(feature = "media")]
+pub mod gst;
+pub mod http;
+pub mod infer;
+pub mod lifecycle;
+pub mod metrics;
+pub mod pipeline;
+#[cfg(feature = "media")]
+pub mod restream;
+pub mod ring;
+pub mod sink;
+pub mod source;
+pub mod supervisor;
+pub mod telemetry;
+pub mod track;
+pub mod units;

@@ -1,0 +1,1 @@
+//! Phases, readiness, shutdown and what systemd is told.

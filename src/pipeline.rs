@@ -1,0 +1,1 @@
+//! The two loops of a camera, naming each stage.

@@ -1,0 +1,1 @@
+//! Frames cross from child to brain in sealed shared memory.

@@ -1,0 +1,1 @@
+//! The brain's side of a capture child: start, watch, restart.

@@ -1,0 +1,1 @@
+//! Starts, watches and replaces cameras and sinks.

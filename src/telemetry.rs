@@ -1,0 +1,1 @@
+//! Logs: readable on a terminal, JSON or journald elsewhere.
