@@ -13,7 +13,7 @@ use crate::clock::Monotonic;
 use crate::geometry::Size;
 
 /// How the planes of a 4:2:0 picture are laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PixelFormat {
     /// Three planes: Y, U, V.
     I420,
@@ -32,7 +32,7 @@ impl PixelFormat {
 }
 
 /// Matrix between RGB and YCbCr (ITU-R recommendation).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ColourMatrix {
     /// BT.601: standard definition and JPEG.
     Bt601,
@@ -41,7 +41,7 @@ pub enum ColourMatrix {
 }
 
 /// Which code values are black and white.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ColourRange {
     /// 16 to 235.
     Limited,
@@ -50,7 +50,7 @@ pub enum ColourRange {
 }
 
 /// What the numbers in the planes mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Colorimetry {
     /// RGB to YCbCr matrix.
     pub matrix: ColourMatrix,
@@ -59,7 +59,7 @@ pub struct Colorimetry {
 }
 
 /// Offset and stride of one plane within a buffer, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PlaneLayout {
     /// First byte of the first row.
     pub offset: usize,
@@ -68,7 +68,7 @@ pub struct PlaneLayout {
 }
 
 /// Everything about a picture but its pixels. Equal layouts can share a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Layout {
     /// Visible size; odd sizes are allowed, chroma is rounded up.
     pub size: Size,

@@ -41,7 +41,11 @@ pub fn init(filter: Option<&str>) -> Result<(), Fault> {
         Fault::new(FaultKind::Usage, format!("log filter \"{text}\" of {origin}: {e}"))
             .remedy("use a level such as info or debug, or a list such as visor=debug,warn")
     })?;
-    tracing_subscriber::registry().with(layer(form())).with(filter).try_init().map_err(|e| Fault::internal(e.to_string()))
+    tracing_subscriber::registry()
+        .with(layer(form()))
+        .with(filter)
+        .try_init()
+        .map_err(|e| Fault::internal(e.to_string()))
 }
 
 fn form() -> Form {
@@ -103,7 +107,8 @@ pub fn redact(text: &str) -> String {
     while let Some(start) = rest.find("://") {
         let (before, address) = rest.split_at(start + 3);
         out.push_str(before);
-        let end = address.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>')).unwrap_or(address.len());
+        let end =
+            address.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>')).unwrap_or(address.len());
         let (address, after) = address.split_at(end);
         match user_info(address) {
             Some(at) => {
@@ -124,7 +129,8 @@ fn user_info(address: &str) -> Option<usize> {
     let last = address.rfind('@')?;
     let authority = &address[..address.find(['/', '?', '#']).unwrap_or(address.len())];
     let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
-    let plain_host = !authority.contains('@') && (port.bytes().all(|b| b.is_ascii_digit()) || authority.starts_with('['));
+    let plain_host =
+        !authority.contains('@') && (port.bytes().all(|b| b.is_ascii_digit()) || authority.starts_with('['));
     (!plain_host).then_some(last)
 }
 
@@ -146,7 +152,8 @@ fn hide_named(text: &str) -> String {
 }
 
 fn is_secret_name(before_equals: &str) -> bool {
-    let name = before_equals.rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default().to_ascii_lowercase();
+    let name =
+        before_equals.rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default().to_ascii_lowercase();
     SECRET_NAMES.iter().any(|secret| name.ends_with(secret))
 }
 
@@ -176,7 +183,8 @@ mod tests {
 
     #[test]
     fn no_log_line_shows_a_password() {
-        let shown = logged(|| tracing::warn!(uri = "rtsp://admin:hunter2@cam/s", "cannot open rtsp://admin:hunter2@cam/s"));
+        let shown =
+            logged(|| tracing::warn!(uri = "rtsp://admin:hunter2@cam/s", "cannot open rtsp://admin:hunter2@cam/s"));
         assert!(shown.contains("rtsp://***@cam/s"), "{shown}");
         assert!(!shown.contains("hunter2"), "{shown}");
     }

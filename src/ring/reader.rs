@@ -1,0 +1,188 @@
+//! The brain's side of a ring: it makes the memory, checks what the child announces, and gives slots back.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::io::Errno;
+
+use super::map::ReadMap;
+use super::wire::{BrainEnd, FrameHeader, SendError, ToChild};
+use super::{bytes, slot_bytes};
+use crate::frame::{Layout, PixelBuffer};
+
+/// What is wrong with an announced frame. A child that lies once is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lie {
+    /// The ring was never given to this child.
+    #[error("a frame in a ring that does not exist")]
+    Ring,
+    /// The ring has no such slot.
+    #[error("a frame in a slot that does not exist")]
+    Slot,
+    /// The slot belongs to the brain.
+    #[error("a frame in a slot that is still held")]
+    Held,
+    /// Size, strides or aspect are impossible.
+    #[error("a frame of impossible size")]
+    Layout,
+    /// The picture reaches past its slot.
+    #[error("a frame that reaches past its slot")]
+    End,
+}
+
+/// Who has a slot.
+mod owner {
+    /// The child may write it.
+    pub const CHILD: u8 = 0;
+    /// A lease holds it.
+    pub const LEASE: u8 = 1;
+    /// No lease holds it any more, but the child could not be told yet.
+    pub const OWED: u8 = 2;
+}
+
+/// The brain's side of a ring. Leases keep the memory alive when it is dropped.
+pub struct Ring {
+    memory: OwnedFd,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    id: u32,
+    map: ReadMap,
+    slot_bytes: usize,
+    owners: Box<[AtomicU8]>,
+    channel: Weak<BrainEnd>,
+}
+
+impl Ring {
+    /// Makes and seals the memory for `slots` pictures of this layout, and maps it read-only. Slots that come free are
+    /// announced on `channel` as long as somebody else keeps it open.
+    pub fn create(id: u32, layout: &Layout, slots: u32, channel: &Arc<BrainEnd>) -> io::Result<Self> {
+        let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "the pictures are too large for a ring");
+        let total = bytes(layout, slots).ok_or_else(wrong)?;
+        let memory = sealed_memory(total)?;
+        let total = usize::try_from(total).map_err(|_| wrong())?;
+        let shared = Shared {
+            id,
+            map: ReadMap::new(&memory, total)?,
+            slot_bytes: total / slots as usize,
+            owners: (0..slots).map(|_| AtomicU8::new(owner::CHILD)).collect(),
+            channel: Arc::downgrade(channel),
+        };
+        Ok(Self { memory, shared: Arc::new(shared) })
+    }
+
+    /// Whether pictures of this layout fit its slots.
+    pub fn fits(&self, layout: &Layout) -> bool {
+        slot_bytes(layout).is_some_and(|bytes| bytes <= self.shared.slot_bytes as u64)
+    }
+
+    /// The message that hands this ring to the child, to be sent with [`Ring::fd`].
+    pub fn offer(&self) -> ToChild {
+        let Shared { id, slot_bytes, owners, .. } = &*self.shared;
+        ToChild::Ring { id: *id, slots: owners.len() as u32, slot_bytes: *slot_bytes as u64 }
+    }
+
+    /// The memory.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.memory.as_fd()
+    }
+
+    /// Takes over the slot of an announced frame, after checking all that the announcement says about memory. (Its times
+    /// are the stream's business.)
+    pub fn lease(&mut self, header: &FrameHeader) -> Result<Lease, Lie> {
+        let shared = &self.shared;
+        if header.ring != shared.id {
+            return Err(Lie::Ring);
+        }
+        let slot = header.slot as usize;
+        let owner = shared.owners.get(slot).ok_or(Lie::Slot)?;
+        let (x, y) = header.layout.sar;
+        if !(1..=u32::from(u16::MAX)).contains(&x) || !(1..=u32::from(u16::MAX)).contains(&y) {
+            return Err(Lie::Layout);
+        }
+        slot_bytes(&header.layout).ok_or(Lie::Layout)?;
+        if header.layout.end().is_none_or(|end| end > shared.slot_bytes) {
+            return Err(Lie::End);
+        }
+        owner
+            .compare_exchange(owner::CHILD, owner::LEASE, Ordering::AcqRel, Ordering::Acquire)
+            .map_err(|_| Lie::Held)?;
+        Ok(Lease { shared: Arc::clone(shared), slot })
+    }
+
+    /// Tells the child of slots that came free while it did not read.
+    pub fn settle(&self) {
+        for slot in 0..self.shared.owners.len() {
+            self.shared.tell(slot);
+        }
+    }
+
+    /// Slots that leases hold.
+    pub fn held(&self) -> usize {
+        self.shared.owners.iter().filter(|owner| owner.load(Ordering::Acquire) == owner::LEASE).count()
+    }
+
+    /// Holds at any time: every slot has one owner, and all slots lie within the memory.
+    pub fn check_invariants(&self) {
+        let Shared { map, slot_bytes, owners, .. } = &*self.shared;
+        assert_eq!(owners.len() * slot_bytes, map.bytes().len(), "slots must fill the memory exactly");
+        assert!(owners.iter().all(|owner| owner.load(Ordering::Acquire) <= owner::OWED), "a slot has an unknown owner");
+        // each lease holds one reference, the ring holds another; counted first, as leases come from this thread alone
+        let references = Arc::strong_count(&self.shared);
+        assert!(self.held() < references, "a slot is held by no lease");
+    }
+}
+
+impl Shared {
+    /// Gives `slot` back to the child if that is owed; keeps owing where the child does not read.
+    fn tell(&self, slot: usize) {
+        let owner = &self.owners[slot];
+        // the child's from here on: it may announce the slot as soon as the message is out
+        if owner.compare_exchange(owner::OWED, owner::CHILD, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            return;
+        }
+        let Some(channel) = self.channel.upgrade() else { return };
+        let release = ToChild::Release { ring: self.id, slot: slot as u32 };
+        if channel.send(&release, None) == Err(SendError::Full) {
+            // unless it has announced the slot already, without waiting to be told
+            let _ = owner.compare_exchange(owner::CHILD, owner::OWED, Ordering::AcqRel, Ordering::Acquire);
+        }
+    }
+}
+
+/// A picture's slot, read-only. Dropping it gives the slot back to the child: never blocks, and does nothing where the child is gone.
+pub struct Lease {
+    shared: Arc<Shared>,
+    slot: usize,
+}
+
+impl PixelBuffer for Lease {
+    fn bytes(&self) -> &[u8] {
+        let start = self.slot * self.shared.slot_bytes;
+        &self.shared.map.bytes()[start..start + self.shared.slot_bytes]
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.shared.owners[self.slot].store(owner::OWED, Ordering::Release);
+        self.shared.tell(self.slot);
+    }
+}
+
+/// Memory of a fixed size that no process can ever change the size of.
+fn sealed_memory(bytes: u64) -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let memory = match memfd_create(c"visor-ring", flags | MemfdFlags::NOEXEC_SEAL) {
+        // a kernel before 6.3 does not know the flag
+        Err(Errno::INVAL) => memfd_create(c"visor-ring", flags)?,
+        other => other?,
+    };
+    ftruncate(&memory, bytes)?;
+    fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    Ok(memory)
+}
