@@ -26,8 +26,7 @@ const UPLOADER_MARKS: [&[u8]; 2] = [b"ORT_DISABLE_TELEMETRY", b"OneCollector"];
 /// The symbol version of every exported function: `VERS_1.28.0`.
 const VERSION_MARK: &[u8] = b"VERS_1.";
 
-const GET_ONE: &str =
-    "fetch version 1.28 with `make setup`, or name another file as models.library";
+const GET_ONE: &str = "fetch version 1.28 with `make setup`, or name another file as models.library";
 
 /// What the bytes of a library file tell.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,8 +46,12 @@ pub(super) fn load(path: &Path) -> Result<Environment, Fault> {
         return if *first == path {
             Ok(environment.clone())
         } else {
-            Err(Fault::config(format!("ONNX Runtime is loaded from {} already, not {}", first.display(), path.display()))
-                .remedy("restart to use the other library"))
+            Err(Fault::config(format!(
+                "ONNX Runtime is loaded from {} already, not {}",
+                first.display(),
+                path.display()
+            ))
+            .remedy("restart to use the other library"))
         };
     }
     let findings = look_over(&path)?;
@@ -80,7 +83,8 @@ fn inspect(bytes: &[u8]) -> Option<Findings> {
         let end = digits.iter().position(|b| !b.is_ascii_digit())?;
         std::str::from_utf8(&digits[..end]).ok()?.parse().ok()
     })?;
-    let uploader = minor >= FIRST_WITH_UPLOADER || UPLOADER_MARKS.iter().any(|mark| memmem::find(bytes, mark).is_some());
+    let uploader =
+        minor >= FIRST_WITH_UPLOADER || UPLOADER_MARKS.iter().any(|mark| memmem::find(bytes, mark).is_some());
     Some(Findings { minor, uploader })
 }
 

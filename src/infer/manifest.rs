@@ -143,10 +143,14 @@ pub struct OutputSpec {
 impl OutputSpec {
     /// The dimensions as a manifest writes them.
     pub(super) fn dims(&self) -> String {
-        let texts: Vec<_> = self.shape.iter().map(|dim| match dim {
-            Dim::Fixed(n) => n.to_string(),
-            Dim::Named(name) => name.clone(),
-        }).collect();
+        let texts: Vec<_> = self
+            .shape
+            .iter()
+            .map(|dim| match dim {
+                Dim::Fixed(n) => n.to_string(),
+                Dim::Named(name) => name.clone(),
+            })
+            .collect();
         format!("[{}]", texts.join(", "))
     }
 
@@ -237,15 +241,13 @@ impl Manifest {
         let size = asked.unwrap_or(Size::new(width, height));
         let (name, found) = (&self.name, format!("{}x{}", size.width, size.height));
         match self.input.multiple_of {
-            None if size != Size::new(width, height) => Err(Fault::config(format!(
-                "model {name} takes an input of {width}x{height} only, not {found}"
-            ))
-            .remedy(format!("leave out models.input, or set it to \"{width}x{height}\""))),
-            Some(step) if step == 0 || !size.width.is_multiple_of(step) || !size.height.is_multiple_of(step) => {
-                Err(Fault::config(format!(
-                    "model {name} takes an input whose sides are multiples of {step}, not {found}"
-                )))
+            None if size != Size::new(width, height) => {
+                Err(Fault::config(format!("model {name} takes an input of {width}x{height} only, not {found}"))
+                    .remedy(format!("leave out models.input, or set it to \"{width}x{height}\"")))
             }
+            Some(step) if step == 0 || !size.width.is_multiple_of(step) || !size.height.is_multiple_of(step) => Err(
+                Fault::config(format!("model {name} takes an input whose sides are multiples of {step}, not {found}")),
+            ),
             _ if size.pixels() == 0 => Err(Fault::config(format!("model {name}: an input of {found} is empty"))),
             _ => Ok(size),
         }

@@ -13,6 +13,8 @@ mod provider;
 mod runtime;
 pub mod source;
 mod tensor;
+#[cfg(test)]
+mod tests;
 
 pub use manifest::Manifest;
 pub use model::{InferError, Model};

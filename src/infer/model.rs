@@ -115,7 +115,8 @@ impl Model {
         };
         let found = found.map_err(|e| InferError::Failed(format!("model {}: {}", self.manifest.name, e.message())))?;
         for (index, (spec, &place)) in self.manifest.outputs.iter().zip(&self.order).enumerate() {
-            let (shape, data) = found[place].try_extract_tensor::<f32>().map_err(|e| self.wrong_output(spec, e.message()))?;
+            let (shape, data) =
+                found[place].try_extract_tensor::<f32>().map_err(|e| self.wrong_output(spec, e.message()))?;
             if !spec.fits(shape, Some(items.len())) {
                 return Err(self.wrong_output(spec, &format!("found {}", dims(shape))));
             }
@@ -156,7 +157,7 @@ impl Model {
 }
 
 /// A new view of the values each time: ort deadlocks when a tensor value is cloned.
-fn run_session<'s, T: PrimitiveTensorElementType + std::fmt::Debug + 'static>(
+fn run_session<'s, T: PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static>(
     session: &'s mut Session,
     [batch, rest @ ..]: [usize; 4],
     values: &[T],

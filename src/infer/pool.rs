@@ -155,11 +155,12 @@ mod tests {
     fn a_caller_that_panics_gives_its_thing_back() {
         let pool = Pool::new(vec![7]);
         let panicked = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let _lease = pool.take(soon()).unwrap();
-                panic!("on purpose");
-            })
-            .join()
+            scope
+                .spawn(|| {
+                    let _lease = pool.take(soon()).unwrap();
+                    panic!("on purpose");
+                })
+                .join()
         });
         assert!(panicked.is_err());
         assert_eq!(*pool.take(soon()).unwrap(), 7);

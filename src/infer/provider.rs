@@ -51,9 +51,15 @@ impl Provider {
     const fn needs(self) -> &'static str {
         match self {
             Self::Cpu => "",
-            Self::Cuda => "it needs an NVIDIA GPU with its driver, CUDA and cuDNN, and the library of the onnxruntime-gpu package with its provider files beside it",
-            Self::Tensorrt => "it needs an NVIDIA GPU with its driver, TensorRT, and the library of the onnxruntime-gpu package with its provider files beside it",
-            Self::Openvino => "it needs the library of the onnxruntime-openvino package with its provider files beside it",
+            Self::Cuda => {
+                "it needs an NVIDIA GPU with its driver, CUDA and cuDNN, and the library of the onnxruntime-gpu package with its provider files beside it"
+            }
+            Self::Tensorrt => {
+                "it needs an NVIDIA GPU with its driver, TensorRT, and the library of the onnxruntime-gpu package with its provider files beside it"
+            }
+            Self::Openvino => {
+                "it needs the library of the onnxruntime-openvino package with its provider files beside it"
+            }
         }
     }
 
@@ -62,9 +68,9 @@ impl Provider {
         let dispatch = match self {
             Self::Cpu => return None,
             // An exhaustive search for the fastest convolution costs half a second at each new shape.
-            Self::Cuda => ep::CUDA::default()
-                .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
-                .build(),
+            Self::Cuda => {
+                ep::CUDA::default().with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic).build()
+            }
             Self::Tensorrt => ep::TensorRT::default().build(),
             Self::Openvino => ep::OpenVINO::default().build(),
         };
@@ -75,9 +81,7 @@ impl Provider {
     pub(super) fn add_to(self, builder: SessionBuilder) -> Result<SessionBuilder, Fault> {
         match self.request() {
             None => Ok(builder),
-            Some(request) => {
-                builder.with_execution_providers([request]).map_err(|e| self.not_had(e.message()))
-            }
+            Some(request) => builder.with_execution_providers([request]).map_err(|e| self.not_had(e.message())),
         }
     }
 
@@ -116,6 +120,7 @@ fn probe(builder: SessionBuilder, model: &[u8], placements: &Arc<Mutex<Vec<Strin
 
 /// The provider in a line such as ` All nodes placed on [CPUExecutionProvider]. Number of nodes: 85`.
 fn placement(message: &str) -> Option<&str> {
-    let (_, rest) = message.to_ascii_lowercase().find("placed on [").map(|at| message.split_at(at + "placed on [".len()))?;
+    let (_, rest) =
+        message.to_ascii_lowercase().find("placed on [").map(|at| message.split_at(at + "placed on [".len()))?;
     rest.split_once(']').map(|(name, _)| name)
 }

@@ -163,8 +163,7 @@ impl Runtime {
         if provider != Provider::Cpu {
             provider.verify(self.settings()?, &bytes)?;
         }
-        let sessions =
-            (0..sessions).map(|_| self.session(manifest, &bytes)).collect::<Result<Vec<_>, _>>()?;
+        let sessions = (0..sessions).map(|_| self.session(manifest, &bytes)).collect::<Result<Vec<_>, _>>()?;
         let model = Model::new(manifest.clone(), provider, input, sessions)?;
         ::metrics::gauge!(metrics::PROVIDER_INFO, "provider" => provider.name(), "model" => manifest.name.clone())
             .set(1.0);
@@ -174,7 +173,12 @@ impl Runtime {
 
     fn session(&self, manifest: &Manifest, bytes: &[u8]) -> Result<Session, Fault> {
         self.settings()?.commit_from_memory(bytes).map_err(|e| {
-            Fault::unavailable(format!("model {}: ONNX Runtime cannot load {}: {}", manifest.name, manifest.file, e.message()))
+            Fault::unavailable(format!(
+                "model {}: ONNX Runtime cannot load {}: {}",
+                manifest.name,
+                manifest.file,
+                e.message()
+            ))
         })
     }
 
@@ -203,11 +207,8 @@ fn admit_licence(manifest: &Manifest, accepted: &[String]) -> Result<(), Fault> 
     if !manifest.non_commercial || named {
         return Ok(());
     }
-    Err(Fault::config(format!(
-        "model {} may not be used commercially (licence {})",
-        manifest.name, manifest.licence
-    ))
-    .remedy(format!("if that suits you, set models.accept_licences = [\"{}\"]", manifest.name)))
+    Err(Fault::config(format!("model {} may not be used commercially (licence {})", manifest.name, manifest.licence))
+        .remedy(format!("if that suits you, set models.accept_licences = [\"{}\"]", manifest.name)))
 }
 
 /// The bytes of a model's file, once they are those that the manifest speaks of.

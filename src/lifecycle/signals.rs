@@ -75,7 +75,11 @@ async fn forward_stop(mut terminate: Signal, mut interrupt: Signal, stop: Sender
         };
         match wish {
             Stop::Graceful => {
-                tracing::info!(signal = name, deadline_s = DRAIN_DEADLINE.as_secs(), "shutting down; again to stop at once");
+                tracing::info!(
+                    signal = name,
+                    deadline_s = DRAIN_DEADLINE.as_secs(),
+                    "shutting down; again to stop at once"
+                );
             }
             Stop::Now => tracing::warn!(signal = name, "second signal, stopping at once"),
         }
