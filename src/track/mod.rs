@@ -1,9 +1,27 @@
 //! Detections of successive frames joined to tracks. Times are in seconds of the stream, never in frames.
+//!
+//! | module | what happens there |
+//! |---|---|
+//! | [`kalman`] | how a coordinate moves, and how sure that is |
+//! | [`assign`] | which detection goes to which track, optimally |
+//! | [`roster`] | the live tracks and their life cycle |
+//! | [`algorithms`] | a file and a table line each |
 
 use std::time::Duration;
 
 use crate::detect::Detection;
 use crate::geometry::{Point, Rect, Size};
+
+pub mod algorithms;
+pub mod assign;
+pub mod kalman;
+pub mod mot;
+pub mod roster;
+
+mod config;
+
+pub use algorithms::{ALGORITHMS, Algorithm};
+pub use config::Config;
 
 /// Where a track is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
