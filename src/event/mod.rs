@@ -1,4 +1,9 @@
-//! What is said to the outside: an analysed frame ([`Observation`]) becomes [`Event`]s with gapless numbers.
+//! What is said to the outside: an analysed frame ([`Observation`]) becomes drafts of [`Event`]s in a [`Journal`]; a
+//! sink hub later gives them their gapless numbers.
+
+mod journal;
+mod message;
+mod zone;
 
 use std::time::{Duration, SystemTime};
 
@@ -7,6 +12,10 @@ use serde::Serialize;
 use crate::frame::Stamp;
 use crate::geometry::Size;
 use crate::track::Track;
+
+pub use journal::{DEFAULT_UPDATE_INTERVAL, Journal, Settings, TrackNumbers};
+pub use message::{Draft, Event, Fractions, Identity, LatencyMs, Models, Number, SCHEMA};
+pub use zone::{Zone, ZoneConfig};
 
 /// A camera's tracks at one instant, and the proof that this frame was analysed.
 #[derive(Clone, Debug)]
@@ -52,6 +61,20 @@ pub enum EventType {
     Updated,
     /// It is gone.
     Ended,
+}
+
+impl EventType {
+    /// The word that stands for it in an event.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Identified => "identified",
+            Self::Revised => "revised",
+            Self::Retracted => "retracted",
+            Self::Updated => "updated",
+            Self::Ended => "ended",
+        }
+    }
 }
 
 /// Wall-clock time as events carry it: RFC 3339 in UTC with milliseconds.

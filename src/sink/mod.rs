@@ -1,1 +1,72 @@
 //! Where events go: one file a sink, one table line.
+//!
+//! [`Hub`] numbers each event once, under one lock, and hands it to every sink in that order. A [`Sink`] never makes it
+//! wait: each has a bounded queue of its own and counts what that cannot hold. What is not an event (a camera's status,
+//! its faces, its switches) stands on the [`Board`]; a sink reads from there what it wants to say.
+
+mod board;
+mod hub;
+pub mod log;
+mod switch;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crossbeam_channel::Sender;
+
+use crate::event::Event;
+use crate::fault::Fault;
+
+pub use board::{Board, CameraState, CameraStats, CameraStatus};
+pub use hub::Hub;
+pub use switch::{SWITCHES, Switch, SwitchCommand, SwitchLine};
+
+/// A receiver of events and of the board's changes. Both calls come under the hub's lock: they must not block.
+pub trait Sink: Send + Sync {
+    /// Its name in [`SINKS`], in logs and in metrics.
+    fn name(&self) -> &'static str;
+
+    /// Takes one event into its queue. Where that is full it drops one, counts it and says so.
+    fn event(&self, event: &Arc<Event>);
+
+    /// The board is not what it was.
+    fn changed(&self);
+
+    /// Delivers what it can until `deadline`, then stops for good. Counts what is left over as lost.
+    fn close(&self, deadline: Instant);
+}
+
+/// What a sink may use.
+#[derive(Clone)]
+pub struct Context {
+    /// The cameras as they are now.
+    pub board: Arc<Board>,
+    /// Takes what users ask of a camera's switches.
+    pub commands: Sender<SwitchCommand>,
+}
+
+/// Settings of all sinks, resolved.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// One log line an event.
+    pub log: bool,
+}
+
+/// Starts a sink; `None` where the settings leave it off.
+pub type Open = fn(&Settings, &Context) -> Result<Option<Arc<dyn Sink>>, Fault>;
+
+/// One kind of sink.
+pub struct SinkLine {
+    /// Its name.
+    pub name: &'static str,
+    /// Starts it.
+    pub open: Open,
+}
+
+/// Every sink there is.
+pub static SINKS: &[SinkLine] = &[SinkLine { name: log::NAME, open: log::open }];
+
+/// Locks `mutex`. A panic elsewhere leaves queues and counters whole, so a poisoned lock is as good as another.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

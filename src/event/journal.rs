@@ -1,0 +1,358 @@
+//! One camera's tracks over time, told as events: `started`, `updated`, `ended`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use super::message::{Draft, Event, Fractions, Identity, LatencyMs, Models, SCHEMA};
+use super::zone::Zone;
+use super::{EventType, Observation};
+use crate::frame::{ClockSource, Stamp};
+use crate::geometry::{Point, Rect, Size};
+use crate::track::{Track, TrackState};
+
+/// Least stream time between two `updated` events of one track, where the configuration names none.
+pub const DEFAULT_UPDATE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Gives a camera's tracks their numbers. Clones count together, so that numbers go on when the camera, its tracker
+/// and its journal are made anew.
+#[derive(Clone, Debug, Default)]
+pub struct TrackNumbers(Arc<AtomicU64>);
+
+impl TrackNumbers {
+    fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+/// What a journal needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Areas whose names events carry.
+    pub zones: Vec<Zone>,
+    /// Least stream time between two `updated` events of one track.
+    pub update_interval: Duration,
+    /// Which models look.
+    pub models: Models,
+}
+
+/// Turns a camera's observations into drafts of events. Single owner: the camera's analysis thread.
+///
+/// A track is `started` once it is confirmed, `updated` at most once per interval and only if it was seen since the
+/// last event (a change of zone waits for that too), and `ended` when the tracker gives it up, or on [`Journal::close`].
+/// Memory is bounded by the tracker's live tracks: what it no longer names is ended.
+#[derive(Debug)]
+pub struct Journal {
+    camera: Arc<str>,
+    settings: Settings,
+    numbers: TrackNumbers,
+    open: BTreeMap<u64, Open>,
+    /// Of the last observation: what a track that [`Journal::close`] ends is stamped with.
+    last: Option<Stamp>,
+    faces: usize,
+}
+
+/// A track that was `started` and not yet `ended`.
+#[derive(Debug)]
+struct Open {
+    name: Arc<str>,
+    first_seen: SystemTime,
+    seen: Seen,
+    /// Stream time of the last event about it.
+    told_at: Duration,
+    /// Named by the tracker in the current observation.
+    named: bool,
+}
+
+/// A track's last detection.
+#[derive(Clone, Debug)]
+struct Seen {
+    at: Duration,
+    wall: SystemTime,
+    rect: Fractions,
+    score: f32,
+    zones: Vec<Arc<str>>,
+}
+
+impl Journal {
+    /// An empty journal of `camera`. `numbers` must be the same in all journals of that camera within a boot.
+    pub fn new(camera: &str, settings: Settings, numbers: TrackNumbers) -> Self {
+        Self { camera: camera.into(), settings, numbers, open: BTreeMap::new(), last: None, faces: 0 }
+    }
+
+    /// Takes in one analysed frame and says what is to be told of it, in order. Must be called for each.
+    pub fn observe(&mut self, observation: &Observation<'_>) -> Vec<Draft> {
+        let mut drafts = Vec::new();
+        self.last = Some(observation.stamp);
+        self.faces = 0;
+        for track in observation.ended {
+            if let Some(mut open) = self.open.remove(&track.id) {
+                open.see(track, observation, &self.settings);
+                drafts.push(self.draft(EventType::Ended, &open, Some(observation)));
+            }
+        }
+        for track in observation.tracks {
+            self.faces += usize::from(track.state == TrackState::Confirmed);
+            drafts.extend(self.follow(track, observation));
+        }
+        while let Some(id) = self.open.iter().find(|(_, open)| !open.named).map(|(id, _)| *id) {
+            let forgotten = self.open.remove(&id);
+            drafts.extend(forgotten.map(|open| self.draft(EventType::Ended, &open, Some(observation))));
+        }
+        self.open.values_mut().for_each(|open| open.named = false);
+        drafts
+    }
+
+    /// Ends every open track: the camera went away, its tracker is made anew, or the daemon stops.
+    pub fn close(&mut self) -> Vec<Draft> {
+        self.faces = 0;
+        let open = std::mem::take(&mut self.open);
+        open.values().map(|open| self.draft(EventType::Ended, open, None)).collect()
+    }
+
+    /// Confirmed faces in the last observation.
+    pub fn faces(&self) -> usize {
+        self.faces
+    }
+
+    fn follow(&mut self, track: &Track, observation: &Observation<'_>) -> Option<Draft> {
+        let now = observation.stamp.pts;
+        if let Some(open) = self.open.get_mut(&track.id) {
+            open.named = true;
+            open.see(track, observation, &self.settings);
+            let due = now.saturating_sub(open.told_at) >= self.settings.update_interval && open.seen.at > open.told_at;
+            if !due {
+                return None;
+            }
+            open.told_at = now;
+            return self.open.get(&track.id).map(|open| self.draft(EventType::Updated, open, Some(observation)));
+        }
+        if track.state != TrackState::Confirmed {
+            return None;
+        }
+        let seen = Seen::of(track, observation, &self.settings);
+        let first_seen = wall_clock(&observation.stamp, track.first_seen).min(seen.wall);
+        let name = format!("{}-{}", self.camera, self.numbers.next()).into();
+        let open = Open { name, first_seen, seen, told_at: now, named: true };
+        let draft = self.draft(EventType::Started, &open, Some(observation));
+        self.open.insert(track.id, open);
+        Some(draft)
+    }
+
+    fn draft(&self, kind: EventType, open: &Open, cause: Option<&Observation<'_>>) -> Draft {
+        let stamp = cause.map(|o| &o.stamp);
+        let shown = stamp.or(self.last.as_ref());
+        let event = Event {
+            schema: SCHEMA,
+            kind,
+            boot_id: "".into(),
+            seq: 0,
+            boot_seq: 0,
+            camera: Arc::clone(&self.camera),
+            track: Arc::clone(&open.name),
+            captured_at: shown.map_or(open.seen.wall, |s| s.captured_at),
+            clock: shown.map_or(ClockSource::Arrival, |s| s.clock),
+            published_at: SystemTime::UNIX_EPOCH,
+            rect: open.seen.rect,
+            score: open.seen.score,
+            quality: None,
+            zones: open.seen.zones.clone(),
+            identity: Identity::RECOGNITION_OFF,
+            first_seen: open.first_seen,
+            last_seen: open.seen.wall,
+            latency_ms: cause.map_or_else(LatencyMs::default, |o| LatencyMs::of(&o.latency)),
+            models: self.settings.models.clone(),
+        };
+        Draft::new(event, stamp)
+    }
+}
+
+impl Open {
+    /// Takes over a track's detection, if there is one since the last.
+    fn see(&mut self, track: &Track, observation: &Observation<'_>, settings: &Settings) {
+        if track.last_seen > self.seen.at && track.detection.is_some() {
+            let seen = Seen::of(track, observation, settings);
+            // A camera's clock may step back between two frames; an event must not end before it began.
+            self.seen = Seen { wall: seen.wall.max(self.seen.wall), ..seen };
+        }
+    }
+}
+
+impl Seen {
+    fn of(track: &Track, observation: &Observation<'_>, settings: &Settings) -> Self {
+        Self {
+            at: track.last_seen,
+            wall: wall_clock(&observation.stamp, track.last_seen),
+            rect: Fractions::of(track.rect, observation.frame_size),
+            score: track.score,
+            zones: settings.zones_at(track.rect, observation.frame_size),
+        }
+    }
+}
+
+impl Settings {
+    /// Names of the zones that hold the centre of the visible part of `rect`.
+    fn zones_at(&self, rect: Rect, size: Size) -> Vec<Arc<str>> {
+        let centre = rect.clamped(size).centre();
+        let centre = Point::new(centre.x / size.width as f32, centre.y / size.height as f32);
+        let inside = self.zones.iter().filter(|zone| zone.polygon.contains(centre));
+        inside.map(|zone| Arc::clone(&zone.name)).collect()
+    }
+}
+
+/// Wall-clock time of stream time `at`, as the frame of `stamp` has it.
+fn wall_clock(stamp: &Stamp, at: Duration) -> SystemTime {
+    let back = stamp.pts.saturating_sub(at);
+    stamp.captured_at.checked_sub(back).unwrap_or(stamp.captured_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Monotonic;
+    use crate::detect::Detection;
+    use crate::event::{Event, Latency, Number, ZoneConfig};
+
+    const SIZE: Size = Size::new(1000, 500);
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    fn journal() -> Journal {
+        let left = ZoneConfig { name: "left".into(), polygon: vec![[0.0, 0.0], [0.5, 0.0], [0.5, 1.0], [0.0, 1.0]] };
+        let models = Models { detector: "yunet-n".into(), embedder: None };
+        let zones = vec![left.resolve().unwrap()];
+        let settings = Settings { zones, update_interval: DEFAULT_UPDATE_INTERVAL, models };
+        Journal::new("front", settings, TrackNumbers::default())
+    }
+
+    /// A track first seen at zero; `seen` is its last detection, `x` its left edge.
+    fn track(id: u64, state: TrackState, seen: u64, x: f32) -> Track {
+        let rect = Rect::new(x, 100.0, 50.0, 50.0);
+        let detection = (state != Lost).then_some(Detection { rect, score: 0.9, landmarks: None });
+        let velocity = Point::default();
+        Track { id, rect, velocity, state, detection, score: 0.9, first_seen: ms(0), last_seen: ms(seen), hits: 3 }
+    }
+
+    fn observe(journal: &mut Journal, at: u64, tracks: &[Track], ended: &[Track]) -> Vec<Event> {
+        let stamp = Stamp {
+            pts: ms(at),
+            arrived_at: Monotonic::now(),
+            decode: Some(ms(6)),
+            captured_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600) + ms(at),
+            clock: ClockSource::Rtcp,
+        };
+        let latency =
+            Latency { decode: Some(ms(6)), detect: ms(11), track: Duration::from_micros(104), recognise: None };
+        publish(journal.observe(&Observation { stamp, frame_size: SIZE, tracks, ended, latency }))
+    }
+
+    fn publish(drafts: Vec<Draft>) -> Vec<Event> {
+        let number = Number { boot_id: "boot".into(), seq: 184, boot_seq: 913 };
+        drafts.into_iter().map(|draft| draft.publish(number.clone())).collect()
+    }
+
+    fn told(events: &[Event]) -> Vec<(EventType, &str)> {
+        events.iter().map(|e| (e.kind, &*e.track)).collect()
+    }
+
+    use EventType::{Ended, Started, Updated};
+    use TrackState::{Confirmed, Lost, Tentative};
+
+    #[test]
+    fn an_event_has_every_field_of_the_contract() {
+        let mut event = observe(&mut journal(), 123, &[track(7, Confirmed, 123, 410.0)], &[]).remove(0);
+        assert!(event.latency_ms.total.unwrap() >= 6.0);
+        event.latency_ms.total = Some(38.5);
+        event.published_at = SystemTime::UNIX_EPOCH;
+        insta::assert_json_snapshot!(event);
+    }
+
+    #[test]
+    fn an_event_that_no_frame_caused_has_no_latencies() {
+        let mut journal = journal();
+        observe(&mut journal, 0, &[track(7, Confirmed, 0, 410.0)], &[]);
+        let ended = publish(journal.close()).remove(0);
+        assert_eq!(ended.kind, Ended);
+        assert_eq!(ended.latency_ms, LatencyMs::default());
+        assert_eq!(serde_json::to_value(&ended).unwrap()["latency_ms"]["total"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn a_track_starts_when_confirmed_and_updates_once_an_interval() {
+        let mut j = journal();
+        assert!(observe(&mut j, 0, &[track(7, Tentative, 0, 0.0)], &[]).is_empty());
+        assert_eq!(j.faces(), 0);
+        let events = observe(&mut j, 100, &[track(7, Confirmed, 100, 0.0)], &[]);
+        assert_eq!(told(&events), [(Started, "front-1")]);
+        assert_eq!(j.faces(), 1);
+        let updates: Vec<u64> = (2..=35)
+            .map(|n| n * 100)
+            .filter(|at| !observe(&mut j, *at, &[track(7, Confirmed, *at, 0.0)], &[]).is_empty())
+            .collect();
+        assert_eq!(updates, [1100, 2100, 3100]);
+    }
+
+    #[test]
+    fn a_lost_track_is_silent_and_ends_where_it_was_last_seen() {
+        let mut j = journal();
+        observe(&mut j, 100, &[track(7, Confirmed, 100, 0.0)], &[]);
+        for at in 2..30 {
+            assert!(observe(&mut j, at * 100, &[track(7, Lost, 100, 900.0)], &[]).is_empty());
+            assert_eq!(j.faces(), 0);
+        }
+        let events = observe(&mut j, 3000, &[], &[track(7, Lost, 100, 900.0)]);
+        assert_eq!(told(&events), [(Ended, "front-1")]);
+        assert_eq!(events[0].rect.x, 0.0);
+        let seen_for = events[0].last_seen.duration_since(events[0].first_seen).unwrap();
+        assert_eq!(seen_for, ms(100));
+    }
+
+    #[test]
+    fn zones_follow_the_centre() {
+        let mut j = journal();
+        let started = observe(&mut j, 0, &[track(7, Confirmed, 0, 470.0)], &[]);
+        assert_eq!(started[0].zones, ["left".into()]);
+        assert!(observe(&mut j, 500, &[track(7, Confirmed, 500, 480.0)], &[]).is_empty());
+        let updated = observe(&mut j, 1000, &[track(7, Confirmed, 1000, 480.0)], &[]);
+        assert_eq!(told(&updated), [(Updated, "front-1")]);
+        assert!(updated[0].zones.is_empty());
+    }
+
+    #[test]
+    fn numbers_go_on_over_a_new_tracker_and_a_new_journal() {
+        let mut j = journal();
+        observe(&mut j, 0, &[track(1, Confirmed, 0, 0.0)], &[]);
+        assert_eq!(told(&publish(j.close())), [(Ended, "front-1")]);
+        assert!(publish(j.close()).is_empty());
+        let again = observe(&mut j, 0, &[track(1, Confirmed, 0, 0.0)], &[]);
+        assert_eq!(told(&again), [(Started, "front-2")]);
+        let mut next = Journal::new("front", j.settings.clone(), j.numbers.clone());
+        let events = observe(&mut next, 0, &[track(1, Confirmed, 0, 0.0)], &[]);
+        assert_eq!(told(&events), [(Started, "front-3")]);
+    }
+
+    #[test]
+    fn what_a_tracker_forgets_is_ended() {
+        let mut j = journal();
+        observe(&mut j, 0, &[track(1, Confirmed, 0, 0.0), track(2, Confirmed, 0, 300.0)], &[]);
+        let events = observe(&mut j, 100, &[track(2, Confirmed, 100, 300.0)], &[]);
+        assert_eq!(told(&events), [(Ended, "front-1")]);
+        assert_eq!(j.open.len(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_does_not_end_a_track_before_it_began() {
+        let mut j = journal();
+        observe(&mut j, 5000, &[track(1, Confirmed, 5000, 0.0)], &[]);
+        let mut stamp = j.last.unwrap();
+        stamp.pts = ms(6000);
+        stamp.captured_at -= Duration::from_secs(60);
+        let tracks = [track(1, Confirmed, 6000, 0.0)];
+        let latency = Latency::default();
+        let events = publish(j.observe(&Observation { stamp, frame_size: SIZE, tracks: &tracks, ended: &[], latency }));
+        assert!(events[0].last_seen >= events[0].first_seen);
+    }
+}

@@ -1,0 +1,126 @@
+//! The cameras as they are now. Only the last value of each thing counts, so nothing here can pile up.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::{Switch, lock};
+
+/// Whether a camera works.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CameraStatus {
+    /// Frames come.
+    Online,
+    /// It is connected, but no frame came for the stall time-out.
+    Stalled,
+    /// It cannot be reached, or was not yet.
+    #[default]
+    Offline,
+    /// Switched off in the configuration.
+    Disabled,
+}
+
+impl CameraStatus {
+    /// The word for it in topics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Stalled => "stalled",
+            Self::Offline => "offline",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// Counts since the daemon started, for `<prefix>/stats`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct CameraStats {
+    /// Frames received.
+    pub frames_captured_total: u64,
+    /// Frames that went through detection and tracking.
+    pub frames_analysed_total: u64,
+    /// Frames not analysed.
+    pub frames_dropped_total: u64,
+    /// Tracks that were confirmed.
+    pub tracks_total: u64,
+    /// Capture processes started again.
+    pub restarts_total: u64,
+}
+
+/// What is known of one camera.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CameraState {
+    /// Whether it works.
+    pub status: CameraStatus,
+    /// Why it does not; empty while it does.
+    pub reason: Arc<str>,
+    /// Confirmed faces now.
+    pub faces: usize,
+    /// Its switches' positions; one that is not here does not exist.
+    pub switches: BTreeMap<Switch, bool>,
+    /// Its counts.
+    pub stats: CameraStats,
+}
+
+/// Every camera's state, and who is asking: the noticeboard that sinks read.
+#[derive(Debug)]
+pub struct Board {
+    boot_id: Arc<str>,
+    started: Instant,
+    cameras: Mutex<BTreeMap<Arc<str>, CameraState>>,
+}
+
+impl Board {
+    pub(super) fn new(boot_id: Arc<str>) -> Self {
+        Self { boot_id, started: Instant::now(), cameras: Mutex::default() }
+    }
+
+    /// Names this run of the daemon.
+    pub fn boot_id(&self) -> &Arc<str> {
+        &self.boot_id
+    }
+
+    /// Time since the hub was made.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// All cameras by id.
+    pub fn cameras(&self) -> BTreeMap<Arc<str>, CameraState> {
+        lock(&self.cameras).clone()
+    }
+
+    /// Whether `camera` is known.
+    pub fn knows(&self, camera: &str) -> bool {
+        lock(&self.cameras).contains_key(camera)
+    }
+
+    /// Puts up a camera, or leaves it as it is. Returns whether it is new.
+    pub(super) fn add(&self, camera: &str, switches: &[(Switch, bool)]) -> bool {
+        let mut cameras = lock(&self.cameras);
+        if cameras.contains_key(camera) {
+            return false;
+        }
+        let state = CameraState { switches: switches.iter().copied().collect(), ..CameraState::default() };
+        cameras.insert(camera.into(), state);
+        true
+    }
+
+    /// Takes a camera down. Returns whether it was there.
+    pub(super) fn remove(&self, camera: &str) -> bool {
+        lock(&self.cameras).remove(camera).is_some()
+    }
+
+    /// Changes a known camera's state. Returns whether it is another one now; an unknown camera stays unknown, so
+    /// that the last words of a camera's threads do not bring it back after it was taken down.
+    pub(super) fn change(&self, camera: &str, change: impl FnOnce(&mut CameraState)) -> bool {
+        let mut cameras = lock(&self.cameras);
+        let Some(state) = cameras.get_mut(camera) else { return false };
+        let before = state.clone();
+        change(state);
+        *state != before
+    }
+}

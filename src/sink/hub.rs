@@ -1,0 +1,185 @@
+//! The one place where events get their numbers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use uuid::Uuid;
+
+use super::board::{Board, CameraStats, CameraStatus};
+use super::{Context, SINKS, Settings, Sink, Switch, SwitchCommand, lock};
+use crate::event::{Draft, Number, TrackNumbers};
+use crate::fault::Fault;
+
+/// Users' wishes waiting for the supervisor. Full: the newest is refused, and the sink that brought it says so.
+const COMMANDS: usize = 64;
+
+/// Numbers events and hands them to all sinks in one order; holds the board. Clones are the same hub.
+#[derive(Clone)]
+pub struct Hub {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    board: Arc<Board>,
+    order: Mutex<Order>,
+    commands: (Sender<SwitchCommand>, Receiver<SwitchCommand>),
+}
+
+/// What the lock guards: counters and the fan-out belong together, or two cameras' events could overtake each other.
+/// Counters of a camera stay when it goes, since it may come back within the boot.
+#[derive(Default)]
+struct Order {
+    boot_seq: u64,
+    seq: BTreeMap<Arc<str>, u64>,
+    tracks: BTreeMap<Arc<str>, TrackNumbers>,
+    sinks: Vec<Arc<dyn Sink>>,
+}
+
+impl Hub {
+    /// A hub without sinks, under a new boot id.
+    pub fn new() -> Self {
+        let board = Arc::new(Board::new(Uuid::new_v4().to_string().into()));
+        let shared = Shared { board, order: Mutex::default(), commands: bounded(COMMANDS) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Starts every sink that `settings` ask for and that does not run yet. Where settings changed, [`Hub::detach`]
+    /// the sink first.
+    pub fn open(&self, settings: &Settings) -> Result<(), Fault> {
+        let context = Context { board: Arc::clone(&self.shared.board), commands: self.shared.commands.0.clone() };
+        for line in SINKS {
+            if self.runs(line.name) {
+                continue;
+            }
+            if let Some(sink) = (line.open)(settings, &context)? {
+                self.attach(sink);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a running sink; it gets every event published from now on.
+    pub fn attach(&self, sink: Arc<dyn Sink>) {
+        sink.changed();
+        lock(&self.shared.order).sinks.push(sink);
+    }
+
+    /// Takes the sink called `name` out and closes it by `deadline`.
+    pub fn detach(&self, name: &str, deadline: Instant) {
+        let mut order = lock(&self.shared.order);
+        let (gone, kept) = std::mem::take(&mut order.sinks).into_iter().partition(|sink| sink.name() == name);
+        order.sinks = kept;
+        drop(order);
+        close_all(gone, deadline);
+    }
+
+    /// Closes all sinks at once, each by `deadline`: the end of a daemon.
+    pub fn close(&self, deadline: Instant) {
+        let sinks = std::mem::take(&mut lock(&self.shared.order).sinks);
+        close_all(sinks, deadline);
+    }
+
+    /// Publishes `drafts` in order: gives each its numbers and hands it to every sink.
+    pub fn publish(&self, drafts: Vec<Draft>) {
+        if drafts.is_empty() {
+            return;
+        }
+        let mut order = lock(&self.shared.order);
+        for draft in drafts {
+            let number = order.next(draft.camera(), &self.shared.board);
+            let event = Arc::new(draft.publish(number));
+            order.sinks.iter().for_each(|sink| sink.event(&event));
+        }
+    }
+
+    /// The counter that names a camera's tracks; the same for all its journals within this boot.
+    pub fn track_numbers(&self, camera: &str) -> TrackNumbers {
+        lock(&self.shared.order).tracks.entry(camera.into()).or_default().clone()
+    }
+
+    /// Makes a camera known, with the positions of the switches that it has. Needed before anything is said of it.
+    pub fn add_camera(&self, camera: &str, switches: &[(Switch, bool)]) {
+        let changed = self.shared.board.add(camera, switches);
+        self.tell_if(changed);
+    }
+
+    /// Makes a camera unknown: its retained topics and its device in Home Assistant go.
+    pub fn remove_camera(&self, camera: &str) {
+        let changed = self.shared.board.remove(camera);
+        self.tell_if(changed);
+    }
+
+    /// Says how many confirmed faces a camera sees now.
+    pub fn faces(&self, camera: &str, faces: usize) {
+        let changed = self.shared.board.change(camera, |state| state.faces = faces);
+        self.tell_if(changed);
+    }
+
+    /// Says whether a camera works, and why not; `reason` is empty while it does, and never holds a credential.
+    pub fn camera_status(&self, camera: &str, status: CameraStatus, reason: &str) {
+        let changed = self.shared.board.change(camera, |state| {
+            state.status = status;
+            state.reason = reason.into();
+        });
+        self.tell_if(changed);
+    }
+
+    /// Says where a camera's switch stands now.
+    pub fn switch(&self, camera: &str, switch: Switch, on: bool) {
+        let changed = self.shared.board.change(camera, |state| {
+            state.switches.insert(switch, on);
+        });
+        self.tell_if(changed);
+    }
+
+    /// Puts up a camera's counts; sinks show them at their next interval.
+    pub fn camera_stats(&self, camera: &str, stats: CameraStats) {
+        self.shared.board.change(camera, |state| state.stats = stats);
+    }
+
+    /// What users ask of switches. One receiver's take is another one's miss: meant for the supervisor alone.
+    pub fn switches(&self) -> Receiver<SwitchCommand> {
+        self.shared.commands.1.clone()
+    }
+
+    /// The cameras as they are now, and this run's boot id.
+    pub fn board(&self) -> &Board {
+        &self.shared.board
+    }
+
+    fn runs(&self, name: &str) -> bool {
+        lock(&self.shared.order).sinks.iter().any(|sink| sink.name() == name)
+    }
+
+    fn tell_if(&self, changed: bool) {
+        if changed {
+            lock(&self.shared.order).sinks.iter().for_each(|sink| sink.changed());
+        }
+    }
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Order {
+    fn next(&mut self, camera: &Arc<str>, board: &Board) -> Number {
+        self.boot_seq += 1;
+        let seq = self.seq.entry(Arc::clone(camera)).or_default();
+        *seq += 1;
+        Number { boot_id: Arc::clone(board.boot_id()), seq: *seq, boot_seq: self.boot_seq }
+    }
+}
+
+/// Closes sinks side by side, so that a slow one does not take another one's time.
+fn close_all(sinks: Vec<Arc<dyn Sink>>, deadline: Instant) {
+    std::thread::scope(|scope| {
+        for sink in &sinks {
+            scope.spawn(move || sink.close(deadline));
+        }
+    });
+}

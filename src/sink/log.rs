@@ -1,0 +1,140 @@
+//! One readable line an event: into the log, or onto any writer.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use tracing::{info, warn};
+
+use super::{Context, Settings, Sink, lock};
+use crate::event::{Event, EventType, rfc3339};
+use crate::fault::Fault;
+use crate::metrics::{EVENTS_LOST, EVENTS_PUBLISHED};
+
+/// Name of the sink that writes to the log.
+pub const NAME: &str = "log";
+
+/// Name of the sink that writes to a given writer.
+const LINES: &str = "lines";
+
+/// Events waiting for a slow terminal or journal. Full: the newest is dropped, so that lines stay in order.
+const QUEUE: usize = 1024;
+
+/// Starts the sink that writes each event to the log, where `settings` ask for it.
+pub fn open(settings: &Settings, _: &Context) -> Result<Option<Arc<dyn Sink>>, Fault> {
+    if !settings.log {
+        return Ok(None);
+    }
+    let sink = LineSink::start(NAME, |event| {
+        info!(
+            camera = %event.camera,
+            track = %event.track,
+            event = event.kind.name(),
+            seq = event.seq,
+            score = f64::from((event.score * 1e3).round()) / 1e3,
+            zones = event.zones.join(","),
+            total_ms = event.latency_ms.total,
+            "face"
+        );
+    })?;
+    Ok(Some(Arc::new(sink)))
+}
+
+/// A sink that hands events, one at a time, to a thread of its own.
+pub struct LineSink {
+    name: &'static str,
+    queue: Mutex<Option<Sender<Arc<Event>>>>,
+    /// The queue's other end, to count what is left in it.
+    waiting: Receiver<Arc<Event>>,
+    done: Receiver<()>,
+    /// Said once for each time that the queue fills up.
+    full: AtomicBool,
+}
+
+impl LineSink {
+    /// Writes a line for each event to `out`, flushed.
+    pub fn to(mut out: impl Write + Send + 'static) -> Result<Self, Fault> {
+        // A terminal that is gone takes no more lines, and there is no other place to say so.
+        Self::start(LINES, move |event| drop(writeln!(out, "{}", line(event)).and_then(|()| out.flush())))
+    }
+
+    fn start(name: &'static str, mut tell: impl FnMut(&Event) + Send + 'static) -> Result<Self, Fault> {
+        let (queue, events) = bounded::<Arc<Event>>(QUEUE);
+        let (end, done) = bounded(0);
+        let waiting = events.clone();
+        let work = move || {
+            let _end = end;
+            for event in events {
+                tell(&event);
+                metrics::counter!(EVENTS_PUBLISHED, "sink" => name).increment(1);
+            }
+        };
+        std::thread::Builder::new()
+            .name(format!("sink-{name}"))
+            .spawn(work)
+            .map_err(|e| Fault::internal(format!("cannot start the thread sink-{name}: {e}")))?;
+        Ok(Self { name, queue: Mutex::new(Some(queue)), waiting, done, full: AtomicBool::new(false) })
+    }
+
+    fn lose(&self, count: usize) {
+        metrics::counter!(EVENTS_LOST, "sink" => self.name, "reason" => "queue_full").increment(count as u64);
+    }
+}
+
+impl Sink for LineSink {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn event(&self, event: &Arc<Event>) {
+        let queue = lock(&self.queue);
+        let Some(queue) = queue.as_ref() else { return };
+        match queue.try_send(Arc::clone(event)) {
+            Ok(()) => self.full.store(false, Ordering::Relaxed),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.lose(1);
+                if !self.full.swap(true, Ordering::Relaxed) {
+                    warn!(sink = self.name, queue = QUEUE, "events lost: lines are written too slowly");
+                }
+            }
+        }
+    }
+
+    fn changed(&self) {}
+
+    fn close(&self, deadline: Instant) {
+        // The thread ends once the only sender is gone and the queue is empty.
+        if lock(&self.queue).take().is_none() || !self.done.recv_deadline(deadline).is_err_and(|e| e.is_timeout()) {
+            return;
+        }
+        let left = self.waiting.try_iter().count();
+        self.lose(left);
+        warn!(sink = self.name, events = left, "events lost: lines are written too slowly to finish");
+    }
+}
+
+/// One event as a line in columns: time, camera, track, what happened, where, how sure, zones, how late or how long.
+pub fn line(event: &Event) -> String {
+    let captured_at = rfc3339(event.captured_at);
+    let time = captured_at.get(11..23).unwrap_or_default();
+    let b = event.rect;
+    let percent = |v: f64| (v * 100.0).round();
+    let place = format!("{}%,{}% {}×{}%", percent(b.x), percent(b.y), percent(b.w), percent(b.h));
+    let zones = if event.zones.is_empty() { "-".to_owned() } else { event.zones.join(",") };
+    let note = match (event.kind, event.latency_ms.total) {
+        (EventType::Ended, _) => format!("seen for {:.1} s", seen_for(event).as_secs_f64()),
+        (_, Some(total)) => format!("{total:.1} ms"),
+        (_, None) => String::new(),
+    };
+    let kind = event.kind.name();
+    let (camera, track) = (&event.camera, &event.track);
+    format!("{time}  {camera:<10} {track:<14} {kind:<8} {place:<18} {:.2}  {zones:<10} {note}", event.score)
+        .trim_end()
+        .to_owned()
+}
+
+fn seen_for(event: &Event) -> Duration {
+    event.last_seen.duration_since(event.first_seen).unwrap_or_default()
+}

@@ -1,0 +1,45 @@
+//! What users may switch on and off at a camera.
+
+use std::sync::Arc;
+
+/// One of a camera's switches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Switch {
+    /// Analysis of its frames.
+    Detect,
+}
+
+/// How a switch is shown.
+#[derive(Debug)]
+pub struct SwitchLine {
+    /// The switch.
+    pub switch: Switch,
+    /// Its name in topics and ids.
+    pub name: &'static str,
+    /// Its name for people.
+    pub label: &'static str,
+    /// Icon in Home Assistant.
+    pub icon: &'static str,
+}
+
+/// Every switch there is.
+pub static SWITCHES: &[SwitchLine] =
+    &[SwitchLine { switch: Switch::Detect, name: "detect", label: "Detection", icon: "mdi:face-recognition" }];
+
+impl Switch {
+    /// The switch that topics call `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        SWITCHES.iter().find(|line| line.name == name).map(|line| line.switch)
+    }
+}
+
+/// A user's wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SwitchCommand {
+    /// Whose switch.
+    pub camera: Arc<str>,
+    /// Which switch.
+    pub switch: Switch,
+    /// On or off.
+    pub on: bool,
+}
