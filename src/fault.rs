@@ -86,3 +86,52 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+/// One thing that is wrong with a configuration. Never holds a credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key's path, as `cameras.front.uri`; empty where the file as a whole is meant.
+    pub key: String,
+    /// What is wrong; lower case, no full stop.
+    pub what: String,
+    /// What to do about it; empty where nothing is known to help.
+    pub remedy: String,
+}
+
+impl Problem {
+    /// A problem at `key`, without a remedy.
+    pub fn new(key: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { key: key.into(), what: what.into(), remedy: String::new() }
+    }
+
+    /// The same problem with what to do about it.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = remedy.into();
+        self
+    }
+
+    /// The same problem as seen from outside the table `prefix`.
+    #[must_use]
+    pub fn within(mut self, prefix: &str) -> Self {
+        self.key = match (prefix, self.key.as_str()) {
+            ("", key) => key.to_owned(),
+            (prefix, "") => prefix.to_owned(),
+            (prefix, key) => format!("{prefix}.{key}"),
+        };
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.what)?;
+        if !self.remedy.is_empty() {
+            write!(f, "; {}", self.remedy)?;
+        }
+        Ok(())
+    }
+}
