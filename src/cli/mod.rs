@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand};
 use crate::fault::{Fault, FaultKind};
 
 mod bench;
+#[cfg(feature = "media")]
+mod camera;
 mod check;
 mod demo;
 mod detect;
@@ -44,6 +46,10 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Print the JSON schema of the configuration.
     Schema(schema::SchemaArgs),
+    /// A simulated RTSP camera.
+    #[cfg(feature = "media")]
+    #[command(hide = true)]
+    Camera(Box<camera::CameraArgs>),
 }
 
 /// Parses the command line, runs the command, and says on standard error what went wrong.
@@ -64,6 +70,8 @@ pub fn main() -> ExitCode {
         Command::Track(args) => track::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Schema(args) => schema::run(args),
+        #[cfg(feature = "media")]
+        Command::Camera(args) => camera::run(args),
     };
     outcome.unwrap_or_else(|fault: Fault| {
         eprintln!("visor: {fault}");

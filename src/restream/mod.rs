@@ -1,1 +1,24 @@
-//! The RTSP server child.
+//! What Visor serves by RTSP. Today that is the simulated camera of the demo, the tests and the soak.
+//!
+//! `clip` holds compressed pictures in memory, `sim` serves them as a camera would, `child` starts that server as a
+//! process of its own, and `sample` makes the demo's clip from photographs.
+
+pub mod child;
+pub mod clip;
+pub mod sample;
+pub mod sim;
+
+use crate::fault::Fault;
+
+/// Starts GStreamer.
+///
+/// # Errors
+/// Where it is not installed as it should be.
+pub fn ready() -> Result<(), Fault> {
+    gstreamer::init().map_err(|e| broken("cannot start GStreamer", e).remedy("run scripts/setup"))
+}
+
+/// Turns a GStreamer error into a fault that says what could not be done.
+fn broken(doing: &str, error: impl std::fmt::Display) -> Fault {
+    Fault::unavailable(format!("{doing}: {error}"))
+}

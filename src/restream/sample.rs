@@ -1,0 +1,151 @@
+//! The demo's clip: photographs with several people, panned and zoomed, with darkness between them.
+
+use std::path::Path;
+
+use gstreamer::prelude::*;
+
+use super::{broken, clip::first_error};
+use crate::fault::Fault;
+
+const FPS: u64 = 25;
+/// The clip's size in pixels.
+const OUT: (f64, f64) = (1280.0, 720.0);
+/// Every photograph is cut to this size before the camera moves over it.
+const PHOTO: (f64, f64) = (1920.0, 1280.0);
+const SCENE_FRAMES: u64 = 5 * FPS + FPS / 2;
+/// Long enough that whoever was in one photograph has gone before the next.
+const DARK_FRAMES: u64 = FPS + FPS / 2;
+
+/// A 16:9 window on a photograph: left, top and width in its pixels.
+#[derive(Clone, Copy, Debug)]
+struct Window(f64, f64, f64);
+
+/// A photograph and the way over it.
+struct Scene {
+    file: &'static str,
+    from: Window,
+    to: Window,
+}
+
+const SCENES: [Scene; 4] = [
+    Scene { file: "sample3.jpg", from: Window(0.0, 100.0, 1920.0), to: Window(420.0, 60.0, 1450.0) },
+    Scene { file: "sample5.jpg", from: Window(0.0, 120.0, 1500.0), to: Window(400.0, 40.0, 1500.0) },
+    Scene { file: "sample4.jpg", from: Window(0.0, 0.0, 1350.0), to: Window(250.0, 0.0, 1600.0) },
+    Scene { file: "sample6.jpg", from: Window(120.0, 60.0, 1500.0), to: Window(0.0, 100.0, 1920.0) },
+];
+
+/// Makes the clip (H.264 in MP4, 1280×720, 25 pictures a second) out of the photographs in `photos`.
+///
+/// # Errors
+/// Where a photograph, an encoder or the place for the clip is missing.
+pub fn make(photos: &Path, out: &Path) -> Result<(), Fault> {
+    let doing = format!("cannot make the sample clip {}", out.display());
+    let pipeline = gstreamer::parse::launch(&pipeline_text()).map_err(|e| broken(&doing, e))?;
+    let pipeline = pipeline.downcast::<gstreamer::Pipeline>().map_err(|_| broken(&doing, "not a pipeline"))?;
+    for (n, scene) in SCENES.iter().enumerate() {
+        set_location(&pipeline, &format!("photo{n}"), &photos.join(scene.file));
+    }
+    // Under another name until it is whole, so that a clip that was cut short is never taken for one that is done.
+    let unfinished = out.with_extension("part");
+    set_location(&pipeline, "out", &unfinished);
+    move_the_window(&pipeline);
+    let ended = pipeline
+        .set_state(gstreamer::State::Playing)
+        .map_err(|e| broken(&doing, e))
+        .and_then(|_| wait_for_end(&pipeline).map_err(|e| broken(&doing, e)));
+    let _ = pipeline.set_state(gstreamer::State::Null);
+    ended?;
+    std::fs::rename(&unfinished, out).map_err(|e| broken(&doing, e))
+}
+
+fn pipeline_text() -> String {
+    let (width, height) = PHOTO;
+    let canvas = format!("video/x-raw,format=I420,width={width},height={height}");
+    let mut text = format!(
+        "compositor name=mix background=black emit-signals=true \
+         ! video/x-raw,format=I420,width={},height={},framerate={FPS}/1 \
+         ! x264enc pass=qual quantizer=22 speed-preset=fast key-int-max={FPS} bframes=0 ! video/x-h264,profile=main \
+         ! h264parse ! mp4mux faststart=true ! filesink name=out concat name=scenes ! mix.sink_0",
+        OUT.0, OUT.1
+    );
+    for n in 0..SCENES.len() {
+        text.push_str(&format!(
+            " filesrc name=photo{n} ! jpegdec ! videoconvert ! aspectratiocrop aspect-ratio=3/2 ! videoscale ! {canvas} \
+             ! imagefreeze num-buffers={SCENE_FRAMES} ! video/x-raw,framerate={FPS}/1 ! scenes.sink_{} \
+             videotestsrc pattern=black num-buffers={DARK_FRAMES} ! {canvas},framerate={FPS}/1 ! scenes.sink_{}",
+            2 * n,
+            2 * n + 1
+        ));
+    }
+    text
+}
+
+fn set_location(pipeline: &gstreamer::Pipeline, element: &str, path: &Path) {
+    if let Some(element) = pipeline.by_name(element) {
+        element.set_property("location", path);
+    }
+}
+
+/// Before each picture is mixed, puts the photograph where the window for that moment wants it.
+fn move_the_window(pipeline: &gstreamer::Pipeline) {
+    let Some(mixer) = pipeline.by_name("mix") else { return };
+    let Some(layer) = mixer.static_pad("sink_0") else { return };
+    mixer.connect("samples-selected", false, move |values| {
+        let time = values.get(2).and_then(|pts| pts.get::<u64>().ok()).unwrap_or_default();
+        let (x, y, width, height) = placement(time * FPS / 1_000_000_000);
+        layer.set_property("xpos", x);
+        layer.set_property("ypos", y);
+        layer.set_property("width", width);
+        layer.set_property("height", height);
+        None
+    });
+}
+
+/// Left, top, width and height of the whole photograph in the clip's pixels, at this picture of the clip.
+fn placement(frame: u64) -> (i32, i32, i32, i32) {
+    let each = SCENE_FRAMES + DARK_FRAMES;
+    let last = SCENES.len() - 1;
+    let scene = &SCENES[usize::try_from(frame / each).unwrap_or(last).min(last)];
+    let t = ((frame % each) as f64 / SCENE_FRAMES as f64).min(1.0);
+    let ease = t * t * (3.0 - 2.0 * t);
+    let between = |a: f64, b: f64| a + (b - a) * ease;
+    let (Window(x0, y0, w0), Window(x1, y1, w1)) = (scene.from, scene.to);
+    let scale = OUT.0 / between(w0, w1);
+    let at = |v: f64| (v * scale).round() as i32;
+    (-at(between(x0, x1)), -at(between(y0, y1)), at(PHOTO.0), at(PHOTO.1))
+}
+
+fn wait_for_end(pipeline: &gstreamer::Pipeline) -> Result<(), String> {
+    let bus = pipeline.bus().ok_or("a pipeline without a bus")?;
+    let kinds = [gstreamer::MessageType::Eos, gstreamer::MessageType::Error];
+    match bus.timed_pop_filtered(gstreamer::ClockTime::NONE, &kinds) {
+        Some(message) if message.type_() == gstreamer::MessageType::Eos => Ok(()),
+        Some(message) => Err(message_text(&message)),
+        None => Err(first_error(pipeline).unwrap_or_else(|| "the pipeline stopped".into())),
+    }
+}
+
+fn message_text(message: &gstreamer::Message) -> String {
+    match message.view() {
+        gstreamer::MessageView::Error(error) => {
+            let place = error.src().map(|src| src.path_string()).unwrap_or_default();
+            format!("{} ({place})", error.error())
+        }
+        _ => "an unknown message".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_photograph_always_fills_the_picture() {
+        for frame in 0..4 * (SCENE_FRAMES + DARK_FRAMES) {
+            let (x, y, width, height) = placement(frame);
+            assert!(x <= 0 && y <= 0, "frame {frame}: a gap at the left or top");
+            assert!(x + width >= OUT.0 as i32, "frame {frame}: a gap at the right");
+            assert!(y + height >= OUT.1 as i32, "frame {frame}: a gap at the bottom");
+        }
+    }
+}
