@@ -1,0 +1,49 @@
+# Visor from a checkout. Each target fetches and builds what it needs first; `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PREFIX ?= /usr
+SYSCONFDIR ?= /etc
+UNITDIR ?= /usr/lib/systemd/system
+# A soak's length in seconds; the tests take 30.
+SOAK_SECONDS ?= 300
+
+# A folder with models and media beside the checkout is used where there is one; see VISOR_ASSETS in the README.
+ifeq ($(VISOR_ASSETS),)
+ifneq ($(wildcard ../shared/assets/manifest.json),)
+export VISOR_ASSETS := $(abspath ../shared/assets)
+endif
+endif
+
+.PHONY: help setup demo test lint bench soak install
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## fetch and build what the others need
+	scripts/setup --release
+
+demo: ## a complete system on this machine; SECONDS=N ends it by itself, SOURCE=URI shows a camera of yours
+	scripts/setup --release
+	target/release/visor demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SOURCE),--source '$(SOURCE)')
+
+test: ## everything that is checked for each change
+	scripts/setup --tests packages library
+	scripts/lint
+	scripts/setup build models sample
+	cargo test --locked
+
+lint: ## form, lints, documentation, dependencies, scripts
+	scripts/setup --tests packages
+	scripts/lint
+
+bench: ## each stage against the bare decoder and runtime, as ratios
+	scripts/setup --release
+	target/release/visor bench
+
+soak: ## the long runs; SOAK_SECONDS=N changes how long each is
+	scripts/setup --release --tests
+	VISOR_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --locked --release --test scenarios soak -- --nocapture --test-threads 1
+
+install: ## into DESTDIR and PREFIX; build first with `make setup`
+	scripts/install '$(DESTDIR)' '$(PREFIX)' '$(SYSCONFDIR)' '$(UNITDIR)'
