@@ -32,8 +32,8 @@ pub const MAX_SIDE: u32 = 8192;
 /// The most slots of one ring.
 pub const MAX_SLOTS: u32 = 1024;
 
-/// The most bytes of one ring: 2 GiB, some 170 frames of 4K.
-pub const MAX_BYTES: u64 = 2 << 30;
+/// The most bytes of one ring: 1 GiB, some 85 frames of 4K.
+pub const MAX_BYTES: u64 = 1 << 30;
 
 /// Slots begin on a page, so that rows and planes keep the alignment that the child gives them.
 const PAGE: u64 = 4096;
@@ -54,4 +54,10 @@ pub fn bytes(layout: &Layout, slots: u32) -> Option<u64> {
         return None;
     }
     slot_bytes(layout)?.checked_mul(u64::from(slots)).filter(|bytes| *bytes <= MAX_BYTES)
+}
+
+/// How many slots of this layout the largest ring has. `None` where the layout is unsound or too large.
+pub fn slots_that_fit(layout: &Layout) -> Option<u32> {
+    let slots = MAX_BYTES / slot_bytes(layout)?;
+    u32::try_from(slots).ok().map(|slots| slots.min(MAX_SLOTS)).filter(|slots| *slots > 0)
 }

@@ -121,6 +121,11 @@ impl Ring {
         }
     }
 
+    /// Whether leases hold all slots, so that the child cannot go on.
+    pub fn is_full(&self) -> bool {
+        self.held() == self.shared.owners.len()
+    }
+
     /// Slots that leases hold.
     pub fn held(&self) -> usize {
         self.shared.owners.iter().filter(|owner| owner.load(Ordering::Acquire) == owner::LEASE).count()

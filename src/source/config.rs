@@ -1,0 +1,257 @@
+//! A source's settings: as written, and as needed.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::uri::{Scheme, Scrub, Target, Uri};
+use crate::fault::Fault;
+use crate::ring::MAX_SLOTS;
+use crate::ring::wire::{CaptureSettings, Decoder, Pace, Rotate, Transport};
+use crate::units::Period;
+
+/// Where a camera's pictures come from, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Config {
+    /// Address: `rtsp://`, `rtsps://`, `http://` or `https://` (MJPEG), `v4l2:///dev/video0`, `file:///clip.mp4` or `test:`.
+    pub uri: Uri,
+    /// User name, where it is not in the address.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// File with the password, where it is not in the address; a line feed at its end is ignored.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// How RTSP travels: `tcp` (default) or `udp`.
+    #[serde(default)]
+    pub transport: Transport,
+    /// How long RTP packets may wait for those before them, `0s` to `10s`. Default `100ms`.
+    #[serde(default = "defaults::latency")]
+    pub latency: Period,
+    /// How long opening the source may take, `500ms` to `60s`. Default `5s`.
+    #[serde(default = "defaults::connect_timeout")]
+    pub connect_timeout: Period,
+    /// Without a frame for this long the source is opened again, `500ms` to `10m`. Default `5s`.
+    #[serde(default = "defaults::stall_timeout")]
+    pub stall_timeout: Period,
+    /// How to turn the picture, clockwise: `auto` (default, as the stream says), `none`, `90`, `180` or `270`.
+    #[serde(default)]
+    pub rotate: Rotate,
+    /// How fast a file is played: `realtime` (default) or `fast`. Without meaning for anything live.
+    #[serde(default)]
+    pub pace: FilePace,
+    /// Whether a file begins again at its end. Default `false`.
+    #[serde(default)]
+    pub repeat: bool,
+    /// Decoders: `auto` (default, hardware where it works) or `software`.
+    #[serde(default)]
+    pub decoder: Decoder,
+    /// A camera's clock that is further off than this is not believed, `0s` to `1h`. Default `10s`.
+    #[serde(default = "defaults::max_clock_skew")]
+    pub max_clock_skew: Period,
+}
+
+/// How fast a file is played.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FilePace {
+    /// At the speed of its own times, as if it were a camera.
+    #[default]
+    Realtime,
+    /// As fast as its frames are taken, leaving none out.
+    Fast,
+}
+
+mod defaults {
+    use crate::units::Period;
+
+    pub fn latency() -> Period {
+        Period::millis(100)
+    }
+    pub fn connect_timeout() -> Period {
+        Period::secs(5)
+    }
+    pub fn stall_timeout() -> Period {
+        Period::secs(5)
+    }
+    pub fn max_clock_skew() -> Period {
+        Period::secs(10)
+    }
+}
+
+impl Config {
+    /// The default settings for an address.
+    pub fn new(uri: Uri) -> Self {
+        Self {
+            uri,
+            username: None,
+            password_file: None,
+            transport: Transport::default(),
+            latency: defaults::latency(),
+            connect_timeout: defaults::connect_timeout(),
+            stall_timeout: defaults::stall_timeout(),
+            rotate: Rotate::default(),
+            pace: FilePace::default(),
+            repeat: false,
+            decoder: Decoder::default(),
+            max_clock_skew: defaults::max_clock_skew(),
+        }
+    }
+
+    /// Checks everything, reads the password, and gives what a source needs. `slots` is how many frames the brain may hold at a time,
+    /// and those that the child works on.
+    ///
+    /// # Errors
+    /// Every problem there is, each with its key.
+    pub fn resolve(&self, slots: u32) -> Result<Settings, Vec<(&'static str, Fault)>> {
+        let mut problems = self.times_out_of_bounds();
+        let target = match self.uri.target() {
+            Ok(target) => self.with_credentials(target).map_err(|problem| problems.push(problem)).ok(),
+            Err(fault) => {
+                problems.push(("uri", fault));
+                None
+            }
+        };
+        match target {
+            Some(target) if problems.is_empty() => Ok(self.settings(&target, slots)),
+            _ => Err(problems),
+        }
+    }
+
+    fn times_out_of_bounds(&self) -> Vec<(&'static str, Fault)> {
+        let bounds = [
+            ("latency", self.latency, Period::secs(0), Period::secs(10)),
+            ("connect_timeout", self.connect_timeout, Period::millis(500), Period::secs(60)),
+            ("stall_timeout", self.stall_timeout, Period::millis(500), Period::secs(600)),
+            ("max_clock_skew", self.max_clock_skew, Period::secs(0), Period::secs(3600)),
+        ];
+        let outside = bounds.into_iter().filter(|(_, value, least, most)| !(least..=most).contains(&value));
+        outside
+            .map(|(key, value, least, most)| {
+                let what = format!("{value} is not between {least} and {most}");
+                (key, Fault::config(what).remedy("choose a time between them"))
+            })
+            .collect()
+    }
+
+    fn with_credentials(&self, target: Target) -> Result<Target, (&'static str, Fault)> {
+        let (user, file) = match (&self.username, &self.password_file) {
+            (None, None) => return Ok(target),
+            (None, Some(_)) => {
+                return Err(("password_file", Fault::config("a password without a user").remedy("set username too")));
+            }
+            (Some(user), file) => (user, file),
+        };
+        let password = file.as_deref().map_or_else(|| Ok(String::new()), read_password)?;
+        let refused =
+            || Fault::config("this kind of source takes no credentials").remedy("remove username and password_file");
+        target.with_credentials(user, &password).ok_or_else(|| ("username", refused()))
+    }
+
+    fn settings(&self, target: &Target, slots: u32) -> Settings {
+        let pace = match (target.scheme, self.pace) {
+            (Scheme::File, FilePace::Realtime) => Pace::Realtime,
+            (Scheme::File, FilePace::Fast) => Pace::Fast,
+            _ => Pace::Live,
+        };
+        Settings {
+            capture: CaptureSettings {
+                uri: target.secret(),
+                transport: self.transport,
+                latency: self.latency.0,
+                connect_timeout: self.connect_timeout.0,
+                rotate: self.rotate,
+                pace,
+                decoder: self.decoder,
+            },
+            scheme: target.scheme,
+            display: target.display().to_owned(),
+            peer: target.peer.clone(),
+            scrub: target.scrub(),
+            slots: slots.clamp(MIN_SLOTS, MAX_SLOTS),
+            repeat: self.repeat,
+            limits: Limits {
+                connect: self.connect_timeout.0,
+                stall: self.stall_timeout.0,
+                clock_skew: self.max_clock_skew.0,
+                ..Limits::default()
+            },
+        }
+    }
+}
+
+/// One slot that is being analysed, one that waits, one that is being written, one that is on its way.
+const MIN_SLOTS: u32 = 4;
+
+fn read_password(path: &Path) -> Result<String, (&'static str, Fault)> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
+        Err(e) => {
+            let fault = Fault::config(format!("{} cannot be read: {e}", path.display()));
+            Err(("password_file", fault.remedy("name a file that visor's user may read")))
+        }
+    }
+}
+
+/// What a source needs, with everything resolved.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What the child is told.
+    pub capture: CaptureSettings,
+    /// The kind of source.
+    pub scheme: Scheme,
+    /// The address without credentials, for logs.
+    pub display: String,
+    /// Host and port to knock at while the camera cannot be reached.
+    pub peer: Option<(String, u16)>,
+    /// Slots of the ring.
+    pub slots: u32,
+    /// Whether a file begins again at its end.
+    pub repeat: bool,
+    /// How long is too long.
+    pub limits: Limits,
+    pub(super) scrub: Scrub,
+}
+
+/// How long is too long.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// From the child's start to its first word: loading libraries on a loaded machine takes a while.
+    pub startup: Duration,
+    /// Without a word from the child.
+    pub hang: Duration,
+    /// To open the source.
+    pub connect: Duration,
+    /// Without a frame.
+    pub stall: Duration,
+    /// Between a camera's clock and ours.
+    pub clock_skew: Duration,
+    /// From asking the child to stop to killing it.
+    pub stop: Duration,
+    /// First pause before a child is started again; doubles up to the most.
+    pub backoff_least: Duration,
+    /// Longest pause.
+    pub backoff_most: Duration,
+    /// After frames for this long, the next pause is the least again.
+    pub healthy: Duration,
+    /// Between two knocks at a camera that does not answer.
+    pub probe_every: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            startup: Duration::from_secs(10),
+            hang: Duration::from_secs(2),
+            connect: Duration::from_secs(5),
+            stall: Duration::from_secs(5),
+            clock_skew: Duration::from_secs(10),
+            stop: Duration::from_millis(500),
+            backoff_least: Duration::from_millis(250),
+            backoff_most: Duration::from_secs(30),
+            healthy: Duration::from_secs(10),
+            probe_every: Duration::from_secs(1),
+        }
+    }
+}

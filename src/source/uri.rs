@@ -1,0 +1,255 @@
+//! Where pictures come from: checked, and never printed with its credentials.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use url::Url;
+
+use crate::fault::Fault;
+
+/// What takes the place of a secret.
+const REDACTED: &str = "***";
+
+/// A source's address as it was written. Prints and serialises without its credentials.
+#[derive(Clone)]
+pub struct Uri(SecretString);
+
+impl Uri {
+    /// An address as a user wrote it on a command line: a URI, or the path of a file or video device.
+    pub fn from_argument(text: &str) -> Self {
+        if text.contains("://") || text.starts_with("test:") {
+            return text.into();
+        }
+        let path = std::path::absolute(text).unwrap_or_else(|_| text.into());
+        match Url::from_file_path(&path) {
+            Ok(url) if path.starts_with("/dev") => url.as_str().replacen("file", "v4l2", 1).as_str().into(),
+            Ok(url) => url.as_str().into(),
+            Err(()) => text.into(),
+        }
+    }
+
+    /// Checks the address.
+    ///
+    /// # Errors
+    /// A configuration fault that says what is wrong, without quoting the address.
+    pub fn target(&self) -> Result<Target, Fault> {
+        let url = Url::parse(self.0.expose_secret()).map_err(|e| {
+            Fault::config(format!("the URI cannot be read: {e}"))
+                .remedy("write it as rtsp://host/path; in user names and passwords, write @ as %40, # as %23, / as %2F")
+        })?;
+        Target::new(url)
+    }
+
+    /// The address without credentials; a fixed text where it is no URI.
+    pub fn display(&self) -> String {
+        self.target().map_or_else(|_| "(not a valid URI)".to_owned(), |target| target.display)
+    }
+}
+
+impl From<&str> for Uri {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl PartialEq for Uri {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.display())
+    }
+}
+
+impl<'de> Deserialize<'de> for Uri {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        SecretString::deserialize(deserializer).map(Self)
+    }
+}
+
+impl Serialize for Uri {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.display())
+    }
+}
+
+impl JsonSchema for Uri {
+    fn schema_name() -> Cow<'static, str> {
+        "SourceUri".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "rtsp, rtsps, http, https (MJPEG), v4l2:///dev/video0, file:///clip.mp4 or test:"
+        })
+    }
+}
+
+/// The kinds of sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// RTSP.
+    Rtsp,
+    /// RTSP over TLS.
+    Rtsps,
+    /// Motion JPEG over HTTP.
+    Http,
+    /// Motion JPEG over HTTPS.
+    Https,
+    /// A video device of this machine.
+    V4l2,
+    /// A video file.
+    File,
+    /// A test picture.
+    Test,
+}
+
+impl Scheme {
+    /// The scheme and its default port, where it has one.
+    const TABLE: &[(&str, Self, Option<u16>)] = &[
+        ("rtsp", Self::Rtsp, Some(554)),
+        ("rtsps", Self::Rtsps, Some(322)),
+        ("http", Self::Http, Some(80)),
+        ("https", Self::Https, Some(443)),
+        ("v4l2", Self::V4l2, None),
+        ("file", Self::File, None),
+        ("test", Self::Test, None),
+    ];
+}
+
+/// A checked address.
+#[derive(Clone)]
+pub struct Target {
+    /// Its kind.
+    pub scheme: Scheme,
+    /// Host and port to knock at; `None` for what is on this machine.
+    pub peer: Option<(String, u16)>,
+    display: String,
+    url: Url,
+}
+
+impl Target {
+    fn new(url: Url) -> Result<Self, Fault> {
+        let Some((_, scheme, port)) = Scheme::TABLE.iter().find(|(name, ..)| *name == url.scheme()) else {
+            let known: Vec<_> = Scheme::TABLE.iter().map(|(name, ..)| *name).collect();
+            return Err(Fault::config(format!("\"{}\" is not a known kind of source", url.scheme()))
+                .remedy(format!("use one of {}", known.join(", "))));
+        };
+        let peer = match (port, url.host_str().filter(|host| !host.is_empty())) {
+            (Some(_), None) => {
+                return Err(Fault::config("the URI names no host").remedy("write it as rtsp://host/path"));
+            }
+            // brackets belong to the URI, not to an IPv6 address
+            (Some(port), Some(host)) => Some((host.trim_matches(['[', ']']).to_owned(), url.port().unwrap_or(*port))),
+            (None, Some(host)) if host != "localhost" => {
+                return Err(Fault::config(format!(
+                    "{}: takes a path on this machine, and here is a host",
+                    url.scheme()
+                ))
+                .remedy(format!("write three slashes: {}:///path", url.scheme())));
+            }
+            (None, _) => None,
+        };
+        if matches!(scheme, Scheme::V4l2 | Scheme::File) && url.path().len() < 2 {
+            return Err(Fault::config("the URI names no file").remedy(format!("write it as {}:///path", url.scheme())));
+        }
+        Ok(Self { scheme: *scheme, peer, display: redacted(&url), url })
+    }
+
+    /// The address without credentials.
+    pub fn display(&self) -> &str {
+        &self.display
+    }
+
+    /// The same address with other credentials. `None` where such an address has no place for them.
+    #[must_use]
+    pub fn with_credentials(mut self, user: &str, password: &str) -> Option<Self> {
+        self.peer.as_ref()?;
+        self.url.set_username(user).ok()?;
+        self.url.set_password((!password.is_empty()).then_some(password)).ok()?;
+        Some(self)
+    }
+
+    /// The whole address: for the child alone.
+    pub fn secret(&self) -> SecretString {
+        self.url.as_str().into()
+    }
+
+    /// What must not be printed.
+    pub(super) fn scrub(&self) -> Scrub {
+        let url = &self.url;
+        let mut secrets = vec![url.as_str().to_owned()];
+        if let Some(password) = url.password() {
+            secrets.push(format!("{}:{password}@", url.username()));
+            secrets.push(password.to_owned());
+            secrets.extend(decoded(password));
+        }
+        if self.peer.is_some() {
+            secrets.extend(url.query().map(str::to_owned));
+            secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+            secrets.extend(tells(url.path()).then(|| url.path().to_owned()));
+        }
+        // a short one is more likely a word's part than a secret shown
+        secrets.retain(|secret| secret.len() >= 3);
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        Scrub { secrets: secrets.into_iter().map(SecretString::from).collect(), display: self.display.clone() }
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Target").field(&self.display).finish()
+    }
+}
+
+/// Takes secrets out of texts that come from a child: GStreamer's errors quote whole addresses.
+#[derive(Clone, Debug)]
+pub(super) struct Scrub {
+    /// The longest first, so that no part of one is left over. The very longest is the address.
+    secrets: Vec<SecretString>,
+    display: String,
+}
+
+impl Scrub {
+    pub(super) fn text(&self, text: &str) -> String {
+        let mut clean = text.to_owned();
+        for (n, secret) in self.secrets.iter().enumerate() {
+            let instead = if n == 0 { &self.display } else { REDACTED };
+            // an address without secrets stays as it is
+            if secret.expose_secret() != instead && clean.contains(secret.expose_secret()) {
+                clean = clean.replace(secret.expose_secret(), instead);
+            }
+        }
+        clean
+    }
+}
+
+/// `%40` as `@`, where that makes a difference.
+fn decoded(text: &str) -> Option<String> {
+    let form = format!("k={}", text.replace('+', "%2B"));
+    let value = url::form_urlencoded::parse(form.as_bytes()).next()?.1.into_owned();
+    (value != text).then_some(value)
+}
+
+/// Some cameras want the password in the path: `/user=admin_password=secret_channel=1`.
+fn tells(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    ["pass", "pwd", "user=", "token", "secret"].iter().any(|word| path.contains(word))
+}
+
+fn redacted(url: &Url) -> String {
+    let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
+        return url.as_str().to_owned();
+    };
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let path = if tells(url.path()) { "/…" } else { url.path() };
+    let query = if url.query().is_some() { "?…" } else { "" };
+    format!("{}://{host}{port}{path}{query}", url.scheme())
+}
