@@ -1,13 +1,202 @@
 //! `visor detect`: faces in pictures, or in every frame of a video.
 
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
 use super::Outcome;
-use crate::fault::Fault;
+use crate::detect::{Config, Detection, Detector, Settings, still};
+use crate::fault::{Fault, FaultKind};
+use crate::frame::Picture;
+use crate::infer::{self, InputSize, Runtime};
+
+/// How long one picture may wait for the model; nothing else uses it here.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Arguments of `visor detect`.
 #[derive(clap::Args, Debug)]
-pub struct DetectArgs {}
+pub struct DetectArgs {
+    /// Pictures (JPEG, PNG, WebP, BMP, GIF), or folders of them.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Print a line of JSON for each picture.
+    #[arg(long)]
+    json: bool,
+    /// Detector to use; `visor models list` shows them.
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// The model's input in pixels, such as 1280x736: larger finds smaller faces.
+    #[arg(long, value_name = "WxH")]
+    input: Option<InputSize>,
+    /// Least score of a face, 0 to 1.
+    #[arg(long)]
+    score: Option<f32>,
+    /// Folder with the models' files.
+    #[arg(long, value_name = "FOLDER")]
+    models: Option<PathBuf>,
+    /// ONNX Runtime's shared library.
+    #[arg(long, value_name = "FILE")]
+    library: Option<PathBuf>,
+    /// Accept the licence of a model that is not for commercial use, by the model's name.
+    #[arg(long, value_name = "NAME")]
+    accept_licence: Vec<String>,
+}
 
 /// Runs the command.
-pub fn run(_args: &DetectArgs) -> Outcome {
-    Err(Fault::internal("visor detect is not built yet"))
+pub fn run(args: &DetectArgs) -> Outcome {
+    let mut detector = detector(args)?;
+    let mut printer = Printer { json: args.json, out: std::io::stdout().lock() };
+    let mut failed = false;
+    for file in args.files.iter().flat_map(|path| expand(path)) {
+        let done = file.and_then(|path| picture(&path, &mut detector, &mut printer));
+        match done {
+            Err(fault) if fault.kind == FaultKind::Input => {
+                failed = true;
+                eprintln!("visor: {fault}");
+            }
+            other => other?,
+        }
+    }
+    Ok(if failed { ExitCode::from(FaultKind::Input.exit_code()) } else { ExitCode::SUCCESS })
+}
+
+fn detector(args: &DetectArgs) -> Result<Detector, Fault> {
+    let defaults = infer::Config::default();
+    let models = infer::Config {
+        folder: args.models.clone(),
+        library: args.library.clone(),
+        detector: args.model.clone().unwrap_or(defaults.detector),
+        input: args.input,
+        accept_licences: args.accept_licence.clone(),
+        ..infer::Config::default()
+    };
+    let runtime = Runtime::load(&models)?;
+    let manifest = runtime.manifest(&models.detector)?;
+    let settings = Settings::new(&Config { score: args.score, ..Config::default() }, &manifest)?;
+    let size = manifest.size(models.input.map(|input| input.0))?;
+    let model = runtime.open(&manifest, 1, manifest.input.shape(1, size))?;
+    Detector::new(model, settings)
+}
+
+/// The file itself, or the files in a folder by name.
+fn expand(path: &Path) -> Vec<Result<PathBuf, Fault>> {
+    if !path.is_dir() {
+        return vec![Ok(path.to_owned())];
+    }
+    let unreadable = |e: std::io::Error| Fault::input(format!("{}: {e}", path.display()));
+    let entries = match path.read_dir() {
+        Ok(entries) => entries,
+        Err(e) => return vec![Err(unreadable(e))],
+    };
+    let mut files: Vec<_> = entries.map(|entry| entry.map(|e| e.path()).map_err(unreadable)).collect();
+    files.retain(|file| file.as_ref().map_or(true, |file| file.is_file()));
+    files.sort_by(|a, b| a.as_ref().ok().cmp(&b.as_ref().ok()));
+    files
+}
+
+/// Detects in one picture file.
+fn picture(path: &Path, detector: &mut Detector, printer: &mut Printer<impl Write>) -> Result<(), Fault> {
+    let still = still::open(path)?;
+    let place = Place { file: path, frame: None, time: None };
+    analyse(still.picture()?, place, detector, printer)
+}
+
+/// Where a picture comes from: a file, or a frame of it at a time.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    file: &'a Path,
+    frame: Option<u64>,
+    time: Option<Duration>,
+}
+
+/// Detects in one picture or frame and prints what was found.
+fn analyse(
+    picture: Picture<'_>,
+    place: Place<'_>,
+    detector: &mut Detector,
+    printer: &mut Printer<impl Write>,
+) -> Result<(), Fault> {
+    let least = detector.settings().score;
+    let found = detector
+        .detect(picture, Instant::now() + PATIENCE)
+        .map_err(|e| Fault::internal(format!("{}: {e}", place.file.display())))?;
+    let faces = found.iter().filter(|face| face.score >= least).map(FaceLine::new).collect();
+    let size = picture.size();
+    printer.print(&Line {
+        file: place.file.display().to_string(),
+        frame: place.frame,
+        time: place.time.map(|time| time.as_secs_f64()),
+        width: size.width,
+        height: size.height,
+        faces,
+    })
+}
+
+/// What is printed for one picture or frame.
+#[derive(Serialize)]
+struct Line {
+    file: String,
+    frame: Option<u64>,
+    time: Option<f64>,
+    width: u32,
+    height: u32,
+    faces: Vec<FaceLine>,
+}
+
+#[derive(Serialize)]
+struct FaceLine {
+    #[serde(rename = "box")]
+    rect: [f32; 4],
+    score: f32,
+    landmarks: Option<[[f32; 2]; 5]>,
+    quality: Option<f32>,
+    reason: Option<&'static str>,
+}
+
+impl FaceLine {
+    fn new(face: &Detection) -> Self {
+        let tenth = |v: f32| (v * 10.0).round() / 10.0;
+        let rect = face.rect;
+        Self {
+            rect: [rect.x, rect.y, rect.w, rect.h].map(tenth),
+            score: (face.score * 1e4).round() / 1e4,
+            landmarks: face.landmarks.map(|points| points.map(|p| [tenth(p.x), tenth(p.y)])),
+            quality: None,
+            reason: None,
+        }
+    }
+}
+
+struct Printer<W> {
+    json: bool,
+    out: W,
+}
+
+impl<W: Write> Printer<W> {
+    fn print(&mut self, line: &Line) -> Result<(), Fault> {
+        let text = if self.json { json(line)? } else { table(line) };
+        writeln!(self.out, "{text}").map_err(|e| Fault::input(format!("standard output: {e}")))
+    }
+}
+
+fn json(line: &Line) -> Result<String, Fault> {
+    serde_json::to_string(line).map_err(|e| Fault::internal(format!("{}: {e}", line.file)))
+}
+
+/// For people: a heading, and a row a face.
+fn table(line: &Line) -> String {
+    let faces = match line.faces.len() {
+        1 => "1 face".to_owned(),
+        n => format!("{n} faces"),
+    };
+    let frame = line.frame.zip(line.time).map_or(String::new(), |(n, time)| format!(", frame {n} at {time:.3} s"));
+    let mut text = format!("{}{frame}: {}x{}, {faces}", line.file, line.width, line.height);
+    for face in &line.faces {
+        let [x, y, w, h] = face.rect;
+        text += &format!("\n  {w:>7.1} x {h:<7.1} at {x:>7.1},{y:<7.1}  score {:.3}", face.score);
+    }
+    text
 }

@@ -2,6 +2,29 @@
 
 use crate::geometry::{Point, Rect};
 
+mod centerface;
+mod colour;
+mod config;
+mod detector;
+mod family;
+mod found;
+mod input;
+mod retinaface;
+mod scale;
+mod scrfd;
+mod ssd;
+pub mod still;
+mod thumbnail;
+mod ultraface;
+mod yunet;
+
+pub use config::{Config, Mode, Settings};
+pub use detector::{Detector, Timings};
+pub use family::{FAMILIES, Family, Mismatch};
+pub use found::Found;
+pub use input::{InputMap, Sampler};
+pub use thumbnail::Thumbnailer;
+
 /// Five landmarks in frame pixels: image-left eye, image-right eye, nose tip, image-left and image-right mouth corner.
 pub type Landmarks = [Point; 5];
 

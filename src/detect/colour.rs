@@ -1,0 +1,116 @@
+//! YCbCr to the values a model wants: one affine map a channel, after the sampling.
+
+use crate::frame::{Colorimetry, ColourMatrix, ColourRange};
+use crate::infer::manifest::{Channels, InputSpec};
+
+/// Sampled values arrive times this.
+const FIXED: f32 = 256.0;
+
+/// Makes a model's three channels from scaled Y, U and V.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ToChannels {
+    channels: [Channel; 3],
+}
+
+/// Factors of Y, U and V and an offset give 0 to 255; that is clamped, scaled and shifted to what the model wants.
+#[derive(Clone, Copy, Debug)]
+struct Channel {
+    yuv: [f32; 3],
+    offset: f32,
+    scale: f32,
+    shift: f32,
+}
+
+impl ToChannels {
+    /// For pictures of `colour`, in the order and normalisation of `spec`.
+    pub(super) fn new(colour: Colorimetry, spec: &InputSpec) -> Self {
+        let rgb = rgb_factors(colour);
+        let channels = std::array::from_fn(|place| {
+            let (yuv, offset) = match spec.channels {
+                Channels::Rgb => rgb[place],
+                Channels::Bgr => rgb[2 - place],
+            };
+            let scale = spec.scale[place];
+            Channel { yuv, offset, scale, shift: -spec.mean[place] * scale }
+        });
+        Self { channels }
+    }
+
+    /// What black is in channel `place`.
+    pub(super) fn black(&self, place: usize) -> f32 {
+        self.channels[place].shift
+    }
+
+    /// Writes a row of channel `place`.
+    #[inline(always)]
+    pub(super) fn row(&self, place: usize, yuv: [&[u16]; 3], out: &mut [f32]) {
+        let Channel { yuv: [ky, ku, kv], offset, scale, shift } = self.channels[place];
+        let [y, u, v] = yuv.map(|row| &row[..out.len()]);
+        for (((out, y), u), v) in out.iter_mut().zip(y).zip(u).zip(v) {
+            let value = f32::from(*y) * ky + f32::from(*u) * ku + f32::from(*v) * kv + offset;
+            *out = value.clamp(0.0, 255.0) * scale + shift;
+        }
+    }
+
+    /// As [`ToChannels::row`], to places that are not next to each other or not floats.
+    pub(super) fn spread<'a, T: 'a>(
+        &self,
+        place: usize,
+        yuv: [&[u16]; 3],
+        out: impl Iterator<Item = &'a mut T>,
+        to: impl Fn(f32) -> T,
+    ) {
+        let mut value = [0.0];
+        for (x, out) in out.enumerate() {
+            self.row(place, yuv.map(|row| &row[x..=x]), &mut value);
+            *out = to(value[0]);
+        }
+    }
+}
+
+/// Factors of Y, U and V, and an offset, for R, G and B of 0 to 255 (ITU-R BT.601, BT.709).
+fn rgb_factors(colour: Colorimetry) -> [([f32; 3], f32); 3] {
+    let (kr, kb) = match colour.matrix {
+        ColourMatrix::Bt601 => (0.299, 0.114),
+        ColourMatrix::Bt709 => (0.2126, 0.0722),
+    };
+    let kg = 1.0 - kr - kb;
+    let (black, luma, chroma) = match colour.range {
+        ColourRange::Full => (0.0, 1.0, 1.0),
+        ColourRange::Limited => (16.0, 255.0 / 219.0, 255.0 / 224.0),
+    };
+    let (red, blue) = (2.0 * (1.0 - kr) * chroma, 2.0 * (1.0 - kb) * chroma);
+    let channel = |u: f32, v: f32| ([luma, u, v].map(|k| k / FIXED), -luma * black - 128.0 * (u + v));
+    [channel(0.0, red), channel(-blue * kb / kg, -red * kr / kg), channel(blue, 0.0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rgb(colour: Colorimetry, yuv: [u16; 3]) -> [f32; 3] {
+        rgb_factors(colour).map(|(factors, offset)| {
+            let sum: f32 = factors.iter().zip(yuv).map(|(k, v)| k * f32::from(v) * FIXED).sum();
+            (sum + offset).clamp(0.0, 255.0)
+        })
+    }
+
+    #[test]
+    fn black_white_and_primaries_are_what_the_recommendations_say() {
+        let limited = Colorimetry { matrix: ColourMatrix::Bt709, range: ColourRange::Limited };
+        let full = Colorimetry { matrix: ColourMatrix::Bt601, range: ColourRange::Full };
+        let check = |colour, yuv: [u16; 3], want: [f32; 3]| {
+            let got = rgb(colour, yuv);
+            assert!(got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1.5), "{yuv:?}: {got:?}, not {want:?}");
+        };
+        check(limited, [16, 128, 128], [0.0; 3]);
+        check(limited, [235, 128, 128], [255.0; 3]);
+        check(limited, [63, 102, 240], [255.0, 0.0, 0.0]);
+        check(limited, [173, 42, 26], [0.0, 255.0, 0.0]);
+        check(full, [0, 128, 128], [0.0; 3]);
+        check(full, [255, 128, 128], [255.0; 3]);
+        check(full, [76, 85, 255], [254.0, 0.0, 0.0]);
+        check(full, [29, 255, 107], [0.0, 0.0, 254.0]);
+        check(full, [0, 0, 0], [0.0, 135.0, 0.0]);
+    }
+}

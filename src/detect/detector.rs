@@ -1,0 +1,114 @@
+//! The detector: owns all memory that an analysis needs, so that a warm one allocates nothing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Detection;
+use super::config::Settings;
+use super::family::{self, FAMILIES, Family};
+use super::found::Found;
+use super::input::{InputMap, Sampler};
+use crate::fault::Fault;
+use crate::frame::Picture;
+use crate::geometry::Size;
+use crate::infer::{InferError, Model, Outputs};
+
+/// How long the parts of one analysis took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Planes to the model's input.
+    pub input: Duration,
+    /// The model, with waiting for a free session.
+    pub model: Duration,
+    /// Outputs to faces.
+    pub decode: Duration,
+}
+
+impl Timings {
+    /// All parts together.
+    pub fn total(self) -> Duration {
+        self.input + self.model + self.decode
+    }
+}
+
+/// Finds faces with a model; one for each thread that analyses, the model shared.
+pub struct Detector {
+    model: Arc<Model>,
+    family: &'static Family,
+    settings: Settings,
+    sampler: Sampler,
+    outputs: Outputs,
+    found: Found,
+    faces: Vec<Detection>,
+    timings: Timings,
+}
+
+impl Detector {
+    /// A detector on `model`, whose family must be known.
+    pub fn new(model: Arc<Model>, settings: Settings) -> Result<Self, Fault> {
+        let manifest = model.manifest();
+        let family = family::find(&manifest.family).ok_or_else(|| {
+            let known: Vec<_> = FAMILIES.iter().map(|family| family.name).collect();
+            Fault::config(format!("model {}: no family is named \"{}\"", manifest.name, manifest.family))
+                .remedy(format!("known: {}", known.join(", ")))
+        })?;
+        let sampler = Sampler::new(&manifest.input, model.input_shape());
+        let (outputs, found) = (Outputs::new(), Found::new(settings.low_score));
+        Ok(Self { model, family, settings, sampler, outputs, found, faces: Vec::new(), timings: Timings::default() })
+    }
+
+    /// The faces of one picture, strongest first: boxes in its pixels, scores down to the low score. A model that
+    /// gives what is not a finite number has failed: a face could have been there.
+    pub fn detect(&mut self, picture: Picture<'_>, deadline: Instant) -> Result<&[Detection], InferError> {
+        let start = Instant::now();
+        let (input, map) = self.sampler.fill(picture);
+        let filled = Instant::now();
+        self.model.run(input, deadline, &mut self.outputs)?;
+        let ran = Instant::now();
+        self.decode(picture.size(), map)?;
+        self.timings = Timings { input: filled - start, model: ran - filled, decode: ran.elapsed() };
+        Ok(&self.faces)
+    }
+
+    /// How long the parts of the last successful [`Detector::detect`] took.
+    pub fn timings(&self) -> Timings {
+        self.timings
+    }
+
+    /// What it works with.
+    pub fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// The model it runs.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    fn decode(&mut self, frame: Size, map: InputMap) -> Result<(), InferError> {
+        let name = &self.model.manifest().name;
+        self.found.clear();
+        (self.family.decode)(&self.outputs, self.sampler.size(), &mut self.found)
+            .map_err(|e| InferError::Shape(format!("model {name}, family {}: {e}", self.family.name)))?;
+        match self.found.unsound() {
+            0 => {}
+            n => return Err(InferError::Failed(format!("model {name}: {n} faces are not made of finite numbers"))),
+        }
+        let faces = self.found.suppress(self.settings.nms).iter().map(|face| in_frame(face, map));
+        self.faces.clear();
+        self.faces.extend(faces.filter(|face| {
+            let rect = face.rect;
+            rect.w.min(rect.h) >= self.settings.min_face_px && rect.clamped(frame).area() > 0.0
+        }));
+        Ok(())
+    }
+}
+
+/// A face in frame pixels instead of the model's.
+fn in_frame(face: &Detection, map: InputMap) -> Detection {
+    Detection {
+        rect: map.rect(face.rect),
+        score: face.score,
+        landmarks: face.landmarks.map(|points| points.map(|p| map.point(p))),
+    }
+}
