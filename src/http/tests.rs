@@ -146,12 +146,16 @@ fn a_reload_rebinds_and_a_failed_one_changes_nothing() {
 #[test]
 fn a_stopped_server_closes_idle_connections() {
     let bench = serve(settings("127.0.0.1:0", None));
-    let mut idle = TcpStream::connect(bench.server.local_addr()).unwrap();
     let address = bench.server.local_addr();
+    let mut idle = TcpStream::connect(address).unwrap();
+    write!(idle, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = vec![0; 15];
+    idle.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, b"HTTP/1.1 200 OK");
     bench.server.stop();
-    let mut rest = Vec::new();
-    idle.read_to_end(&mut rest).unwrap();
-    assert!(rest.is_empty());
+    let mut rest = String::new();
+    idle.read_to_string(&mut rest).unwrap();
+    assert!(rest.ends_with("ok\n"), "{rest}");
     assert!(TcpStream::connect(address).is_err());
     drop(bench.runtime);
 }
