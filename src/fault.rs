@@ -92,6 +92,8 @@ impl std::error::Error for Fault {}
 pub struct Problem {
     /// The key's path, as `cameras.front.uri`; empty where the file as a whole is meant.
     pub key: String,
+    /// Where it was written: `line 12`, or the name of an environment variable; empty where it was not.
+    pub origin: String,
     /// What is wrong; lower case, no full stop.
     pub what: String,
     /// What to do about it; empty where nothing is known to help.
@@ -101,7 +103,7 @@ pub struct Problem {
 impl Problem {
     /// A problem at `key`, without a remedy.
     pub fn new(key: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { key: key.into(), what: what.into(), remedy: String::new() }
+        Self { key: key.into(), origin: String::new(), what: what.into(), remedy: String::new() }
     }
 
     /// The same problem with what to do about it.
@@ -125,8 +127,11 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
+        match (self.key.as_str(), self.origin.as_str()) {
+            ("", "") => {}
+            (key, "") => write!(f, "{key}: ")?,
+            ("", origin) => write!(f, "{origin}: ")?,
+            (key, origin) => write!(f, "{key} ({origin}): ")?,
         }
         f.write_str(&self.what)?;
         if !self.remedy.is_empty() {

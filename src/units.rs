@@ -57,7 +57,7 @@ impl JsonSchema for Period {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "description": "a length of time: \"200ms\", \"5s\", \"1m 30s\", \"24h\"" })
+        json_schema!({ "type": "string", "format": "period", "description": "a length of time: \"200ms\", \"5s\", \"1m 30s\", \"24h\"" })
     }
 }
 

@@ -1,1 +1,146 @@
 //! Composes each part's own settings; names every problem at once.
+//!
+//! What is written ([`Config`], in a file and in variables of the environment) becomes what is needed ([`Resolved`]):
+//! everything parsed, every file read, every name found. After that nothing returns a configuration error, and a reload
+//! is the difference of two resolved settings.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::event::ZoneConfig;
+use crate::fault::{Fault, FaultKind, Problem};
+use crate::units::Period;
+use crate::{http, infer, track};
+
+mod check;
+mod diff;
+mod document;
+mod path;
+mod resolve;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+pub use diff::{Changes, diff};
+pub use document::ENV_PREFIX;
+pub use resolve::{Camera, Resolved};
+pub use schema::schema;
+
+/// The file that is read where none is named.
+pub const DEFAULT_FILE: &str = "/etc/visor/visor.toml";
+
+/// The configuration as it is written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+pub struct Config {
+    /// Which models run, and on what device.
+    pub models: infer::Config,
+    /// Address for health, metrics and version.
+    pub http: http::Config,
+    /// The cameras, each under an id of its own: `[a-z0-9][a-z0-9_-]{0,62}`, without `__`.
+    pub cameras: BTreeMap<String, CameraConfig>,
+}
+
+/// `[cameras.<id>]`: one camera.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct CameraConfig {
+    /// Whether the camera is opened at all. Default true.
+    #[serde(default = "enabled")]
+    pub enabled: bool,
+    /// Frames analysed a second, at most; more than 0, up to 120. Default 10.
+    #[serde(default = "analysis_fps")]
+    #[schemars(range(min = 0.1, max = 120.0))]
+    pub analysis_fps: f64,
+    /// Least time between two `updated` events of one track. A length of time; default `1s`.
+    #[serde(default = "update_interval")]
+    pub update_interval: Period,
+    /// How faces are followed.
+    #[serde(default)]
+    pub track: track::Config,
+    /// Named areas of the picture: an event says in which of them a face is.
+    #[serde(default)]
+    pub zones: Vec<ZoneConfig>,
+}
+
+const fn enabled() -> bool {
+    true
+}
+
+const fn analysis_fps() -> f64 {
+    10.0
+}
+
+const fn update_interval() -> Period {
+    Period(crate::event::DEFAULT_UPDATE_INTERVAL)
+}
+
+/// Reads `file`, lays the environment over it and resolves the whole. Starts nothing.
+///
+/// # Errors
+/// Every problem there is.
+pub fn load(file: &Path) -> Result<Resolved, Vec<Problem>> {
+    let text = std::fs::read_to_string(file).map_err(|e| {
+        vec![
+            Problem::new("", format!("cannot read {}: {e}", file.display()))
+                .remedy("name a file with --config; the annotated default is config/visor.toml"),
+        ]
+    })?;
+    let variables: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
+        .collect();
+    resolve_text(&text, &variables)
+}
+
+/// All problems as one fault, a line each.
+pub fn fault(file: &Path, problems: &[Problem]) -> Fault {
+    let lines: String = problems.iter().map(|p| format!("\n  {p}")).collect();
+    let count = match problems.len() {
+        1 => "1 problem".to_owned(),
+        n => format!("{n} problems"),
+    };
+    Fault::new(FaultKind::Config, format!("{}: {count}{lines}", file.display()))
+}
+
+/// The settings that `text` and `variables` (name, value) lead to.
+///
+/// # Errors
+/// Every problem there is; of a text that is not TOML only where it breaks.
+pub fn resolve_text(text: &str, variables: &[(String, String)]) -> Result<Resolved, Vec<Problem>> {
+    let mut document = document::Document::parse(text)?;
+    let mut problems = document.overlay(variables);
+    problems.extend(resolve::check_ids(&document.value));
+    let mut value = std::mem::take(&mut document.value);
+    problems.extend(check::check(&mut value));
+    let resolved = read(value).and_then(|config| resolve::resolve(&config));
+    let later = match resolved {
+        Ok(resolved) if problems.is_empty() => return Ok(resolved),
+        Ok(_) => Vec::new(),
+        Err(later) => later,
+    };
+    // What follows from a problem already named would only confuse.
+    let known: Vec<String> = problems.iter().map(|p| p.key.clone()).collect();
+    problems.extend(later.into_iter().filter(|p| !known.contains(&p.key)));
+    for problem in &mut problems {
+        if problem.origin.is_empty() {
+            document.origin(&problem.key).clone_into(&mut problem.origin);
+        }
+    }
+    Err(problems)
+}
+
+/// What passed the schema, as the parts' own settings.
+fn read(value: Value) -> Result<Config, Vec<Problem>> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let key = match error.path().to_string() {
+            root if root == "." => String::new(),
+            key => key,
+        };
+        vec![Problem::new(key, crate::telemetry::redact(&error.inner().to_string()))]
+    })
+}

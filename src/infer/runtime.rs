@@ -126,7 +126,7 @@ impl JsonSchema for InputSize {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[0-9]+x[0-9]+$", "description": "width x height in pixels: \"640x384\"" })
+        json_schema!({ "type": "string", "format": "input-size", "description": "width x height in pixels: \"640x384\"" })
     }
 }
 

@@ -1,0 +1,38 @@
+//! What a reload has to do: the difference of two resolved settings.
+
+use super::Resolved;
+
+/// What differs. What is not named here goes on untouched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Another library, model, input or provider: to be loaded first, then swapped between frames.
+    pub models: bool,
+    /// Another address or other tokens.
+    pub http: bool,
+    /// Ids of cameras that are new.
+    pub added: Vec<String>,
+    /// Ids of cameras that are gone.
+    pub removed: Vec<String>,
+    /// Ids of cameras whose settings differ.
+    pub changed: Vec<String>,
+}
+
+impl Changes {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What it takes to go from `old` to `new`.
+pub fn diff(old: &Resolved, new: &Resolved) -> Changes {
+    let ids =
+        |of: &Resolved, keep: &dyn Fn(&String) -> bool| of.cameras.keys().filter(|id| keep(id)).cloned().collect();
+    Changes {
+        models: old.models != new.models || old.detector != new.detector || old.input != new.input,
+        http: old.http != new.http,
+        added: ids(new, &|id| !old.cameras.contains_key(id)),
+        removed: ids(old, &|id| !new.cameras.contains_key(id)),
+        changed: ids(new, &|id| old.cameras.get(id).is_some_and(|camera| camera != &new.cameras[id])),
+    }
+}

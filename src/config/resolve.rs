@@ -1,0 +1,163 @@
+//! From what was written to what is needed: everything parsed, read and found, or every problem named.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{CameraConfig, Config};
+use crate::event::{Zone, ZoneConfig};
+use crate::fault::Problem;
+use crate::geometry::Size;
+use crate::infer::manifest::{self, Manifest, Task};
+use crate::{http, infer, track};
+
+/// Ids that are words of MQTT's topics.
+const RESERVED: [&str; 3] = ["people", "stats", "status"];
+
+/// What the daemon starts from. Nothing that it is made of can turn out to be a configuration error any more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolved {
+    /// Library, models folder and provider.
+    pub models: infer::Config,
+    /// The face detector.
+    pub detector: Manifest,
+    /// The detector's input, in pixels.
+    pub input: Size,
+    /// Where health, metrics and version are served, and to whom.
+    pub http: http::Settings,
+    /// The cameras by id.
+    pub cameras: BTreeMap<String, Camera>,
+}
+
+/// One camera, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Camera {
+    /// Whether it is opened at all.
+    pub enabled: bool,
+    /// Least time between two analyses.
+    pub analysis_period: Duration,
+    /// Least time between two `updated` events of one track.
+    pub update_interval: Duration,
+    /// How faces are followed.
+    pub track: track::Config,
+    /// Named areas of the picture.
+    pub zones: Vec<Zone>,
+}
+
+/// Problems as they are found, and the results of what has none.
+#[derive(Default)]
+struct Findings(Vec<Problem>);
+
+impl Findings {
+    fn take<T>(&mut self, within: &str, part: Result<T, Vec<Problem>>) -> Option<T> {
+        part.map_err(|problems| self.0.extend(problems.into_iter().map(|p| p.within(within)))).ok()
+    }
+}
+
+/// Resolves the whole.
+pub(super) fn resolve(config: &Config) -> Result<Resolved, Vec<Problem>> {
+    let mut findings = Findings::default();
+    let detector = findings.take("models", detector(&config.models));
+    let http = findings.take("http", config.http.resolve());
+    let mut cameras = BTreeMap::new();
+    for (id, camera) in &config.cameras {
+        let resolved = findings.take(&format!("cameras.{id}"), resolve_camera(camera));
+        cameras.extend(resolved.map(|camera| (id.clone(), camera)));
+    }
+    match (detector, http) {
+        (Some((detector, input)), Some(http)) if findings.0.is_empty() => {
+            Ok(Resolved { models: config.models.clone(), detector, input, http, cameras })
+        }
+        _ => Err(findings.0),
+    }
+}
+
+fn detector(models: &infer::Config) -> Result<(Manifest, Size), Vec<Problem>> {
+    let folder = models.folder();
+    let manifest = manifest::find(Some(&folder), &models.detector).map_err(|fault| {
+        let mut problem = Problem::new("detector", fault.what).remedy(fault.remedy);
+        let catalogue = manifest::catalogue(Some(&folder)).unwrap_or_default();
+        let names: Vec<&str> = catalogue.iter().map(|m| m.name.as_str()).collect();
+        if let Some(near) = super::check::nearest(&models.detector, &names) {
+            problem.remedy = format!("did you mean \"{near}\"?");
+        }
+        vec![problem]
+    })?;
+    let mut problems = Vec::new();
+    if manifest.task != Task::Detect {
+        problems.push(Problem::new("detector", format!("{} does not detect faces", manifest.name)));
+    }
+    let accepted = |name: &String| *name == manifest.name || *name == manifest.licence;
+    if manifest.non_commercial && !models.accept_licences.iter().any(accepted) {
+        let what = format!("{} may not be used commercially (licence {})", manifest.name, manifest.licence);
+        let remedy = format!("if that suits you, set models.accept_licences = [\"{}\"]", manifest.name);
+        problems.push(Problem::new("accept_licences", what).remedy(remedy));
+    }
+    let size = manifest.size(models.input.map(|input| input.0));
+    let size = size.map_err(|fault| problems.push(Problem::new("input", fault.what).remedy(fault.remedy)));
+    match size {
+        Ok(size) if problems.is_empty() => Ok((manifest, size)),
+        _ => Err(problems),
+    }
+}
+
+fn resolve_camera(camera: &CameraConfig) -> Result<Camera, Vec<Problem>> {
+    let mut findings = Findings::default();
+    let zones = findings.take("", zones(&camera.zones));
+    match zones {
+        Some(zones) if findings.0.is_empty() => Ok(Camera {
+            enabled: camera.enabled,
+            analysis_period: Duration::from_secs_f64(1.0 / camera.analysis_fps),
+            update_interval: camera.update_interval.0,
+            track: camera.track.clone(),
+            zones,
+        }),
+        _ => Err(findings.0),
+    }
+}
+
+fn zones(written: &[ZoneConfig]) -> Result<Vec<Zone>, Vec<Problem>> {
+    let (mut zones, mut problems, mut names) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for (index, zone) in written.iter().enumerate() {
+        let key = |key: &str| format!("zones[{index}].{key}");
+        if let Err(what) = check_id(&zone.name) {
+            problems.push(Problem::new(key("name"), what));
+        } else if !names.insert(&zone.name) {
+            problems.push(Problem::new(key("name"), format!("there are two zones named \"{}\"", zone.name)));
+        }
+        match zone.resolve() {
+            Ok(zone) => zones.push(zone),
+            Err(what) => problems.push(Problem::new(key("polygon"), what)),
+        }
+    }
+    if problems.is_empty() { Ok(zones) } else { Err(problems) }
+}
+
+/// Judges the ids of all cameras, also of those whose settings cannot be read.
+pub(super) fn check_ids(root: &Value) -> Vec<Problem> {
+    let ids = root.get("cameras").and_then(Value::as_object).into_iter().flat_map(|cameras| cameras.keys());
+    let judge = |id: &String| {
+        let path = super::path::KeyPath::default().key("cameras").key(id);
+        check_id(id).err().map(|what| Problem::new(path.to_string(), what))
+    };
+    ids.filter_map(judge).collect()
+}
+
+/// An id is a level of an MQTT topic, a word of a `unique_id` and a part of a variable's name.
+fn check_id(id: &str) -> Result<(), String> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let mut bytes = id.bytes();
+    let sound =
+        bytes.next().is_some_and(plain) && bytes.all(|b| plain(b) || matches!(b, b'_' | b'-')) && id.len() <= 63;
+    if !sound {
+        return Err(format!("{id:?} is not an id: a-z or 0-9, then up to 62 of a-z, 0-9, _ and -"));
+    }
+    if id.contains("__") {
+        return Err(format!("{id:?} holds \"__\", which separates levels in names of variables"));
+    }
+    if RESERVED.contains(&id) {
+        return Err(format!("{id:?} is reserved"));
+    }
+    Ok(())
+}
