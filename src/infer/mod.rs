@@ -5,6 +5,8 @@
 //! thread each, the caller's: a machine is filled by calling from several threads, which costs less per picture
 //! than sharing one picture among cores.
 
+mod digest;
+mod fetch;
 mod library;
 pub mod manifest;
 mod model;
@@ -12,10 +14,13 @@ mod pool;
 mod provider;
 mod runtime;
 pub mod source;
+pub mod store;
 mod tensor;
 #[cfg(test)]
 mod tests;
+mod transform;
 
+pub use fetch::Fetcher;
 pub use manifest::Manifest;
 pub use model::{InferError, Model};
 pub use provider::Provider;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest, Sha256};
 use tracing::info;
 
 use super::library;
 use super::manifest::{self, Manifest};
 use super::model::Model;
 use super::provider::Provider;
+use super::store;
 use crate::fault::Fault;
 use crate::geometry::Size;
 use crate::metrics;
@@ -52,7 +52,7 @@ impl Default for Config {
         Self {
             folder: None,
             library: None,
-            detector: "yunet-n".into(),
+            detector: store::DEFAULT_DETECTOR.into(),
             input: None,
             provider: Provider::Cpu,
             accept_licences: Vec::new(),
@@ -158,7 +158,7 @@ impl Runtime {
     pub fn open(&self, manifest: &Manifest, sessions: usize, input: [usize; 4]) -> Result<Arc<Model>, Fault> {
         admit_licence(manifest, &self.config.accept_licences)?;
         manifest.size(Some(manifest.input.size_of(input)))?;
-        let bytes = read_checked(&self.config.folder(), manifest)?;
+        let bytes = store::read(&self.config.folder(), manifest)?;
         let provider = self.config.provider;
         if provider != Provider::Cpu {
             provider.verify(self.settings()?, &bytes)?;
@@ -209,32 +209,4 @@ fn admit_licence(manifest: &Manifest, accepted: &[String]) -> Result<(), Fault> 
     }
     Err(Fault::config(format!("model {} may not be used commercially (licence {})", manifest.name, manifest.licence))
         .remedy(format!("if that suits you, set models.accept_licences = [\"{}\"]", manifest.name)))
-}
-
-/// The bytes of a model's file, once they are those that the manifest speaks of.
-fn read_checked(folder: &Path, manifest: &Manifest) -> Result<Vec<u8>, Fault> {
-    let path = folder.join(&manifest.file);
-    let place = path.display();
-    let bytes = std::fs::read(&path).map_err(|e| {
-        Fault::unavailable(format!("model {}: {place}: {e}", manifest.name))
-            .remedy(format!("fetch it: visor models pull {}", manifest.name))
-    })?;
-    let found = hex(&Sha256::digest(&bytes));
-    if found.eq_ignore_ascii_case(&manifest.sha256) {
-        return Ok(bytes);
-    }
-    Err(Fault::unavailable(format!(
-        "model {}: {place} has the wrong sha256: expected {}, found {found}",
-        manifest.name, manifest.sha256
-    ))
-    .remedy(format!("fetch it anew: visor models pull {}", manifest.name)))
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

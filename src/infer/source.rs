@@ -1,5 +1,7 @@
 //! Where a model's file can be had, as its manifest says it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A place that a file can be had from.
@@ -14,6 +16,17 @@ pub enum Source {
     Pip(Package),
     /// A member of an npm package.
     Npm(Package),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Assets(path) => write!(f, "$VISOR_ASSETS/{path}"),
+            Self::Url(url) => f.write_str(url),
+            Self::Pip(Package { package, version, .. }) => write!(f, "pip {package}=={version}"),
+            Self::Npm(Package { package, version, .. }) => write!(f, "npm {package}@{version}"),
+        }
+    }
 }
 
 /// A member of a package, fetched through the registry's own client.

@@ -1,0 +1,142 @@
+//! The models folder: what is in it, and how what is missing gets there. Only commands fetch; the daemon never does.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, Mode};
+
+use super::digest;
+use super::fetch::Fetcher;
+use super::manifest::{self, Manifest};
+use crate::fault::Fault;
+use crate::geometry::Size;
+
+/// The detector that is used when nobody chose one.
+pub const DEFAULT_DETECTOR: &str = "yunet-n";
+
+/// The one to fall back on where the default cannot be had: a package registry carries it.
+pub const FALLBACK_DETECTOR: &str = "centerface";
+
+/// The fallback's input: ten times as slow as the default detector, it has to look at less.
+const FALLBACK_INPUT: Size = Size::new(320, 192);
+
+/// What the folder holds of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The right file.
+    Ready,
+    /// No file.
+    Missing,
+    /// A file that is not the manifest's, or cannot be read: what is wrong with it.
+    Wrong(String),
+}
+
+/// How a model came to be in the folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pulled {
+    /// It was there already.
+    Already,
+    /// From this source.
+    From(String),
+}
+
+/// Who hears how a fetch goes on.
+pub trait Report {
+    /// A source is asked.
+    fn trying(&self, source: &str);
+    /// This many bytes of so many are here.
+    fn progress(&self, done: u64, total: u64);
+    /// A source did not give the file.
+    fn failed(&self, source: &str, why: &str);
+}
+
+/// What `folder` holds of a model; reads and hashes the whole file.
+pub fn state(folder: &Path, manifest: &Manifest) -> State {
+    match fs::read(folder.join(&manifest.file)) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => State::Missing,
+        Err(e) => State::Wrong(e.to_string()),
+        Ok(bytes) => digest::check(&bytes, &manifest.sha256).map_or_else(State::Wrong, |()| State::Ready),
+    }
+}
+
+/// The bytes of a model's file, once they are those that the manifest speaks of.
+pub(super) fn read(folder: &Path, manifest: &Manifest) -> Result<Vec<u8>, Fault> {
+    let path = folder.join(&manifest.file);
+    let bad = |what: String| {
+        Fault::unavailable(format!("model {}: {}: {what}", manifest.name, path.display()))
+            .remedy(format!("fetch it: visor models pull {}", manifest.name))
+    };
+    let bytes = fs::read(&path).map_err(|e| bad(e.to_string()))?;
+    digest::check(&bytes, &manifest.sha256).map_err(bad)?;
+    Ok(bytes)
+}
+
+/// The detector to use where nobody chose one, and its input size: the default, or, where the folder lacks that, the fallback.
+pub fn best_detector(folder: &Path) -> Result<(Manifest, Size), Fault> {
+    let default = manifest::find(Some(folder), DEFAULT_DETECTOR)?;
+    if state(folder, &default) == State::Ready {
+        let size = default.size(None)?;
+        return Ok((default, size));
+    }
+    let fallback = manifest::find(Some(folder), FALLBACK_DETECTOR)?;
+    if state(folder, &fallback) == State::Ready {
+        return Ok((fallback, FALLBACK_INPUT));
+    }
+    Err(Fault::unavailable(format!("no face detector in {}", folder.display())).remedy("fetch one: visor models pull"))
+}
+
+/// Brings a model's file to `folder` from the first source that gives it, unless it is there already.
+pub fn pull(folder: &Path, manifest: &Manifest, fetcher: &Fetcher, report: &dyn Report) -> Result<Pulled, Fault> {
+    let _lock = lock(folder)?;
+    if state(folder, manifest) == State::Ready {
+        return Ok(Pulled::Already);
+    }
+    let mut reasons = Vec::new();
+    for source in &manifest.sources {
+        let name = source.to_string();
+        report.trying(&name);
+        let got = fetcher
+            .fetch(source, manifest, folder, report)
+            .and_then(|bytes| digest::check(&bytes, &manifest.sha256).map(|()| bytes));
+        match got {
+            Ok(bytes) => {
+                place(&folder.join(&manifest.file), &bytes)?;
+                return Ok(Pulled::From(name));
+            }
+            Err(why) => {
+                report.failed(&name, &why);
+                reasons.push(format!("{name}: {why}"));
+            }
+        }
+    }
+    let reasons = if reasons.is_empty() { "its manifest names no source".into() } else { reasons.join("; ") };
+    Err(Fault::unavailable(format!("model {} cannot be had: {reasons}", manifest.name))
+        .remedy(format!("put the file at {} by hand", folder.join(&manifest.file).display())))
+}
+
+/// Held while something is put into the folder, so that two commands at once do not fetch the same file twice.
+fn lock(folder: &Path) -> Result<File, Fault> {
+    let wrong = |e: std::io::Error| {
+        Fault::unavailable(format!("{} cannot be written: {e}", folder.display()))
+            .remedy("name another folder with --folder, or run with the right to write there")
+    };
+    fs::create_dir_all(folder).map_err(wrong)?;
+    let file = File::create(folder.join(".lock")).map_err(wrong)?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|e| wrong(e.into()))?;
+    Ok(file)
+}
+
+/// Writes a file in one step: a reader sees the old one or the whole new one. Readable to all, as the daemon is another user.
+fn place(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    let write = || -> std::io::Result<()> {
+        let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        rustix::fs::fchmod(file.as_file(), Mode::from_raw_mode(0o644))?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(|e| Fault::unavailable(format!("{} cannot be written: {e}", path.display())))
+}
