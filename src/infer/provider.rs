@@ -87,7 +87,7 @@ impl Provider {
 
     /// The error of a provider that was asked for and cannot be had.
     pub(super) fn not_had(self, why: &str) -> Fault {
-        let why = why.trim().replace('\n', " ");
+        let why = why.trim().trim_end_matches('.').replace('\n', " ");
         Fault::unavailable(format!("provider \"{}\" is not to be had: {why}", self.name()))
             .remedy(format!("{}; or set models.provider = \"cpu\"", self.needs()))
     }

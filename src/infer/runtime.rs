@@ -182,7 +182,7 @@ impl Runtime {
         })
     }
 
-    fn settings(&self) -> Result<SessionBuilder, Fault> {
+    pub(super) fn settings(&self) -> Result<SessionBuilder, Fault> {
         let builder = one_thread(&self.environment)
             .map_err(|e| Fault::internal(format!("ONNX Runtime refuses the session's settings: {}", e.message())))?;
         self.config.provider.add_to(builder)

@@ -18,6 +18,20 @@ pub enum Source {
     Npm(Package),
 }
 
+impl Source {
+    /// Who gives it, in a word or two.
+    pub fn origin(&self) -> String {
+        match self {
+            Self::Assets(_) => "assets folder".into(),
+            Self::Url(url) => {
+                url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+            }
+            Self::Pip(package) => format!("pip {}", package.package),
+            Self::Npm(package) => format!("npm {}", package.package),
+        }
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -93,7 +93,7 @@ pub fn pull(folder: &Path, manifest: &Manifest, fetcher: &Fetcher, report: &dyn 
         return Ok(Pulled::Already);
     }
     let mut reasons = Vec::new();
-    for source in &manifest.sources {
+    for source in manifest.sources.iter().filter(|source| fetcher.can_ask(source)) {
         let name = source.to_string();
         report.trying(&name);
         let got = fetcher
@@ -110,7 +110,8 @@ pub fn pull(folder: &Path, manifest: &Manifest, fetcher: &Fetcher, report: &dyn 
             }
         }
     }
-    let reasons = if reasons.is_empty() { "its manifest names no source".into() } else { reasons.join("; ") };
+    let reasons =
+        if reasons.is_empty() { "it has no source that can be asked here".into() } else { reasons.join("; ") };
     Err(Fault::unavailable(format!("model {} cannot be had: {reasons}", manifest.name))
         .remedy(format!("put the file at {} by hand", folder.join(&manifest.file).display())))
 }
@@ -139,4 +140,100 @@ fn place(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
         Ok(())
     };
     write().map_err(|e| Fault::unavailable(format!("{} cannot be written: {e}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::infer::source::Source;
+
+    /// Remembers what it is told.
+    #[derive(Default)]
+    struct Heard(RefCell<Vec<String>>);
+
+    impl Report for Heard {
+        fn trying(&self, source: &str) {
+            self.0.borrow_mut().push(format!("trying {source}"));
+        }
+        fn progress(&self, _: u64, _: u64) {}
+        fn failed(&self, source: &str, why: &str) {
+            self.0.borrow_mut().push(format!("failed {source}: {why}"));
+        }
+    }
+
+    /// A model of five bytes, and an assets folder that has it.
+    fn sample() -> (tempfile::TempDir, Fetcher, Manifest) {
+        let assets = tempfile::tempdir().unwrap();
+        fs::write(assets.path().join("right.onnx"), b"model").unwrap();
+        fs::write(assets.path().join("wrong.onnx"), b"other").unwrap();
+        let mut manifest = manifest::find(None, DEFAULT_DETECTOR).unwrap();
+        manifest.bytes = 5;
+        manifest.sha256 = digest::sha256(b"model");
+        manifest.sources = vec![Source::Assets("right.onnx".into())];
+        let fetcher = Fetcher { assets: Some(assets.path().into()) };
+        (assets, fetcher, manifest)
+    }
+
+    #[test]
+    fn a_model_is_fetched_once() {
+        let (_assets, fetcher, manifest) = sample();
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("deep/store");
+        assert_eq!(state(&store, &manifest), State::Missing);
+        let heard = Heard::default();
+        let first = pull(&store, &manifest, &fetcher, &heard).unwrap();
+        assert_eq!(first, Pulled::From("$VISOR_ASSETS/right.onnx".into()));
+        assert_eq!(state(&store, &manifest), State::Ready);
+        assert_eq!(pull(&store, &manifest, &fetcher, &heard).unwrap(), Pulled::Already);
+        assert_eq!(*heard.0.borrow(), ["trying $VISOR_ASSETS/right.onnx"]);
+    }
+
+    #[test]
+    fn a_wrong_file_is_replaced_and_a_wrong_source_passed_over() {
+        let (_assets, fetcher, mut manifest) = sample();
+        manifest.sources.insert(0, Source::Assets("wrong.onnx".into()));
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(&manifest.file), b"damaged").unwrap();
+        assert!(matches!(state(folder.path(), &manifest), State::Wrong(why) if why.contains("expected 9372c470")));
+        let heard = Heard::default();
+        pull(folder.path(), &manifest, &fetcher, &heard).unwrap();
+        assert!(heard.0.borrow()[1].starts_with("failed $VISOR_ASSETS/wrong.onnx: wrong sha256: expected 9372c470"));
+        assert_eq!(read(folder.path(), &manifest).unwrap(), b"model");
+    }
+
+    #[test]
+    fn a_model_that_nobody_has_is_an_error_with_every_reason() {
+        let (_assets, mut fetcher, mut manifest) = sample();
+        manifest.sources = vec![Source::Assets("wrong.onnx".into()), Source::Assets("none.onnx".into())];
+        let folder = tempfile::tempdir().unwrap();
+        let fault = pull(folder.path(), &manifest, &fetcher, &Heard::default()).unwrap_err().to_string();
+        for part in ["wrong.onnx: wrong sha256", "none.onnx: No such file", "by hand", &manifest.file] {
+            assert!(fault.contains(part), "\"{part}\" is not in: {fault}");
+        }
+        assert!(!folder.path().join(&manifest.file).exists());
+        fetcher.assets = None;
+        let heard = Heard::default();
+        pull(folder.path(), &manifest, &fetcher, &heard).unwrap_err();
+        assert!(heard.0.borrow().is_empty(), "a folder that nobody named is not asked");
+    }
+
+    #[test]
+    fn the_best_detector_is_the_default_then_the_fallback() {
+        let folder = tempfile::tempdir().unwrap();
+        let none = best_detector(folder.path()).unwrap_err();
+        assert!(none.to_string().contains("visor models pull"), "{none}");
+        let put = |name: &str| {
+            let mut manifest = manifest::find(None, name).unwrap();
+            fs::write(folder.path().join(&manifest.file), name).unwrap();
+            manifest.sha256 = digest::sha256(name.as_bytes());
+            let text = toml::to_string(&manifest).unwrap();
+            fs::write(folder.path().join(format!("{name}.toml")), text).unwrap();
+            let (best, size) = best_detector(folder.path()).unwrap();
+            (best.name, size.width, size.height)
+        };
+        assert_eq!(put("centerface"), ("centerface".into(), 320, 192));
+        assert_eq!(put("yunet-n"), ("yunet-n".into(), 640, 384));
+    }
 }

@@ -10,9 +10,11 @@ use crate::fault::{Fault, FaultKind};
 
 /// The settings of these tests: `VISOR_TEST_LIBRARY` or the checkout's library, `VISOR_ASSETS` or the checkout's models.
 fn config() -> Option<Config> {
-    let mut config = Config::default();
-    config.library = std::env::var_os("VISOR_TEST_LIBRARY").map(PathBuf::from);
-    config.accept_licences = vec!["scrfd-500m".into(), "scrfd-2.5g".into()];
+    let mut config = Config {
+        library: std::env::var_os("VISOR_TEST_LIBRARY").map(PathBuf::from),
+        accept_licences: vec!["scrfd-500m".into(), "scrfd-2.5g".into()],
+        ..Config::default()
+    };
     if let Some(assets) = std::env::var_os("VISOR_ASSETS") {
         config.library = Some(config.library());
         config.folder = Some(Path::new(&assets).join("models/detect"));
@@ -165,8 +167,16 @@ fn a_provider_that_is_not_there_is_an_error() {
         let refused = open(&Runtime::load(&config).unwrap(), &manifest, 1).unwrap_err();
         assert_eq!(refused.kind, FaultKind::Unavailable, "{refused}");
         assert!(refused.to_string().contains(&format!("\"{}\"", provider.name())), "{refused}");
-        eprintln!("{refused}");
     }
+}
+
+#[test]
+fn a_provider_that_gets_no_node_is_found_out() {
+    let Some((runtime, manifest)) = runtime("yunet-n") else { return };
+    let model = std::fs::read(runtime.config().folder().join(&manifest.file)).unwrap();
+    Provider::Cpu.verify(runtime.settings().unwrap(), &model).unwrap();
+    let pretended = Provider::Cuda.verify(runtime.settings().unwrap(), &model).unwrap_err();
+    assert!(pretended.to_string().contains("no node of the model, only CPUExecutionProvider"), "{pretended}");
 }
 
 #[test]

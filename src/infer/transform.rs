@@ -26,6 +26,12 @@ mod onnx {
 /// What is wrong with bytes that are not a message.
 pub(super) type Malformed = String;
 
+/// A message after an edit.
+type Edited = Result<Vec<u8>, Malformed>;
+
+/// What a field's payload becomes; `None` leaves it as it is.
+type Change = Result<Option<Vec<u8>>, Malformed>;
+
 /// Makes batch, rows and columns of a graph's picture input and of its outputs symbolic. Fully convolutional graphs run at any
 /// size, but an exporter writes down the size it was run with. The input's become `N`, `H`, `W`; an output's rows
 /// are named for how many input rows they stand for: `H4` at stride 4.
@@ -83,7 +89,7 @@ fn fixed(dim: &[u8]) -> Result<Option<u64>, Malformed> {
 }
 
 /// The same tensor with symbols for batch, rows and columns, where it has four dimensions.
-fn symbolic(value: &[u8], [rows, columns]: [u64; 2]) -> Result<Vec<u8>, Malformed> {
+fn symbolic(value: &[u8], [rows, columns]: [u64; 2]) -> Edited {
     let [Some(_), Some(_), Some(high), Some(wide)] = dimensions(value)?[..] else { return Ok(value.to_vec()) };
     let named = |letter: &str, whole: u64, part: u64| match whole.checked_div(part) {
         Some(1) | None => letter.to_owned(),
@@ -100,11 +106,7 @@ fn symbolic(value: &[u8], [rows, columns]: [u64; 2]) -> Result<Vec<u8>, Malforme
 }
 
 /// Replaces each innermost message on the way `path`.
-fn edit_path(
-    message: &[u8],
-    path: &[u64],
-    replace: &mut dyn FnMut(&[u8]) -> Result<Vec<u8>, Malformed>,
-) -> Result<Vec<u8>, Malformed> {
+fn edit_path(message: &[u8], path: &[u64], replace: &mut dyn FnMut(&[u8]) -> Edited) -> Edited {
     match path {
         [] => replace(message),
         [first, rest @ ..] => edit(message, &mut |field, payload| {
@@ -114,10 +116,7 @@ fn edit_path(
 }
 
 /// A copy of a message in which `change` may replace the payload of each length-delimited field.
-fn edit(
-    message: &[u8],
-    change: &mut dyn FnMut(u64, &[u8]) -> Result<Option<Vec<u8>>, Malformed>,
-) -> Result<Vec<u8>, Malformed> {
+fn edit(message: &[u8], change: &mut dyn FnMut(u64, &[u8]) -> Change) -> Edited {
     let mut result = Vec::with_capacity(message.len() + 64);
     let mut rest = message;
     while !rest.is_empty() {
