@@ -1,6 +1,8 @@
 //! What is said to the outside: an analysed frame ([`Observation`]) becomes drafts of [`Event`]s in a [`Journal`]; a
 //! sink hub later gives them their gapless numbers.
 
+#[cfg(test)]
+pub(crate) mod fixture;
 mod journal;
 mod message;
 mod zone;

@@ -7,6 +7,7 @@
 mod board;
 mod hub;
 pub mod log;
+pub mod mqtt;
 mod switch;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,6 +51,8 @@ pub struct Context {
 pub struct Settings {
     /// One log line an event.
     pub log: bool,
+    /// The broker; `None` for no MQTT.
+    pub mqtt: Option<mqtt::Settings>,
 }
 
 /// Starts a sink; `None` where the settings leave it off.
@@ -64,7 +67,8 @@ pub struct SinkLine {
 }
 
 /// Every sink there is.
-pub static SINKS: &[SinkLine] = &[SinkLine { name: log::NAME, open: log::open }];
+pub static SINKS: &[SinkLine] =
+    &[SinkLine { name: log::NAME, open: log::open }, SinkLine { name: mqtt::NAME, open: mqtt::open }];
 
 /// Locks `mutex`. A panic elsewhere leaves queues and counters whole, so a poisoned lock is as good as another.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,0 +1,33 @@
+//! Events for tests of what comes after.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::{Event, EventType, Fractions, Identity, LatencyMs, Models, SCHEMA};
+use crate::frame::ClockSource;
+
+/// A plain event of `camera` with the number `seq`.
+pub(crate) fn event(camera: &str, seq: u64) -> Arc<Event> {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+    Arc::new(Event {
+        schema: SCHEMA,
+        kind: EventType::Started,
+        boot_id: "boot".into(),
+        seq,
+        boot_seq: seq,
+        camera: camera.into(),
+        track: format!("{camera}-{seq}").into(),
+        captured_at: at,
+        clock: ClockSource::Arrival,
+        published_at: at,
+        rect: Fractions { x: 0.41, y: 0.22, w: 0.05, h: 0.09 },
+        score: 0.93,
+        quality: None,
+        zones: vec!["porch".into()],
+        identity: Identity::RECOGNITION_OFF,
+        first_seen: at - Duration::from_millis(3200),
+        last_seen: at,
+        latency_ms: LatencyMs { total: Some(38.5), ..LatencyMs::default() },
+        models: Models { detector: "yunet-n".into(), embedder: None },
+    })
+}

@@ -1,0 +1,138 @@
+//! MQTT: events with QoS 1 out of a bounded outbox, states on retained topics, switches in.
+//!
+//! A thread `sink-mqtt` owns the connection. The hub only puts events into the [`outbox`] and wakes it, so that no camera
+//! ever waits for a broker. What is to stand on retained topics is derived from the board each time it changes
+//! ([`states`]), and published again after each reconnect.
+//!
+//! Exactness is kept here and not in rumqttc: its event loop forgets unacknowledged publishes when the broker kept no
+//! session, and can wedge on a packet id. Each connection therefore gets a fresh one with a clean session, an event
+//! leaves the outbox on its PUBACK alone, and after a reconnect the outbox is sent again from its first event: no hole,
+//! no disorder, and twice only what was on its way when the connection broke.
+
+mod config;
+mod connection;
+mod discovery;
+mod outbox;
+mod standing;
+mod states;
+mod tls;
+mod topics;
+mod worker;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+use tokio::sync::Notify;
+use tracing::warn;
+
+use super::{Context, Sink, lock};
+use crate::event::Event;
+use crate::fault::Fault;
+use crate::metrics::EVENTS_LOST;
+use outbox::Outbox;
+use worker::Worker;
+
+pub use config::{BrokerUrl, Config, Settings};
+
+/// Name of this sink.
+pub const NAME: &str = "mqtt";
+
+/// What the thread may take beyond a deadline to notice it.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// Starts the sink where `settings` name a broker. That it cannot be reached is no fault: the outbox fills meanwhile.
+pub fn open(settings: &super::Settings, context: &Context) -> Result<Option<Arc<dyn Sink>>, Fault> {
+    let Some(settings) = &settings.mqtt else { return Ok(None) };
+    let shared = Arc::new(Shared {
+        outbox: Mutex::new(Outbox::new(settings.outbox)),
+        wake: Notify::new(),
+        board_changed: AtomicBool::new(true),
+        closing: Mutex::new(None),
+        overflowing: AtomicBool::new(false),
+        lost: AtomicU64::new(0),
+        published: AtomicU64::new(0),
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Fault::internal(format!("cannot start the runtime of sink-mqtt: {e}")))?;
+    let (end, done) = bounded(0);
+    let worker = Worker::new(settings.clone(), context.clone(), Arc::clone(&shared));
+    let work = move || {
+        let _end = end;
+        runtime.block_on(worker.run());
+    };
+    std::thread::Builder::new()
+        .name("sink-mqtt".to_owned())
+        .spawn(work)
+        .map_err(|e| Fault::internal(format!("cannot start the thread sink-mqtt: {e}")))?;
+    Ok(Some(Arc::new(MqttSink { shared, done })))
+}
+
+/// What the hub's side and the thread share.
+struct Shared {
+    /// Full: the oldest event that is not on its way is dropped, counted, and the count is published.
+    outbox: Mutex<Outbox>,
+    wake: Notify,
+    board_changed: AtomicBool,
+    /// Set once, when the sink is to end.
+    closing: Mutex<Option<Instant>>,
+    /// Said once for each time that the outbox fills up.
+    overflowing: AtomicBool,
+    lost: AtomicU64,
+    published: AtomicU64,
+}
+
+impl Shared {
+    fn lose(&self, events: u64, reason: &'static str) {
+        self.lost.fetch_add(events, Ordering::Relaxed);
+        metrics::counter!(EVENTS_LOST, "sink" => NAME, "reason" => reason).increment(events);
+    }
+
+    fn closing(&self) -> Option<Instant> {
+        *lock(&self.closing)
+    }
+}
+
+struct MqttSink {
+    shared: Arc<Shared>,
+    done: Receiver<()>,
+}
+
+impl Sink for MqttSink {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn event(&self, event: &Arc<Event>) {
+        if lock(&self.shared.outbox).push(Arc::clone(event)) {
+            self.shared.lose(1, "outbox_full");
+            if !self.shared.overflowing.swap(true, Ordering::Relaxed) {
+                warn!("mqtt outbox is full: the oldest events are lost until the broker takes more");
+            }
+        }
+        self.shared.wake.notify_one();
+    }
+
+    fn changed(&self) {
+        self.shared.board_changed.store(true, Ordering::Release);
+        self.shared.wake.notify_one();
+    }
+
+    fn close(&self, deadline: Instant) {
+        *lock(&self.shared.closing) = Some(deadline);
+        self.shared.wake.notify_one();
+        // The thread keeps the deadline itself; this waits for its word, and only for that long.
+        let in_time = !self.done.recv_deadline(deadline + GRACE).is_err_and(|e| e.is_timeout());
+        let left = lock(&self.shared.outbox).abandon() as u64;
+        if left > 0 {
+            self.shared.lose(left, "shutdown");
+            warn!(events = left, "events lost: the broker did not take them before the end");
+        }
+        if !in_time {
+            warn!("the mqtt connection did not end in time");
+        }
+    }
+}

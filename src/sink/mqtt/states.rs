@@ -1,0 +1,135 @@
+//! What this daemon keeps on retained topics, as the board has it, and what others say there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rumqttc::Publish;
+use tracing::info;
+
+use super::discovery;
+use super::standing::{Standing, Value};
+use super::topics::{DISCOVERY, Heard, Topics, on_off};
+use crate::sink::{Board, CameraState, CameraStatus, SWITCHES, Switch};
+
+/// Cameras of earlier runs whose retained topics are cleared; more are left to the next run.
+const MAX_STRANGERS: usize = 256;
+
+/// Statuses, faces, switches, discovery and stats: everything but events.
+pub(super) struct States {
+    topics: Topics,
+    home_assistant: bool,
+    standing: Standing,
+    /// Cameras whose topics stand, with their switches.
+    shown: BTreeMap<Arc<str>, Vec<Switch>>,
+    /// Cameras that the broker remembers and the board does not know (yet).
+    strangers: BTreeSet<String>,
+}
+
+impl States {
+    pub(super) fn new(topics: Topics, home_assistant: bool) -> Self {
+        let mut standing = Standing::default();
+        standing.set(topics.status(), "online".to_owned());
+        Self { topics, home_assistant, standing, shown: BTreeMap::new(), strangers: BTreeSet::new() }
+    }
+
+    /// Brings what stands up to the board.
+    pub(super) fn show(&mut self, cameras: &BTreeMap<Arc<str>, CameraState>) {
+        let gone: Vec<Arc<str>> = self.shown.keys().filter(|id| !cameras.contains_key(*id)).cloned().collect();
+        for camera in gone {
+            self.shown.remove(&camera);
+            self.clear(&camera);
+        }
+        for (camera, state) in cameras {
+            self.show_camera(camera, state);
+        }
+    }
+
+    fn show_camera(&mut self, camera: &Arc<str>, state: &CameraState) {
+        self.strangers.remove(&**camera);
+        self.standing.set(self.topics.camera_status(camera), state.status.name().to_owned());
+        self.standing.set(self.topics.faces(camera), state.faces.to_string());
+        for line in SWITCHES {
+            if let Some(on) = state.switches.get(&line.switch) {
+                self.standing.set(self.topics.switch_state(camera, line.name), on_off(*on).to_owned());
+            }
+        }
+        let switches: Vec<Switch> = state.switches.keys().copied().collect();
+        if self.shown.get(camera) != Some(&switches) {
+            for (topic, config) in discovery::entities(&self.topics, camera, &switches) {
+                // Empty where discovery is off, for a device that an earlier run announced.
+                self.standing.set(topic, if self.home_assistant { config } else { String::new() });
+            }
+            self.shown.insert(Arc::clone(camera), switches);
+        }
+    }
+
+    /// Takes every retained topic of a camera away.
+    fn clear(&mut self, camera: &str) {
+        let switches: Vec<Switch> = SWITCHES.iter().map(|line| line.switch).collect();
+        let positions = SWITCHES.iter().map(|line| self.topics.switch_state(camera, line.name));
+        let configs = discovery::entities(&self.topics, camera, &switches).into_iter().map(|(topic, _)| topic);
+        let own = [self.topics.camera_status(camera), self.topics.faces(camera)];
+        own.into_iter().chain(positions).chain(configs).for_each(|topic| self.standing.clear(topic));
+    }
+
+    /// Takes in what others, or earlier runs, say on these topics.
+    pub(super) fn hear(&mut self, heard: &Heard<'_>, publish: &Publish, board: &Board) {
+        match (heard, publish.payload.as_ref()) {
+            // The last will of an earlier connection that the broker noticed late.
+            (Heard::OwnStatus, b"offline") => self.standing.repeat(|topic| topic == publish.topic),
+            (Heard::HomeAssistant, b"online") => {
+                let root = format!("{DISCOVERY}/");
+                self.standing.repeat(|topic| topic.starts_with(&root));
+            }
+            (Heard::CameraStatus(camera), text) => {
+                let stranger = publish.retain && !text.is_empty() && !board.knows(camera);
+                if stranger && self.strangers.len() < MAX_STRANGERS {
+                    self.strangers.insert((*camera).to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Clears what earlier runs left of cameras that are no more. Not at once when they are heard of: a camera that is
+    /// only late to be known would lose its device in Home Assistant.
+    pub(super) fn forget_strangers(&mut self) {
+        for camera in std::mem::take(&mut self.strangers) {
+            info!(camera, "clearing the retained topics of a camera that is no longer configured");
+            self.clear(&camera);
+        }
+    }
+
+    /// Puts the latest counts up for sending.
+    pub(super) fn say_stats(&mut self, stats: String) {
+        self.standing.say(self.topics.stats(), stats);
+    }
+
+    /// The last words: `offline` on every status.
+    pub(super) fn go_offline(&mut self) {
+        for camera in self.shown.keys() {
+            self.standing.set(self.topics.camera_status(camera), CameraStatus::Offline.name().to_owned());
+        }
+        self.standing.set(self.topics.status(), "offline".to_owned());
+    }
+
+    /// A new connection: the broker may have forgotten everything.
+    pub(super) fn repeat_all(&mut self) {
+        self.standing.repeat(|_| true);
+    }
+
+    /// The next value to send.
+    pub(super) fn send_next(&mut self) -> Option<Value> {
+        self.standing.send_next()
+    }
+
+    /// The broker has this version of a topic.
+    pub(super) fn acknowledge(&mut self, topic: &str, version: u64) {
+        self.standing.acknowledge(topic, version);
+    }
+
+    /// Whether every value was handed out.
+    pub(super) fn is_sent(&self) -> bool {
+        self.standing.is_sent()
+    }
+}
