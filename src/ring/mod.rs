@@ -16,9 +16,13 @@ use crate::frame::Layout;
 use crate::geometry::Size;
 
 mod channel;
+#[cfg(test)]
+mod channel_tests;
 mod environment;
 mod map;
 mod reader;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 mod writer;
 

@@ -255,3 +255,86 @@ impl Default for Limits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn config(toml: &str) -> Config {
+        toml::from_str(toml).unwrap()
+    }
+
+    fn keys(config: &Config) -> Vec<&'static str> {
+        config.resolve(8).unwrap_err().into_iter().map(|(key, _)| key).collect()
+    }
+
+    #[test]
+    fn an_address_is_all_that_is_needed() {
+        let written = config(r#"uri = "rtsp://cam/live""#);
+        assert_eq!(written, Config::new("rtsp://cam/live".into()));
+        let settings = written.resolve(8).unwrap();
+        assert_eq!((settings.capture.pace, settings.slots), (Pace::Live, 8));
+        assert_eq!(settings.peer, Some(("cam".to_owned(), 554)));
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let settings = config(
+            r#"
+            uri = "file:///clip.mp4"
+            transport = "udp"
+            latency = "0s"
+            connect_timeout = "1s"
+            stall_timeout = "2s"
+            rotate = "90"
+            pace = "fast"
+            repeat = true
+            decoder = "software"
+            max_clock_skew = "3s"
+            "#,
+        )
+        .resolve(1)
+        .unwrap();
+        let CaptureSettings { transport, latency, connect_timeout, rotate, pace, decoder, .. } = settings.capture;
+        assert_eq!((transport, latency, connect_timeout), (Transport::Udp, Duration::ZERO, Duration::from_secs(1)));
+        assert_eq!((rotate, pace, decoder), (Rotate::Cw90, Pace::Fast, Decoder::Software));
+        let Limits { stall, clock_skew, .. } = settings.limits;
+        assert_eq!((stall, clock_skew), (Duration::from_secs(2), Duration::from_secs(3)));
+        assert!(settings.repeat && settings.peer.is_none() && settings.slots == MIN_SLOTS);
+    }
+
+    #[test]
+    fn all_problems_are_named_at_once() {
+        let wrong = config(
+            r#"
+            uri = "gopher://cam"
+            latency = "11s"
+            connect_timeout = "1ms"
+            stall_timeout = "1h"
+            max_clock_skew = "2h"
+            "#,
+        );
+        assert_eq!(keys(&wrong), ["latency", "connect_timeout", "stall_timeout", "max_clock_skew", "uri"]);
+        assert_eq!(keys(&config("uri = \"rtsp://cam\"\npassword_file = \"/x\"")), ["password_file"]);
+        assert_eq!(keys(&config("uri = \"test:\"\nusername = \"me\"")), ["username"]);
+        assert_eq!(
+            keys(&config("uri = \"rtsp://c\"\nusername = \"me\"\npassword_file = \"/nonexistent/x\"")),
+            ["password_file"]
+        );
+    }
+
+    #[test]
+    fn a_password_comes_out_of_its_file_and_goes_nowhere_else() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "hunter2").unwrap();
+        let mut config = config("uri = \"rtsp://cam/live\"\nusername = \"me\"");
+        config.password_file = Some(file.path().to_owned());
+        let settings = config.resolve(8).unwrap();
+        assert_eq!(settings.capture.uri.expose_secret(), "rtsp://me:hunter2@cam/live");
+        assert!(!format!("{config:?} {settings:?}").contains("hunter2"));
+    }
+}

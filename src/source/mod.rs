@@ -17,6 +17,8 @@ mod probe;
 mod replay;
 mod session;
 mod spawner;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod uri;
 mod watch;

@@ -202,3 +202,95 @@ fn pass_on(camera: Arc<str>, stderr: ChildStderr, scrub: Scrub) {
         warn!(%error, "a capture child's standard error is not read");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::ring::wire::{BrainEnd, Received};
+    use crate::source::Uri;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    /// Starts a shell script as a child.
+    fn launch(script: &str) -> (tempfile::TempDir, BrainEnd, Box<dyn Running>) {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("child");
+        std::fs::write(&program, format!("#!/bin/sh\ncd \"$(dirname \"$0\")\"\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o700)).unwrap();
+        let (ours, socket) = BrainEnd::pair().unwrap();
+        let scrub = Uri::from("rtsp://a:secret@b/").target().unwrap().scrub();
+        let child = Spawner::start_with(&program).unwrap().launch(Job { camera: "test".into(), socket, scrub });
+        (folder, ours, child)
+    }
+
+    /// Waits until a child has written a whole line, and gives what it wrote.
+    fn written(folder: &tempfile::TempDir, name: &str) -> String {
+        let until = Monotonic::now().plus(SOON);
+        loop {
+            match std::fs::read_to_string(folder.path().join(name)) {
+                Ok(text) if text.ends_with('\n') => return text,
+                _ => assert!(Monotonic::now() < until, "{name} was not written"),
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    fn wait_until(what: &str, condition: impl Fn() -> bool) {
+        let until = Monotonic::now().plus(SOON);
+        while !condition() {
+            assert!(Monotonic::now() < until, "{what}");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_child_that_should_end_is_killed_and_leaves_no_zombie() {
+        let (folder, ours, child) = launch("trap '' TERM INT HUP; echo $$ > pid; while :; do sleep 100; done");
+        let pid = written(&folder, "pid").trim().to_owned();
+        let process = Path::new("/proc").join(pid);
+        assert!(process.exists());
+        child.end(Duration::ZERO);
+        wait_until("the child is still there", || !process.exists());
+        drop(ours);
+    }
+
+    #[test]
+    fn a_child_gets_its_socket_and_little_else() {
+        let script = "env > env; ls -l /proc/$$/fd | grep -c socket: > sockets; echo \"$@\" > args; echo end > end";
+        let (folder, ours, _child) = launch(script);
+        written(&folder, "end");
+        assert!(matches!(ours.recv(Monotonic::now().plus(SOON)), Received::Closed), "its socket ends with it");
+        assert_eq!(written(&folder, "args"), "capture\n");
+        assert_eq!(written(&folder, "sockets"), "1\n");
+        let environment = written(&folder, "env");
+        let names = environment.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name);
+        let known = |name: &str| ENVIRONMENT.iter().any(|(other, _)| *other == name) || INHERITED.contains(&name);
+        // what a shell sets by itself
+        let surplus: Vec<_> =
+            names.filter(|name| !known(name) && !["PWD", "OLDPWD", "SHLVL", "_"].contains(name)).collect();
+        assert!(surplus.is_empty(), "{surplus:?}");
+        assert!(environment.contains("HOME=/nonexistent"));
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_shows_as_the_sockets_end() {
+        let (ours, socket) = BrainEnd::pair().unwrap();
+        let scrub = Uri::from("test:").target().unwrap().scrub();
+        let spawner = Spawner::start_with(Path::new("/nonexistent/visor")).unwrap();
+        let child = spawner.launch(Job { camera: "test".into(), socket, scrub });
+        assert!(matches!(ours.recv(Monotonic::now().plus(SOON)), Received::Closed));
+        child.end(Duration::ZERO);
+    }
+
+    #[test]
+    fn children_end_with_the_last_spawner() {
+        let (folder, _ours, child) = launch("echo $$ > pid; exec sleep 100");
+        let process = Path::new("/proc").join(written(&folder, "pid").trim());
+        // the launch's spawner is gone already: its child's handle is what keeps the thread
+        assert!(process.exists());
+        drop(child);
+        wait_until("the child is still there", || !process.exists());
+    }
+}

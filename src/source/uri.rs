@@ -253,3 +253,89 @@ fn redacted(url: &Url) -> String {
     let query = if url.query().is_some() { "?…" } else { "" };
     format!("{}://{host}{port}{path}{query}", url.scheme())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_peer(uri: &str, expected: Option<(&str, u16)>) {
+        let peer = Uri::from(uri).target().unwrap().peer;
+        assert_eq!(peer.as_ref().map(|(host, port)| (host.as_str(), *port)), expected, "{uri}");
+    }
+
+    #[test]
+    fn every_kind_of_address_is_understood() {
+        check_peer("rtsp://cam/live", Some(("cam", 554)));
+        check_peer("rtsp://u:p@192.168.1.5:8554/live?x=1", Some(("192.168.1.5", 8554)));
+        check_peer("rtsps://cam/live", Some(("cam", 322)));
+        check_peer("http://cam/video.mjpeg", Some(("cam", 80)));
+        check_peer("https://[fe80::1]:8443/", Some(("fe80::1", 8443)));
+        check_peer("v4l2:///dev/video0", None);
+        check_peer("file:///clip.mp4", None);
+        check_peer("test:", None);
+        check_peer("test:?size=640x360&fps=30", None);
+    }
+
+    #[test]
+    fn arguments_may_be_plain_paths() {
+        assert_eq!(Uri::from_argument("/a b/clip.mp4").display(), "file:///a%20b/clip.mp4");
+        assert_eq!(Uri::from_argument("/dev/video0").display(), "v4l2:///dev/video0");
+        assert_eq!(Uri::from_argument("rtsp://cam/x").display(), "rtsp://cam/x");
+        assert_eq!(Uri::from_argument("test:?fps=5").display(), "test:?fps=5");
+        let relative = Uri::from_argument("clip.mp4").display();
+        assert!(relative.starts_with("file:///") && relative.ends_with("/clip.mp4"), "{relative}");
+    }
+
+    #[test]
+    fn what_cannot_be_a_source_is_refused_without_being_quoted() {
+        let wrong = [
+            "rtsp:///live",
+            "rtsp://u:secret@/live",
+            "rtsp://u:secr#et@cam/live",
+            "ftp://u:secret@cam/x",
+            "/u:secret/clip.mp4",
+            "v4l2://video0/secret",
+            "file:///",
+            "v4l2:",
+            "",
+        ];
+        for uri in wrong {
+            let fault = Uri::from(uri).target().expect_err(uri);
+            assert!(!fault.remedy.is_empty(), "{uri}");
+            assert!(!fault.to_string().contains("secret") && !fault.to_string().contains("secr#"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn no_form_of_an_address_shows_its_credentials() {
+        for text in [
+            "rtsp://user:s3cret%40x@cam:8554/live",
+            "http://cam/video?user=admin&pwd=s3cret@x",
+            "rtsp://cam/user=admin_password=s3cret@x_channel=1",
+        ] {
+            let uri = Uri::from(text);
+            let target = uri.target().unwrap();
+            let shown = format!("{uri:?} {} {target:?} {}", serde_json::to_string(&uri).unwrap(), uri.display());
+            assert!(!shown.contains("s3cret") && shown.contains("cam"), "{shown}");
+            let said = format!("no {text} and {}", target.secret().expose_secret());
+            let clean = target.scrub().text(&said);
+            assert!(!clean.contains("s3cret"), "{clean}");
+        }
+    }
+
+    #[test]
+    fn texts_without_secrets_stay_as_they_are() {
+        let scrub = Uri::from("test:?fps=30").target().unwrap().scrub();
+        assert_eq!(scrub.text("test:?fps=30 is fine"), "test:?fps=30 is fine");
+    }
+
+    #[test]
+    fn credentials_may_come_apart_from_the_address() {
+        let target = Uri::from("rtsp://cam/live").target().unwrap().with_credentials("us er", "p@ss/word").unwrap();
+        assert_eq!(target.secret().expose_secret(), "rtsp://us%20er:p%40ss%2Fword@cam/live");
+        assert_eq!(target.display(), "rtsp://cam/live");
+        let said = "bad password p@ss/word, also known as p%40ss%2Fword";
+        assert_eq!(target.scrub().text(said), "bad password ***, also known as ***");
+        assert!(Uri::from("test:").target().unwrap().with_credentials("a", "b").is_none());
+    }
+}

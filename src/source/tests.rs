@@ -1,0 +1,454 @@
+//! Sources whose child is a thread that follows a script.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::spawner::{Job, Launch, Running};
+use super::*;
+use crate::frame::{ClockSource, Colorimetry, ColourMatrix, ColourRange, Layout, PixelFormat};
+use crate::geometry::Size;
+use crate::ring::Writer;
+use crate::ring::wire::{ChildEnd, FailReason, FrameHeader, Received, SendError, ToBrain, ToChild};
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn soon() -> Monotonic {
+    Monotonic::now().plus(SOON)
+}
+
+fn layout(width: u32, height: u32) -> Layout {
+    let colour = Colorimetry { matrix: ColourMatrix::Bt709, range: ColourRange::Limited };
+    Layout::packed(Size::new(width, height), PixelFormat::I420, colour)
+}
+
+/// Plays a capture child; the script is told the how many-eth child it is.
+struct Stage<F> {
+    script: Arc<F>,
+    runs: AtomicUsize,
+    ends: Sender<Duration>,
+}
+
+impl<F: Fn(usize, Player) + Send + Sync + 'static> Launch for Stage<F> {
+    fn launch(&self, job: Job) -> Box<dyn Running> {
+        let (run, script) = (self.runs.fetch_add(1, Ordering::Relaxed), Arc::clone(&self.script));
+        std::thread::spawn(move || script(run, Player::new(job.socket)));
+        Box::new(Ending(self.ends.clone()))
+    }
+}
+
+struct Ending(Sender<Duration>);
+
+impl Running for Ending {
+    fn end(self: Box<Self>, grace: Duration) {
+        let _ = self.0.send(grace);
+    }
+}
+
+/// A child's lines.
+struct Player {
+    channel: ChildEnd,
+    writer: Option<Writer>,
+    pts: u64,
+}
+
+impl Player {
+    fn new(channel: ChildEnd) -> Self {
+        let first = channel.recv(soon());
+        assert!(matches!(first, Received::Message { msg: ToChild::Settings(_), .. }), "{first:?}");
+        Self { channel, writer: None, pts: 0 }
+    }
+
+    fn say(&self, msg: &ToBrain) -> bool {
+        self.channel.send_until(msg, None, soon()).is_ok()
+    }
+
+    fn want(&mut self, layout: Layout) {
+        self.say(&ToBrain::Want { layout });
+        loop {
+            match self.channel.recv(soon()) {
+                Received::Message { msg: ToChild::Ring { id, slots, slot_bytes }, fd: Some(fd) } => {
+                    self.writer = Some(Writer::map(fd, id, slots, slot_bytes).unwrap());
+                    return;
+                }
+                Received::Message { msg: ToChild::Release { .. }, .. } => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// The announcement of a frame in a slot of its own, or in the first where there is none.
+    fn header(&mut self, layout: Layout) -> FrameHeader {
+        self.pts += 40_000_000;
+        let writer = self.writer.as_mut();
+        let (ring, slot) = writer.map_or((1, 0), |writer| (writer.id(), writer.free_slot().unwrap_or(0)));
+        FrameHeader {
+            ring,
+            slot,
+            layout,
+            pts_ns: self.pts,
+            arrived_ns: Monotonic::now().as_nanos(),
+            decode_ns: None,
+            captured_unix_ns: 0,
+            clock: ClockSource::Arrival,
+            dropped_total: 0,
+        }
+    }
+
+    fn frame(&mut self, layout: Layout) -> bool {
+        let header = self.header(layout);
+        self.say(&ToBrain::Frame(header))
+    }
+
+    fn show(&mut self, frames: usize) {
+        self.want(layout(8, 8));
+        for _ in 0..frames {
+            self.frame(layout(8, 8));
+        }
+    }
+
+    /// Alive, until it is told to stop or left alone.
+    fn live(self) {
+        self.live_and(|| {});
+    }
+
+    fn live_and(self, mut then: impl FnMut()) {
+        loop {
+            match self.channel.recv(Monotonic::now().plus(Duration::from_millis(5))) {
+                Received::Message { msg: ToChild::Stop, .. } => return then(),
+                Received::Message { .. } => {}
+                Received::TimedOut if self.channel.send(&ToBrain::Alive, None) != Err(SendError::Closed) => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// Says nothing, and is there.
+    fn hang(self) {
+        while !matches!(self.channel.recv(soon()), Received::Closed | Received::TimedOut) {}
+    }
+}
+
+fn settings(uri: &str) -> Settings {
+    let mut settings = Config::new(uri.into()).resolve(4).unwrap();
+    settings.peer = None;
+    settings.limits.backoff_least = Duration::from_millis(1);
+    settings
+}
+
+fn play(settings: Settings, script: impl Fn(usize, Player) + Send + Sync + 'static) -> (Source, Receiver<Duration>) {
+    let (ends, ended) = unbounded();
+    let stage = Stage { script: Arc::new(script), runs: AtomicUsize::new(0), ends };
+    (Source::with("test", settings, Box::new(stage)), ended)
+}
+
+fn told(event: &SourceEvent) -> Option<String> {
+    Some(match event {
+        SourceEvent::Frame(frame) => format!("frame {}", frame.number),
+        SourceEvent::Opened(info) => format!("opened {}", info.decoder),
+        SourceEvent::Changed(SourceState::Connecting) => "connecting".to_owned(),
+        SourceEvent::Changed(SourceState::Online) => "online".to_owned(),
+        SourceEvent::Changed(SourceState::Stalled { reason }) => format!("stalled: {reason}"),
+        SourceEvent::Changed(SourceState::Offline { reason, .. }) => format!("offline: {reason}"),
+        SourceEvent::Ended => "ended".to_owned(),
+        SourceEvent::Idle => return None,
+    })
+}
+
+/// Compares what a source tells with what it should, frames being let go of at once.
+fn check_source(source: &mut Source, expected: &[&str]) {
+    let mut got = Vec::new();
+    let until = soon();
+    while got.len() < expected.len() && Monotonic::now() < until {
+        got.extend(told(&source.next(until)));
+    }
+    assert_eq!(got, expected);
+}
+
+const CAMERA: &str = "rtsp://viewer:hunter2@camera.test/live";
+
+#[test]
+fn a_child_that_crashes_is_started_again() {
+    let (mut source, ended) = play(settings(CAMERA), |run, mut child| {
+        child.show(1);
+        if run > 0 {
+            child.live();
+        }
+    });
+    let crash = "offline: the capture child crashed";
+    check_source(&mut source, &["connecting", "online", "frame 0", crash, "online", "frame 1"]);
+    assert_eq!(ended.try_recv(), Ok(Duration::ZERO), "what is left of a crashed child is killed");
+}
+
+#[test]
+fn a_child_that_hangs_is_replaced() {
+    let mut settings = settings(CAMERA);
+    settings.limits.hang = Duration::from_millis(100);
+    let (mut source, ended) = play(settings, |run, mut child| {
+        child.show(1);
+        if run > 0 { child.live() } else { child.hang() }
+    });
+    let hang = "stalled: the capture child hangs";
+    check_source(&mut source, &["connecting", "online", "frame 0", hang, "online", "frame 1"]);
+    assert_eq!(ended.try_recv(), Ok(Duration::ZERO));
+}
+
+#[test]
+fn a_child_that_never_says_a_word_is_replaced() {
+    let mut settings = settings(CAMERA);
+    settings.limits.startup = Duration::from_millis(100);
+    let (mut source, _ended) = play(settings, |run, mut child| {
+        if run == 0 {
+            return child.hang();
+        }
+        child.show(1);
+        child.live();
+    });
+    let late = "offline: the capture child did not start in time";
+    check_source(&mut source, &["connecting", late, "online", "frame 0"]);
+}
+
+#[test]
+fn a_camera_that_falls_silent_is_opened_again() {
+    let mut settings = settings(CAMERA);
+    settings.limits.stall = Duration::from_millis(100);
+    let (mut source, _ended) = play(settings, |_, mut child| {
+        child.show(1);
+        child.live();
+    });
+    let stall = "stalled: pictures stopped coming";
+    check_source(&mut source, &["connecting", "online", "frame 0", stall, "online", "frame 1"]);
+}
+
+#[test]
+fn garbage_on_the_socket_costs_the_child() {
+    let (mut source, _ended) = play(settings(CAMERA), |run, mut child| {
+        if run == 0 {
+            rustix::net::send(&child.channel, b"\xff{junk", rustix::net::SendFlags::empty()).unwrap();
+            return child.hang();
+        }
+        child.show(1);
+        child.live();
+    });
+    let until = soon();
+    let lost = std::iter::repeat_with(|| source.next(until)).find_map(|event| match event {
+        SourceEvent::Changed(SourceState::Offline { reason, .. }) => Some(reason),
+        _ => None,
+    });
+    assert!(lost.is_some_and(|reason| reason.starts_with("the capture child broke the protocol: no message")));
+    check_source(&mut source, &["online", "frame 0"]);
+}
+
+/// A child that announces what `lie` makes of a good header, and is then replaced.
+fn check_lie(lie: impl Fn(&mut FrameHeader) + Send + Sync + 'static, told: &str) {
+    let (mut source, _ended) = play(settings(CAMERA), move |run, mut child| {
+        child.show(1);
+        if run == 0 {
+            let mut header = child.header(layout(8, 8));
+            lie(&mut header);
+            child.say(&ToBrain::Frame(header));
+            return child.hang();
+        }
+        child.live();
+    });
+    // the first frame is held: its slot must not be given out again
+    assert_eq!(told_next(&mut source), "connecting");
+    assert_eq!(told_next(&mut source), "online");
+    let _held = source.next(soon());
+    check_source(
+        &mut source,
+        &[&format!("offline: the capture child broke the protocol: {told}"), "online", "frame 1"],
+    );
+}
+
+fn told_next(source: &mut Source) -> String {
+    told(&source.next(soon())).unwrap_or_default()
+}
+
+#[test]
+fn lying_headers_cost_the_child() {
+    check_lie(|header| header.slot = 4, "a frame in a slot that does not exist");
+    check_lie(|header| header.slot = u32::MAX, "a frame in a slot that does not exist");
+    check_lie(|header| header.slot = 0, "a frame in a slot that is still held");
+    check_lie(|header| header.ring = 2, "a frame in a ring that does not exist");
+    check_lie(|header| header.layout = layout(640, 480), "a frame that reaches past its slot");
+    check_lie(|header| header.layout.planes[2].offset = 4090, "a frame that reaches past its slot");
+    check_lie(|header| header.layout.planes[0].stride = 7, "a frame of impossible size");
+    check_lie(|header| header.layout.size.width = 0, "a frame of impossible size");
+    check_lie(|header| header.layout.sar = (0, 1), "a frame of impossible size");
+}
+
+#[test]
+fn a_frame_before_any_ring_and_one_in_a_stale_ring_are_lies() {
+    let (mut source, _ended) = play(settings(CAMERA), |run, mut child| {
+        if run == 1 {
+            child.want(layout(8, 8));
+            let stale = child.header(layout(8, 8));
+            child.want(layout(16, 16));
+            child.say(&ToBrain::Frame(stale));
+        } else {
+            child.frame(layout(8, 8));
+        }
+        child.hang();
+    });
+    let lie = "offline: the capture child broke the protocol: a frame in a ring that does not exist";
+    check_source(&mut source, &["connecting", lie, lie, lie]);
+}
+
+#[test]
+fn pictures_may_change_their_size_while_old_ones_are_held() {
+    let (mut source, _ended) = play(settings(CAMERA), |_, mut child| {
+        for (n, size) in [8, 100, 33].into_iter().enumerate() {
+            child.want(layout(size, size));
+            let header = child.header(layout(size, size));
+            child.writer.as_mut().unwrap().slot_mut(header.slot).fill(n as u8);
+            child.say(&ToBrain::Frame(header));
+        }
+        child.live();
+    });
+    let mut held = Vec::new();
+    let until = soon();
+    while held.len() < 3 && Monotonic::now() < until {
+        if let SourceEvent::Frame(frame) = source.next(until) {
+            held.push(frame);
+        }
+    }
+    for (n, (frame, size)) in held.iter().zip([8, 100, 33]).enumerate() {
+        assert_eq!(frame.size(), Size::new(size, size));
+        assert!(frame.picture().plane(0).iter().all(|byte| *byte == n as u8));
+    }
+    assert_eq!(held.len(), 3);
+}
+
+#[test]
+fn a_child_that_wants_ring_after_ring_is_replaced() {
+    let (mut source, _ended) = play(settings(CAMERA), |_, mut child| {
+        for _ in 0..20 {
+            child.show(1);
+        }
+    });
+    let mut held = Vec::new();
+    let until = soon();
+    let reason = loop {
+        match source.next(until) {
+            SourceEvent::Frame(frame) => held.push(frame),
+            SourceEvent::Changed(SourceState::Offline { reason, .. }) => break reason,
+            _ => {}
+        }
+        assert!(held.len() < 20);
+    };
+    assert_eq!(reason, "the capture child broke the protocol: asks for one ring after another");
+}
+
+fn two_frames_and_the_end(_: usize, mut child: Player) {
+    child.show(2);
+    child.say(&ToBrain::EndOfStream);
+    child.live();
+}
+
+#[test]
+fn a_cameras_end_is_a_failure_and_a_files_end_is_the_end() {
+    let (mut source, _ended) = play(settings(CAMERA), two_frames_and_the_end);
+    let end = "offline: the stream ended";
+    check_source(&mut source, &["connecting", "online", "frame 0", "frame 1", end, "online", "frame 2"]);
+
+    let (mut source, ended) = play(settings("file:///clip.mp4"), two_frames_and_the_end);
+    check_source(&mut source, &["connecting", "online", "frame 0", "frame 1", "ended", "ended"]);
+    assert_eq!(ended.try_recv(), Ok(Limits::default().stop), "it may end by itself");
+}
+
+#[test]
+fn a_file_that_repeats_begins_again_in_silence() {
+    let again = Settings { repeat: true, ..settings("file:///clip.mp4") };
+    let (mut source, _ended) = play(again, two_frames_and_the_end);
+    check_source(&mut source, &["connecting", "online", "frame 0", "frame 1", "frame 2", "frame 3", "frame 4"]);
+}
+
+#[test]
+fn frames_that_are_held_for_long_are_no_stall() {
+    let mut settings = settings("file:///clip.mp4");
+    let stall = Duration::from_millis(100);
+    settings.limits.stall = stall;
+    let (mut source, _ended) = play(settings, |_, mut child| {
+        child.show(4);
+        child.live();
+    });
+    let mut held = Vec::new();
+    let began = Monotonic::now();
+    while held.len() < 4 || began.elapsed() < 3 * stall {
+        match source.next(Monotonic::now().plus(stall / 4)) {
+            SourceEvent::Frame(frame) => held.push(frame),
+            SourceEvent::Changed(SourceState::Stalled { reason }) => panic!("{reason}"),
+            _ => {}
+        }
+        assert!(began.elapsed() < SOON);
+    }
+    held.clear();
+    check_source(&mut source, &["stalled: pictures stopped coming"]);
+}
+
+#[test]
+fn no_credential_comes_out_of_what_a_child_says() {
+    let (mut source, _ended) = play(settings(CAMERA), |_, child| {
+        let text = format!("cannot open {CAMERA}: viewer:hunter2 refused, hunter2!").into();
+        child.say(&ToBrain::Failed { reason: FailReason::Unauthorised, text });
+        child.hang();
+    });
+    check_source(
+        &mut source,
+        &["connecting", "offline: cannot open rtsp://camera.test/live: viewer:*** refused, ***!"],
+    );
+}
+
+#[test]
+fn a_camera_that_was_away_is_opened_as_soon_as_it_answers() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut settings = settings(CAMERA);
+    settings.peer = Some(("127.0.0.1".to_owned(), port));
+    settings.limits.probe_every = Duration::from_millis(1);
+    settings.limits.backoff_least = Duration::from_secs(3600);
+    settings.limits.backoff_most = Duration::from_secs(3600);
+    let (mut source, _ended) = play(settings, |run, mut child| {
+        if run == 0 {
+            child.say(&ToBrain::Failed { reason: FailReason::Unreachable, text: "no route".into() });
+            return child.hang();
+        }
+        child.show(1);
+        child.live();
+    });
+    check_source(&mut source, &["connecting", "offline: no route"]);
+    let SourceEvent::Changed(SourceState::Offline { reason, retry_in: None }) = source.next(soon()) else {
+        panic!("nobody answers")
+    };
+    assert!(reason.starts_with(&format!("127.0.0.1:{port} does not answer")), "{reason}");
+    let _camera = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    check_source(&mut source, &["online", "frame 0"]);
+}
+
+#[test]
+fn next_comes_back_in_time_whatever_the_child_does() {
+    let (mut source, _ended) = play(settings(CAMERA), |_, child| while child.say(&ToBrain::Alive) {});
+    assert!(matches!(source.next(soon()), SourceEvent::Changed(SourceState::Connecting)));
+    for _ in 0..20 {
+        let until = Monotonic::now().plus(Duration::from_millis(2));
+        assert!(matches!(source.next(until), SourceEvent::Idle));
+        assert!(until.elapsed() < Duration::from_secs(2), "a flood of words keeps nobody");
+    }
+}
+
+#[test]
+fn a_source_that_is_dropped_stops_its_child() {
+    let (stopped, told_to_stop) = unbounded();
+    let (mut source, ended) = play(settings(CAMERA), move |_, mut child| {
+        child.show(1);
+        let stopped = stopped.clone();
+        child.live_and(move || stopped.send(()).unwrap());
+    });
+    check_source(&mut source, &["connecting", "online", "frame 0"]);
+    drop(source);
+    assert_eq!(told_to_stop.recv_timeout(SOON), Ok(()));
+    assert_eq!(ended.recv_timeout(SOON), Ok(Limits::default().stop));
+}
