@@ -35,7 +35,10 @@ impl FromStr for Period {
 
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0)
+        match self.0 {
+            Duration::ZERO => f.write_str("0s"),
+            other => write!(f, "{other:?}"),
+        }
     }
 }
 

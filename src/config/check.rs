@@ -85,10 +85,9 @@ fn explain(error: &ValidationError<'_>, path: &KeyPath) -> Vec<(Problem, KeyPath
             let missing = path.key(property.as_str().unwrap_or_default());
             return vec![(at(&missing, "is missing".to_owned()), path.clone())];
         }
-        Kind::AnyOf { context } | Kind::OneOfNotValid { context } if !context.is_empty() => {
-            format!("fits none of its {} forms", context.len())
+        Kind::OneOfNotValid { .. } | Kind::AnyOf { .. } | Kind::Enum { .. } if !options(here).is_empty() => {
+            return vec![(not_an_option(path, &error.instance, &options(here)), path.clone())];
         }
-        Kind::Enum { options } => return vec![(not_an_option(path, &error.instance, options), path.clone())],
         Kind::Type { kind } => format!("is {}, must be {}", type_of(&error.instance), types(kind)),
         Kind::Minimum { limit } => format!("is {}, must be at least {limit}", error.instance),
         Kind::Maximum { limit } => format!("is {}, must be at most {limit}", error.instance),
@@ -132,11 +131,18 @@ fn unknown_key(table: &KeyPath, key: &str, schema: &Value) -> Problem {
     }
 }
 
-fn not_an_option(path: &KeyPath, given: &Value, options: &Value) -> Problem {
-    let options: Vec<&str> = options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+/// The words that the key may be: a list, or one form for each where they are described one by one.
+fn options(schema: &Value) -> Vec<&str> {
+    let list = |keyword: &str| schema.get(keyword).and_then(Value::as_array).into_iter().flatten();
+    let single = list("oneOf").chain(list("anyOf")).filter_map(|form| form.get("const"));
+    let grouped = list("oneOf").filter_map(|form| form.get("enum").and_then(Value::as_array)).flatten();
+    list("enum").chain(single).chain(grouped).filter_map(Value::as_str).collect()
+}
+
+fn not_an_option(path: &KeyPath, given: &Value, options: &[&str]) -> Problem {
     let problem =
         Problem::new(path.to_string(), format!("{} is none of {}", redact(&given.to_string()), options.join(", ")));
-    match given.as_str().and_then(|given| nearest(given, &options)) {
+    match given.as_str().and_then(|given| nearest(given, options)) {
         Some(near) => problem.remedy(format!("did you mean \"{near}\"?")),
         None => problem,
     }

@@ -31,6 +31,7 @@ impl Document {
         let (table, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
             let mut problems: Vec<Problem> = errors.iter().map(|e| syntax_problem(text, e)).collect();
+            problems.sort_by_key(|p| position(&p.origin));
             problems.dedup_by(|later, earlier| later.origin == earlier.origin);
             return Err(problems);
         }
@@ -46,9 +47,7 @@ impl Document {
             let Some(tail) = name.strip_prefix(ENV_PREFIX) else { continue };
             let parts: Vec<String> = tail.split("__").map(str::to_ascii_lowercase).collect();
             match set(&mut self.value, &parts, text) {
-                Ok(path) => {
-                    self.origins.insert(path.to_string(), name.clone());
-                }
+                Ok(path) => self.note_origin(&path, name),
                 Err(what) => {
                     let mut problem = Problem::new(parts.join("."), what);
                     problem.origin.clone_from(name);
@@ -57,6 +56,14 @@ impl Document {
             }
         }
         problems
+    }
+
+    /// Notes that the key at `path`, and each table around it that the file has not, stands in variable `name`.
+    fn note_origin(&mut self, path: &KeyPath, name: &str) {
+        for around in path.around() {
+            self.origins.entry(around.to_string()).or_insert_with(|| name.to_owned());
+        }
+        self.origins.insert(path.to_string(), name.to_owned());
     }
 
     /// Where `key`, or the nearest table around it, was written; empty where nowhere.
@@ -85,6 +92,11 @@ fn syntax_problem(text: &str, error: &toml::de::Error) -> Problem {
 
 fn line(text: &str, offset: usize) -> String {
     format!("line {}", text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1)
+}
+
+/// The order in which problems are told: by line, then what has none.
+pub(super) fn position(origin: &str) -> usize {
+    origin.strip_prefix("line ").and_then(|n| n.parse().ok()).unwrap_or(usize::MAX)
 }
 
 struct Reader<'a> {

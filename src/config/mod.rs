@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::event::ZoneConfig;
 use crate::fault::{Fault, FaultKind, Problem};
 use crate::units::Period;
-use crate::{http, infer, track};
+use crate::{detect, http, infer, source, track};
 
 mod check;
 mod diff;
@@ -53,6 +53,12 @@ pub struct CameraConfig {
     /// Whether the camera is opened at all. Default true.
     #[serde(default = "enabled")]
     pub enabled: bool,
+    /// Where its pictures come from.
+    #[serde(flatten)]
+    pub source: source::Config,
+    /// What is looked for in them.
+    #[serde(flatten)]
+    pub detect: detect::Config,
     /// Frames analysed a second, at most; more than 0, up to 120. Default 10.
     #[serde(default = "analysis_fps")]
     #[schemars(range(min = 0.1, max = 120.0))]
@@ -131,6 +137,7 @@ pub fn resolve_text(text: &str, variables: &[(String, String)]) -> Result<Resolv
             document.origin(&problem.key).clone_into(&mut problem.origin);
         }
     }
+    problems.sort_by_key(|p| document::position(&p.origin));
     Err(problems)
 }
 

@@ -39,6 +39,11 @@ impl KeyPath {
         &self.0
     }
 
+    /// The tables around, from the outermost.
+    pub(super) fn around(&self) -> impl Iterator<Item = Self> {
+        (1..self.0.len()).map(|depth| Self(self.0[..depth].to_vec()))
+    }
+
     /// From a JSON pointer into `root`.
     pub(super) fn of_pointer(pointer: &str, root: &Value) -> Self {
         let mut path = Self::default();

@@ -7,13 +7,19 @@ use serde_json::Value;
 
 use super::{CameraConfig, Config};
 use crate::event::{Zone, ZoneConfig};
-use crate::fault::Problem;
+use crate::fault::{Fault, Problem};
 use crate::geometry::Size;
 use crate::infer::manifest::{self, Manifest, Task};
-use crate::{http, infer, track};
+use crate::source::Scheme;
+use crate::{detect, http, infer, source, track};
 
 /// Ids that are words of MQTT's topics.
 const RESERVED: [&str; 3] = ["people", "stats", "status"];
+
+/// Live: one frame is being analysed, the newest one waits. Of a file, as many are analysed as there are sessions.
+const LIVE_ANALYSES: u32 = 2;
+/// Being written, on its way, and two to even out what is uneven.
+const SLOTS_BESIDE_ANALYSES: u32 = 4;
 
 /// What the daemon starts from. Nothing that it is made of can turn out to be a configuration error any more.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +41,12 @@ pub struct Resolved {
 pub struct Camera {
     /// Whether it is opened at all.
     pub enabled: bool,
+    /// Where its pictures come from, with the credentials.
+    pub source: source::Settings,
+    /// When frames are analysed.
+    pub mode: detect::Mode,
+    /// Thresholds of the detector.
+    pub detect: detect::Settings,
     /// Least time between two analyses.
     pub analysis_period: Duration,
     /// Least time between two `updated` events of one track.
@@ -62,7 +74,9 @@ pub(super) fn resolve(config: &Config) -> Result<Resolved, Vec<Problem>> {
     let http = findings.take("http", config.http.resolve());
     let mut cameras = BTreeMap::new();
     for (id, camera) in &config.cameras {
-        let resolved = findings.take(&format!("cameras.{id}"), resolve_camera(camera));
+        let detector = detector.as_ref().map(|(manifest, _)| manifest);
+        let resolved = resolve_camera(camera, detector, config.models.sessions());
+        let resolved = findings.take(&format!("cameras.{id}"), resolved).flatten();
         cameras.extend(resolved.map(|camera| (id.clone(), camera)));
     }
     match (detector, http) {
@@ -102,19 +116,60 @@ fn detector(models: &infer::Config) -> Result<(Manifest, Size), Vec<Problem>> {
     }
 }
 
-fn resolve_camera(camera: &CameraConfig) -> Result<Camera, Vec<Problem>> {
+/// `None` where there is nothing wrong with the camera itself, but no detector to resolve it for.
+fn resolve_camera(
+    camera: &CameraConfig,
+    detector: Option<&Manifest>,
+    sessions: usize,
+) -> Result<Option<Camera>, Vec<Problem>> {
     let mut findings = Findings::default();
+    let source = findings.take("", resolve_source(&camera.source, sessions));
+    let detect = detector.and_then(|manifest| findings.take("", resolve_detect(&camera.detect, manifest)));
+    let track = findings.take("track", resolve_track(&camera.track));
     let zones = findings.take("", zones(&camera.zones));
-    match zones {
-        Some(zones) if findings.0.is_empty() => Ok(Camera {
-            enabled: camera.enabled,
-            analysis_period: Duration::from_secs_f64(1.0 / camera.analysis_fps),
-            update_interval: camera.update_interval.0,
-            track: camera.track.clone(),
-            zones,
-        }),
-        _ => Err(findings.0),
+    if !findings.0.is_empty() {
+        return Err(findings.0);
     }
+    let (Some(source), Some(detect), Some(track), Some(zones)) = (source, detect, track, zones) else {
+        return Ok(None);
+    };
+    Ok(Some(Camera {
+        enabled: camera.enabled,
+        source,
+        mode: camera.detect.detect,
+        detect,
+        analysis_period: Duration::from_secs_f64(1.0 / camera.analysis_fps),
+        update_interval: camera.update_interval.0,
+        track,
+        zones,
+    }))
+}
+
+fn resolve_source(source: &source::Config, sessions: usize) -> Result<source::Settings, Vec<Problem>> {
+    let live = source.uri.target().is_ok_and(|target| target.scheme != Scheme::File);
+    let in_flight = if live { LIVE_ANALYSES } else { u32::try_from(sessions).unwrap_or(u32::MAX).saturating_add(1) };
+    let problem = |(key, fault): (&str, Fault)| Problem::new(key, fault.what).remedy(fault.remedy);
+    let settings = source.resolve(in_flight.saturating_add(SLOTS_BESIDE_ANALYSES));
+    settings.map_err(|problems| problems.into_iter().map(problem).collect())
+}
+
+/// The schema has judged each threshold alone; what is left is how they stand to each other.
+fn resolve_detect(config: &detect::Config, manifest: &Manifest) -> Result<detect::Settings, Vec<Problem>> {
+    detect::Settings::new(config, manifest)
+        .map_err(|fault| vec![Problem::new("low_score", fault.what).remedy(fault.remedy)])
+}
+
+fn resolve_track(config: &track::Config) -> Result<track::Config, Vec<Problem>> {
+    if track::Algorithm::by_name(&config.algorithm).is_some() {
+        return Ok(config.clone());
+    }
+    let names: Vec<&str> = track::ALGORITHMS.iter().map(|a| a.name).collect();
+    let what = format!("\"{}\" is none of {}", config.algorithm, names.join(", "));
+    let mut problem = Problem::new("algorithm", what);
+    if let Some(near) = super::check::nearest(&config.algorithm, &names) {
+        problem.remedy = format!("did you mean \"{near}\"?");
+    }
+    Err(vec![problem])
 }
 
 fn zones(written: &[ZoneConfig]) -> Result<Vec<Zone>, Vec<Problem>> {

@@ -1,12 +1,238 @@
 use super::*;
 
+const FRONT: &str = "[cameras.front]\nuri = \"rtsp://admin:hunter2@10.0.0.7/s\"\n";
+
+fn resolve_with(text: &str, variables: &[(&str, &str)]) -> Result<Resolved, Vec<Problem>> {
+    let variables: Vec<_> = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    resolve_text(text, &variables)
+}
+
+fn resolved(text: &str) -> Resolved {
+    resolve_with(text, &[]).unwrap_or_else(|problems| panic!("{text}\nhas {problems:#?}"))
+}
+
+/// One line a problem, in the order in which they are told.
 fn check_config(text: &str, expected: &[&str]) {
-    let problems = resolve_text(text, &[]).err().unwrap_or_default();
+    check_with(text, &[], expected);
+}
+
+fn check_with(text: &str, variables: &[(&str, &str)], expected: &[&str]) {
+    let problems = resolve_with(text, variables).err().unwrap_or_default();
     let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(shown, expected, "of\n{text}");
 }
 
 #[test]
 fn an_empty_file_is_the_default() {
-    check_config("", &[]);
+    let config = resolved("");
+    assert_eq!((config.detector.name.as_str(), config.input), ("yunet-n", crate::geometry::Size::new(640, 384)));
+    assert!(config.cameras.is_empty());
+}
+
+#[test]
+fn a_camera_needs_an_address_and_nothing_else() {
+    let camera = &resolved(FRONT).cameras["front"];
+    assert!(camera.enabled);
+    assert_eq!(camera.analysis_period, std::time::Duration::from_millis(100));
+    assert_eq!(camera.source.display, "rtsp://10.0.0.7/s");
+    check_config("[cameras.front]\n", &["cameras.front.uri (line 1): is missing"]);
+}
+
+#[test]
+fn syntax_errors_have_their_lines_and_no_text() {
+    let problems = resolve_with("a = 1\nuri = \"rtsp://admin:hunter2@cam\n[x\n", &[]).unwrap_err();
+    let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert!(shown[0].starts_with("line 2: ") && shown[1].starts_with("line 3: "), "{shown:?}");
+    assert!(!shown.concat().contains("hunter2"), "{shown:?}");
+}
+
+#[test]
+fn every_problem_is_named_at_once() {
+    check_config(
+        r#"
+[models]
+detector = "yunet"
+provider = "cudo"
+[http]
+listen = "0.0.0.0:80"
+lisen = "x"
+[cameras.front]
+url = "rtsp://x/"
+[cameras.Back]
+uri = "gopher://x/"
+analysis_fps = 0
+stall_timeout = "5"
+score = 1.5
+zones = [{ name = "a b", polygon = [[0, 0], [1, 2]] }]
+[cameras.status]
+uri = "test:"
+min_face_px = "40"
+latency = "1m"
+"#,
+        &[
+            "models.detector (line 3): no model is named \"yunet\"; did you mean \"yunet-n\"?",
+            "models.provider (line 4): \"cudo\" is none of cpu, cuda, tensorrt, openvino; did you mean \"cuda\"?",
+            "http.listen (line 6): 0.0.0.0:80 can be reached from outside this machine, and no tokens_file is set; set http.tokens_file, or listen on 127.0.0.1",
+            "http.lisen (line 7): is not a key of visor's; did you mean listen?",
+            "cameras.front.uri (line 8): is missing",
+            "cameras.front.url (line 9): is not a key of visor's; did you mean uri?",
+            "cameras.Back (line 10): \"Back\" is not an id: a-z or 0-9, then up to 62 of a-z, 0-9, _ and -",
+            "cameras.Back.uri (line 11): \"gopher\" is not a known kind of source; use one of rtsp, rtsps, http, https, v4l2, file, test",
+            "cameras.Back.analysis_fps (line 12): is 0, must be at least 0.1",
+            "cameras.Back.stall_timeout (line 13): \"5\" is not a length of time such as \"200ms\", \"5s\" or \"1m 30s\"",
+            "cameras.Back.score (line 14): is 1.5, must be at most 1.0",
+            "cameras.Back.zones[0].name (line 15): \"a b\" is not an id: a-z or 0-9, then up to 62 of a-z, 0-9, _ and -",
+            "cameras.Back.zones[0].polygon (line 15): a polygon needs at least 3 corners, here are 2",
+            "cameras.status (line 16): \"status\" is reserved",
+            "cameras.status.min_face_px (line 18): is text, must be a number",
+            "cameras.status.latency (line 19): 60s is not between 0s and 10s; choose a time between them",
+        ],
+    );
+}
+
+#[test]
+fn a_mistyped_algorithm_is_told_its_name() {
+    let problems = resolve_with(&format!("{FRONT}track.algorithm = \"sorte\"\n"), &[]).unwrap_err();
+    let shown = problems[0].to_string();
+    assert!(shown.starts_with("cameras.front.track.algorithm (line 3): \"sorte\" is none of "), "{shown}");
+    assert!(shown.ends_with("did you mean \"sort\"?"), "{shown}");
+}
+
+#[test]
+fn keys_of_later_versions_are_not_swallowed() {
+    check_config(
+        &format!(
+            "{FRONT}[cameras.front.mask]\nwho = \"everyone\"\n[gallery]\nfolder = \"/x\"\n[models]\nembedder = \"x\"\n"
+        ),
+        &[
+            "cameras.front.mask (line 3): is not supported by this version of visor; take it out",
+            "gallery (line 5): is not supported by this version of visor; take it out",
+            "models.embedder (line 8): is not supported by this version of visor; take it out",
+        ],
+    );
+}
+
+#[test]
+fn the_environment_overrides_each_key_in_its_type() {
+    let text = format!("{FRONT}[cameras.back-door]\nuri = \"test:\"\n");
+    let config = resolve_with(
+        &text,
+        &[
+            ("VISOR__CAMERAS__FRONT__ANALYSIS_FPS", "5"),
+            ("VISOR__CAMERAS__FRONT__ENABLED", "off"),
+            ("VISOR__CAMERAS__BACK_DOOR__ANALYSIS_FPS", "2.5"),
+            ("VISOR__CAMERAS__GARAGE__URI", "test:"),
+            ("VISOR__CAMERAS__GARAGE__ZONES", "[{ name = \"gate\", polygon = [[0, 0], [1, 0], [1, 1]] }]"),
+            ("VISOR__HTTP__LISTEN", "127.0.0.1:0"),
+            ("VISOR__MODELS__DETECTOR", "yunet-s"),
+            ("VISOR_ASSETS", "/elsewhere"),
+        ],
+    )
+    .unwrap();
+    let period = |id: &str| config.cameras[id].analysis_period.as_millis();
+    assert_eq!((period("front"), period("back-door"), period("garage")), (200, 400, 100));
+    assert!(!config.cameras["front"].enabled);
+    assert_eq!(config.cameras["garage"].zones.len(), 1);
+    assert_eq!((config.detector.name.as_str(), config.http.listen.port()), ("yunet-s", 0));
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    check_with(
+        "",
+        &[
+            ("VISOR__HTTP__LISTEN__PORT", "80"),
+            ("VISOR__MODELS__SESSIONS", "many"),
+            ("VISOR__MODLES__FOLDER", "/x"),
+            ("VISOR__", "x"),
+        ],
+        &[
+            "VISOR__: is not a key: between two \"__\" stands a name",
+            "http.listen (VISOR__HTTP__LISTEN__PORT): is a table, must be text",
+            "models.sessions (VISOR__MODELS__SESSIONS): is text, must be an integer",
+            "modles (VISOR__MODLES__FOLDER): is not a key of visor's; did you mean models?",
+        ],
+    );
+}
+
+#[test]
+fn a_licence_against_commercial_use_must_be_accepted() {
+    let text = "[models]\ndetector = \"scrfd-500m\"\n";
+    let problems = resolve_with(text, &[]).unwrap_err();
+    assert_eq!(problems.len(), 1);
+    assert!(
+        problems[0].to_string().starts_with("models.accept_licences (line 1): scrfd-500m may not be used"),
+        "{}",
+        problems[0]
+    );
+    resolved(&format!("{text}accept_licences = [\"scrfd-500m\"]\n"));
+}
+
+#[test]
+fn a_reload_is_the_difference() {
+    let old = resolved(&format!("{FRONT}[cameras.back]\nuri = \"test:\"\n"));
+    assert!(diff(&old, &old.clone()).is_empty());
+    let new = resolved(&format!(
+        "{}[cameras.side]\nuri = \"test:\"\n[http]\nlisten = \"[::1]:0\"\n",
+        FRONT.replace("hunter2", "hunter3")
+    ));
+    let expected = Changes {
+        models: false,
+        http: true,
+        added: vec!["side".to_owned()],
+        removed: vec!["back".to_owned()],
+        changed: vec!["front".to_owned()],
+    };
+    assert_eq!(diff(&old, &new), expected);
+    let other = resolved(&format!("{FRONT}[cameras.back]\nuri = \"test:\"\n[models]\ninput = \"320x192\"\n"));
+    assert_eq!(diff(&old, &other), Changes { models: true, ..Changes::default() });
+}
+
+#[test]
+fn secrets_show_in_no_form_of_the_configuration() {
+    let written: Config = serde_json::from_value(serde_json::json!({
+        "cameras": { "front": { "uri": "rtsp://admin:hunter2@cam/s?password=hunter2" } }
+    }))
+    .unwrap();
+    let config = resolved(FRONT);
+    for shown in [
+        format!("{written:?}"),
+        format!("{config:?}"),
+        serde_json::to_string(&written).unwrap(),
+        format!("{:?}", resolve_with(&format!("{FRONT}rotate = \"rtsp://a:hunter2@b\"\n"), &[]).unwrap_err()),
+        format!("{:?}", resolve_with("[cameras.front]\nuri = \"hunter2\"\nurl = [\"hunter2\"]", &[]).unwrap_err()),
+    ] {
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC*") {
+        let _ = resolve_with(&text, &[]);
+    }
+
+    #[test]
+    fn no_tree_of_known_keys_makes_it_panic(lines in proptest::collection::vec(line(), 0..12)) {
+        let problems = resolve_with(&lines.join("\n"), &[]).err().unwrap_or_default();
+        proptest::prop_assert!(problems.iter().all(|p| !p.what.is_empty()));
+    }
+
+    #[test]
+    fn no_variable_makes_it_panic(name in "(CAMERAS|HTTP|MODELS|X|_){1,3}(__[A-Z_]{0,6}){0,4}", text in "\\PC*") {
+        let _ = resolve_with(FRONT, &[(&format!("VISOR__{name}"), &text)]);
+    }
+}
+
+/// Lines that are often valid TOML and seldom a valid configuration.
+fn line() -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::strategy::Strategy;
+    let table = "\\[(\\[cameras\\.front\\.zones\\]|models|http|cameras|cameras\\.front|cameras\\.front\\.track|x)\\]";
+    let value =
+        "(-?[0-9]{1,20}|nan|-inf|1e400|true|\"\\PC{0,8}\"|\\[\\]|\\[\\[0, 0\\], 1\\]|\\{ a = 1 \\}|1979-05-27|\"5s\")";
+    let key = "(uri|url|analysis_fps|zones|track|score|listen|folder|input|sessions|stall_timeout|enabled|cameras|\"\"|name|polygon)";
+    (table, key, value, 0..4u8).prop_map(|(table, key, value, kind)| match kind {
+        0 => table,
+        _ => format!("{key} = {value}"),
+    })
 }

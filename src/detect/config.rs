@@ -25,10 +25,13 @@ pub struct Config {
     pub detect: Mode,
     /// Least length of a face's shorter side, in pixels of the frame; smaller ones are ignored. Default: 0, all that the
     /// model finds.
+    #[schemars(range(min = 0.0))]
     pub min_face_px: f32,
     /// Least score at which a face is new, 0 to 1. Default: the model's own.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub score: Option<f32>,
     /// Least score at which a face that is being followed is still seen, 0 to 1. Default: half of `score`.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub low_score: Option<f32>,
 }
 

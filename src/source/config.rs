@@ -214,8 +214,16 @@ pub struct Settings {
     pub(super) scrub: Scrub,
 }
 
+impl PartialEq for Settings {
+    /// Whether a running child may stay. The rest of the fields follows from the capture settings' address.
+    fn eq(&self, other: &Self) -> bool {
+        let of = |s: &Self| (s.slots, s.repeat, s.limits);
+        self.capture == other.capture && of(self) == of(other)
+    }
+}
+
 /// How long is too long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// From the child's start to its first word: loading libraries on a loaded machine takes a while.
     pub startup: Duration,

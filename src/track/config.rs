@@ -16,8 +16,10 @@ pub struct Config {
     /// How long a track that is not seen any more may still be taken up again. A length of time; default `3s`.
     pub max_lost: Period,
     /// Detections from this score on may open a track, 0 to 1. Default 0.6.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub high_score: f32,
     /// Detections from this score on may continue a track that no better one explains, 0 to 1. Default 0.3.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub low_score: f32,
 }
 
