@@ -4,7 +4,7 @@
 //!
 //! | module | what happens there |
 //! |---|---|
-//! | [`geometry`] [`frame`] [`clock`] [`fault`] [`units`] [`telemetry`] [`metrics`] | nouns, no I/O |
+//! | [`geometry`] [`clock`] [`frame`] [`fault`] [`units`] [`telemetry`] [`metrics`] | nouns, no I/O |
 //! | [`ring`] | frames cross from child to brain in sealed shared memory |
 //! | `gst` `capture` | the child that speaks to the camera: untrusted bytes stay there |
 //! | `restream` | the RTSP server child |
@@ -14,10 +14,10 @@
 //! | [`track`] | faces → tracks |
 //! | [`event`] | tracks → events with gapless numbers |
 //! | [`sink`] | events → MQTT, log |
+//! | [`lifecycle`] [`http`] | phases and readiness; health, metrics, version |
 //! | [`pipeline`] | the two loops of a camera, naming each stage |
 //! | [`config`] | composes each part's own settings |
-//! | [`supervisor`] [`lifecycle`] | start, replace, shut down |
-//! | [`http`] | health, metrics, version |
+//! | [`supervisor`] | start, replace, shut down |
 //! | [`cli`] | the commands |
 //!
 //! What is absent: no module right of `capture` and `restream` can reach a media parser, and nothing here opens a
