@@ -1,1 +1,5 @@
 //! One integration binary, a scenario a file.
+
+mod mqtt;
+mod mqtt_faults;
+mod support;

@@ -1,0 +1,248 @@
+//! A broker that is not there, goes, is cut off, refuses or is too far behind: no event is lost in silence.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::mqtt::{close, connect, hub};
+use crate::support::broker::Broker;
+use crate::support::faces::Camera;
+use crate::support::proxy::Proxy;
+use crate::support::recorder::Recorder;
+use crate::support::wait::eventually;
+use visor::sink::Hub;
+use visor::units::Period;
+
+/// Most events that a break of the connection may make the broker see twice.
+const WINDOW: u64 = 64;
+
+/// Judges the numbers that arrived: all of 1 to `last`, in order; after each of at most `breaks` breaks up to a window
+/// of them once more.
+fn check_delivery(seqs: &[u64], last: u64, breaks: usize) {
+    let mut highest = 0;
+    let mut steps_back = 0;
+    let mut previous = 0;
+    for seq in seqs {
+        assert!(*seq <= highest + 1, "a hole: {seq} after {highest}");
+        if *seq <= previous {
+            steps_back += 1;
+            assert!(seq + WINDOW > highest, "{seq} again, long after {highest}");
+        } else {
+            assert_eq!(*seq, previous + 1, "out of order");
+        }
+        previous = *seq;
+        highest = highest.max(*seq);
+    }
+    assert_eq!(highest, last);
+    assert!(steps_back <= breaks, "{steps_back} repetitions, but only {breaks} breaks");
+}
+
+#[test]
+fn a_broker_that_is_absent_at_first_gets_everything_later() {
+    let Some(mut broker) = Broker::absent() else { return };
+    let proxy = Proxy::to(broker.port, false);
+    let hub = hub(&format!("mqtt://127.0.0.1:{}", proxy.port), |_| {});
+    let mut front = Camera::new(&hub, "front");
+    front.publish(300);
+    eventually("two attempts", || (proxy.accepted() >= 2).then_some(()));
+    broker.start();
+    let recorder = Recorder::at(broker.port);
+    proxy.open();
+    recorder.wait_for_seq("front", 300);
+    check_delivery(&recorder.seqs("front"), 300, 0);
+    recorder.wait_for("visor/status", "online");
+    close(&hub);
+}
+
+#[test]
+fn a_killed_broker_misses_nothing_once_it_is_back() {
+    let Some(mut broker) = Broker::open() else { return };
+    let proxy = Proxy::to(broker.port, true);
+    let before = Recorder::at(broker.port);
+    let hub = hub(&format!("mqtt://127.0.0.1:{}", proxy.port), |_| {});
+    let mut front = Camera::new(&hub, "front");
+    let mut back = Camera::new(&hub, "back");
+    front.publish(100);
+    back.publish(50);
+    before.wait_for_seq("front", 100);
+    before.wait_for_seq("back", 50);
+    // Shut first, so that the new broker hears of the daemon only after the recorder listens.
+    proxy.close();
+    broker.kill();
+    front.publish(400);
+    back.publish(50);
+    broker.start();
+    let after = Recorder::at(broker.port);
+    proxy.open();
+    front.publish(100);
+    after.wait_for_seq("front", 600);
+    after.wait_for_seq("back", 100);
+    for (camera, last) in [("front", 600), ("back", 100)] {
+        let seqs = [before.seqs(camera), after.seqs(camera)].concat();
+        check_delivery(&seqs, last, 1);
+    }
+    after.wait_for("visor/status", "online");
+    after.wait_for("visor/back/faces", "1");
+    after.wait_for("visor/front/detect/state", "ON");
+    close(&hub);
+}
+
+#[test]
+fn a_connection_cut_anywhere_leaves_no_hole() {
+    let Some(broker) = Broker::open() else { return };
+    let proxy = Proxy::to(broker.port, true);
+    let recorder = Recorder::at(broker.port);
+    let hub = hub(&format!("mqtt://127.0.0.1:{}", proxy.port), |_| {});
+    let mut front = Camera::new(&hub, "front");
+    recorder.wait_for("visor/status", "online");
+    let cuts = 8;
+    proxy.cut_next(cuts, 60_000);
+    let mut published = 0;
+    eventually("all cuts", || {
+        front.publish(20);
+        published += 20;
+        (proxy.cuts_left() == 0).then_some(())
+    });
+    front.publish(100);
+    published += 100;
+    recorder.wait_for_seq("front", published);
+    check_delivery(&recorder.seqs("front"), published, cuts + 1);
+    close(&hub);
+}
+
+#[test]
+fn a_lost_connection_is_told_by_the_last_will() {
+    let Some(broker) = Broker::open() else { return };
+    let proxy = Proxy::to(broker.port, true);
+    let recorder = Recorder::at(broker.port);
+    let hub = hub(&format!("mqtt://127.0.0.1:{}", proxy.port), |_| {});
+    recorder.wait_for("visor/status", "online");
+    proxy.close();
+    recorder.wait_for("visor/status", "offline");
+    proxy.open();
+    recorder.wait_for("visor/status", "online");
+    close(&hub);
+}
+
+#[test]
+fn what_the_outbox_cannot_hold_is_counted_and_published() {
+    let Some(broker) = Broker::open() else { return };
+    let proxy = Proxy::to(broker.port, false);
+    let recorder = Recorder::at(broker.port);
+    let hub = hub(&format!("mqtt://127.0.0.1:{}", proxy.port), |config| config.outbox = 100);
+    let mut front = Camera::new(&hub, "front");
+    front.publish(350);
+    proxy.open();
+    recorder.wait_for_seq("front", 350);
+    assert_eq!(recorder.seqs("front"), (251..=350).collect::<Vec<u64>>());
+    let stats = recorder.wait_for_json("visor/stats", |_| true);
+    assert_eq!(stats["events_lost_total"], 250);
+    assert_eq!(stats["cameras"]["front"]["status"], "online");
+    close(&hub);
+}
+
+#[test]
+fn stats_come_at_their_interval() {
+    let Some(broker) = Broker::open() else { return };
+    let recorder = Recorder::at(broker.port);
+    let hub = hub(&broker.url(), |config| config.stats_interval = Period::secs(1));
+    let mut front = Camera::new(&hub, "front");
+    front.publish(7);
+    recorder.wait_for_json("visor/stats", |stats| stats["events_published_total"] == 7);
+    close(&hub);
+}
+
+#[test]
+fn a_wrong_password_is_tried_until_it_is_right() {
+    let Some(broker) = Broker::with(|dir| {
+        set_password(dir, "something else");
+        format!("allow_anonymous false\npassword_file {}\n", dir.join("passwords").display())
+    }) else {
+        return;
+    };
+    let secret = broker.dir.path().join("secret");
+    std::fs::write(&secret, "opensesame\n").unwrap();
+    let proxy = Proxy::to(broker.port, true);
+    let hub = hub(&format!("mqtt://127.0.0.1:{}", proxy.port), |config| {
+        config.username = Some("visor".to_owned());
+        config.password_file = Some(secret);
+    });
+    let mut front = Camera::new(&hub, "front");
+    front.publish(10);
+    eventually("three attempts", || (proxy.accepted() >= 3).then_some(()));
+    proxy.close();
+    set_password(broker.dir.path(), "opensesame");
+    broker.reload();
+    let recorder = Recorder::with(broker.port, |options| {
+        options.set_credentials("visor", "opensesame");
+    });
+    proxy.open();
+    recorder.wait_for_seq("front", 10);
+    check_delivery(&recorder.seqs("front"), 10, 0);
+    close(&hub);
+}
+
+fn set_password(dir: &Path, password: &str) {
+    run(Command::new("mosquitto_passwd").arg("-b").arg("-c").arg(dir.join("passwords")).args(["visor", password]));
+}
+
+fn run(command: &mut Command) {
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{command:?}");
+}
+
+/// A certificate authority of one's own in `dir`, and certificates for the broker and a client signed by it.
+fn make_certificates(dir: &Path) {
+    let openssl = |line: &str| run(Command::new("openssl").current_dir(dir).args(line.split(' ')));
+    for ca in ["ca", "otherca"] {
+        openssl(&format!("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={ca} -keyout {ca}.key -out {ca}.crt"));
+    }
+    std::fs::write(dir.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1").unwrap();
+    for name in ["broker", "client"] {
+        openssl(&format!("req -newkey rsa:2048 -nodes -subj /CN={name} -keyout {name}.key -out {name}.csr"));
+        openssl(&format!(
+            "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out {name}.crt"
+        ));
+    }
+}
+
+#[test]
+fn tls_with_a_client_certificate_works_and_a_strange_authority_does_not() {
+    let plain = crate::support::broker::free_port();
+    let Some(broker) = Broker::with(|dir| {
+        make_certificates(dir);
+        let file = |name: &str| dir.join(name).display().to_string();
+        format!(
+            "allow_anonymous true\ncafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\n\
+             listener {plain} 127.0.0.1\nallow_anonymous true\n",
+            file("ca.crt"),
+            file("broker.crt"),
+            file("broker.key")
+        )
+    }) else {
+        return;
+    };
+    let dir = broker.dir.path().to_owned();
+    let recorder = Recorder::at(plain);
+    let proxy = Proxy::to(broker.port, true);
+    let url = format!("mqtts://localhost:{}", proxy.port);
+    let hub = Hub::new();
+    let mut front = Camera::new(&hub, "front");
+    let with = |ca: &str| {
+        connect(&hub, &url, |config| {
+            config.ca_file = Some(dir.join(ca));
+            config.client_certificate = Some(dir.join("client.crt"));
+            config.client_key = Some(dir.join("client.key"));
+        });
+    };
+    with("otherca.crt");
+    eventually("two attempts", || (proxy.accepted() >= 2).then_some(()));
+    assert!(recorder.messages().is_empty());
+    hub.detach(visor::sink::mqtt::NAME, std::time::Instant::now());
+    with("ca.crt");
+    front.publish(20);
+    recorder.wait_for_seq("front", 20);
+    let topics: BTreeSet<String> = recorder.messages().into_iter().map(|m| m.topic).collect();
+    assert!(topics.contains("visor/status"));
+    close(&hub);
+}

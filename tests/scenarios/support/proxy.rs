@@ -1,0 +1,134 @@
+//! A TCP relay that can refuse, cut, and cut after so many bytes: a bad network on loopback.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Relays to `upstream` until dropped.
+pub struct Proxy {
+    /// Where it listens.
+    pub port: u16,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    upstream: u16,
+    open: AtomicBool,
+    ended: AtomicBool,
+    accepted: AtomicUsize,
+    /// Connections still to be cut, each after a random number of bytes below the second figure, in either direction.
+    cuts: Mutex<(usize, usize)>,
+    streams: Mutex<Vec<TcpStream>>,
+}
+
+impl Proxy {
+    /// A relay to `upstream` on this machine; refuses everybody until opened where `open` is false.
+    pub fn to(upstream: u16, open: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let shared = Arc::new(Shared {
+            upstream,
+            open: AtomicBool::new(open),
+            ended: AtomicBool::new(false),
+            accepted: AtomicUsize::new(0),
+            cuts: Mutex::new((0, 0)),
+            streams: Mutex::new(Vec::new()),
+        });
+        let accepting = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                if accepting.ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                accepting.accepted.fetch_add(1, Ordering::SeqCst);
+                accepting.relay(client);
+            }
+        });
+        Self { port, shared }
+    }
+
+    /// Lets connections through from now on.
+    pub fn open(&self) {
+        self.shared.open.store(true, Ordering::SeqCst);
+    }
+
+    /// Cuts all connections and lets none through.
+    pub fn close(&self) {
+        self.shared.open.store(false, Ordering::SeqCst);
+        self.cut();
+    }
+
+    /// Cuts all connections; new ones are let through.
+    pub fn cut(&self) {
+        for stream in self.shared.streams.lock().unwrap().drain(..) {
+            // Already gone is as good.
+            drop(stream.shutdown(Shutdown::Both));
+        }
+    }
+
+    /// Cuts each of the next `connections` after a random number of bytes, fewer than `bytes`, in either direction.
+    pub fn cut_next(&self, connections: usize, bytes: usize) {
+        *self.shared.cuts.lock().unwrap() = (connections, bytes);
+        self.cut();
+    }
+
+    /// How many of the cuts asked for are still to come.
+    pub fn cuts_left(&self) -> usize {
+        self.shared.cuts.lock().unwrap().0
+    }
+
+    /// Connections that came, let through or not.
+    pub fn accepted(&self) -> usize {
+        self.shared.accepted.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+        self.close();
+        // Wakes the accepting thread, which sees the flag.
+        drop(TcpStream::connect(("127.0.0.1", self.port)));
+    }
+}
+
+impl Shared {
+    fn relay(self: &Arc<Self>, client: TcpStream) {
+        if !self.open.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(broker) = TcpStream::connect(("127.0.0.1", self.upstream)) else { return };
+        let (up, down) = self.budgets();
+        let ends = |stream: &TcpStream| stream.try_clone().unwrap();
+        self.streams.lock().unwrap().extend([ends(&client), ends(&broker)]);
+        let (client_too, broker_too) = (ends(&client), ends(&broker));
+        std::thread::spawn(move || copy(client, broker, up));
+        std::thread::spawn(move || copy(broker_too, client_too, down));
+    }
+
+    fn budgets(&self) -> (usize, usize) {
+        let mut cuts = self.cuts.lock().unwrap();
+        let (left, bytes) = *cuts;
+        if left == 0 {
+            return (usize::MAX, usize::MAX);
+        }
+        cuts.0 -= 1;
+        if fastrand::bool() { (fastrand::usize(1..bytes), usize::MAX) } else { (usize::MAX, fastrand::usize(1..bytes)) }
+    }
+}
+
+/// Copies until an end is closed or `budget` bytes went through, then closes both.
+fn copy(mut from: TcpStream, mut to: TcpStream, mut budget: usize) {
+    let mut buffer = [0; 4096];
+    while budget > 0 {
+        let Ok(read) = from.read(&mut buffer) else { break };
+        let part = read.min(budget);
+        budget -= part;
+        if read == 0 || to.write_all(&buffer[..part]).is_err() {
+            break;
+        }
+    }
+    drop(from.shutdown(Shutdown::Both));
+    drop(to.shutdown(Shutdown::Both));
+}
