@@ -8,7 +8,7 @@ use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::Outcome;
+use super::{Outcome, settings};
 use crate::fault::{Fault, FaultKind};
 use crate::infer::manifest::{self, Manifest, Task};
 use crate::infer::source::Source;
@@ -47,32 +47,13 @@ enum Command {
 
 /// Runs the command.
 pub fn run(args: &ModelsArgs) -> Outcome {
-    let config = settings(args)?;
+    let mut config = settings::resolved(args.config.as_deref())?.models;
+    config.folder = args.folder.clone().or(config.folder);
     match args.command.as_ref().unwrap_or(&Command::List { json: false }) {
         Command::List { json } => list(&config, *json),
         Command::Pull { names } => pull(&config.folder(), names),
         Command::Verify => verify(&config.folder()),
     }
-}
-
-/// The `[models]` settings: of the file that is named, else of the default one where it is there.
-fn settings(args: &ModelsArgs) -> Result<infer::Config, Fault> {
-    #[derive(Default, serde::Deserialize)]
-    struct File {
-        #[serde(default)]
-        models: infer::Config,
-    }
-    let file: File = match &args.config {
-        None => File::default(),
-        Some(path) => {
-            let place = path.display();
-            let text = std::fs::read_to_string(path).map_err(|e| Fault::config(format!("{place}: {e}")))?;
-            toml::from_str(&text).map_err(|e| Fault::config(format!("{place}: {e}")))?
-        }
-    };
-    let mut config = file.models;
-    config.folder = args.folder.clone().or(config.folder);
-    Ok(config)
 }
 
 /// One line of the list.
@@ -133,7 +114,7 @@ fn list(config: &infer::Config, json: bool) -> Outcome {
             "provider": provider, "problem": problem, "models": listed });
         writeln!(out, "{all:#}")
     } else {
-        let provider = provider.unwrap_or_else(|fault| format!("{}: {fault}", config.provider.name()));
+        let provider = provider.unwrap_or_else(|fault| format!("{}, but: {fault}", config.provider.name()));
         writeln!(
             out,
             "folder    {}\nlibrary   {}\nprovider  {provider}\n",
@@ -142,7 +123,13 @@ fn list(config: &infer::Config, json: bool) -> Outcome {
         )
         .and_then(|()| table(&mut out, &listed))
     };
-    written.map(|()| ExitCode::SUCCESS).map_err(|e| Fault::unavailable(format!("standard output: {e}")))
+    match written {
+        // `visor models list | head`
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Fault::unavailable(format!("standard output: {e}")))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 /// What models run on, tried with the configured detector; the reason where it is not to be had.

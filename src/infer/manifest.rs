@@ -235,6 +235,11 @@ impl Manifest {
         self.size(None).map(|_| ()).or_else(|fault| wrong(fault.what))
     }
 
+    /// Whether the licence allows any use, or else `accepted` names the model or the licence.
+    pub fn may_run(&self, accepted: &[String]) -> bool {
+        !self.non_commercial || accepted.iter().any(|name| *name == self.name || *name == self.licence)
+    }
+
     /// The input's size for what the configuration asks for (`None`: the model's own).
     pub fn size(&self, asked: Option<Size>) -> Result<Size, Fault> {
         let [width, height] = self.input.size;

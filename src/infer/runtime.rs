@@ -203,8 +203,7 @@ fn one_thread(environment: &Environment) -> ort::Result<SessionBuilder> {
 }
 
 fn admit_licence(manifest: &Manifest, accepted: &[String]) -> Result<(), Fault> {
-    let named = accepted.iter().any(|name| *name == manifest.name || *name == manifest.licence);
-    if !manifest.non_commercial || named {
+    if manifest.may_run(accepted) {
         return Ok(());
     }
     Err(Fault::config(format!("model {} may not be used commercially (licence {})", manifest.name, manifest.licence))
