@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{CameraConfig, Config};
 use crate::event::{Zone, ZoneConfig};
-use crate::fault::{Fault, Problem};
+use crate::fault::Problem;
 use crate::geometry::Size;
 use crate::infer::manifest::{self, Manifest, Task};
 use crate::source::Scheme;
@@ -148,9 +148,7 @@ fn resolve_camera(
 fn resolve_source(source: &source::Config, sessions: usize) -> Result<source::Settings, Vec<Problem>> {
     let live = source.uri.target().is_ok_and(|target| target.scheme != Scheme::File);
     let in_flight = if live { LIVE_ANALYSES } else { u32::try_from(sessions).unwrap_or(u32::MAX).saturating_add(1) };
-    let problem = |(key, fault): (&str, Fault)| Problem::new(key, fault.what).remedy(fault.remedy);
-    let settings = source.resolve(in_flight.saturating_add(SLOTS_BESIDE_ANALYSES));
-    settings.map_err(|problems| problems.into_iter().map(problem).collect())
+    source.resolve(in_flight.saturating_add(SLOTS_BESIDE_ANALYSES))
 }
 
 /// The schema has judged each threshold alone; what is left is how they stand to each other.

@@ -20,6 +20,7 @@ mod channel;
 mod channel_tests;
 mod environment;
 mod map;
+mod measure;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub mod wire;
 mod writer;
 
 pub use environment::{ENVIRONMENT, INHERITED};
+pub use measure::{Measured, measure};
 pub use reader::{Lease, Lie, Ring};
 pub use writer::Writer;
 

@@ -194,6 +194,14 @@ fn slots_take_turns_and_run_out() {
     assert_eq!(writer.free_slot(), Some(1));
 }
 
+#[test]
+fn the_cost_of_a_picture_can_be_measured() {
+    let Measured { copy, hand_over } = measure(&layout(1920, 1080), 50).unwrap();
+    eprintln!("1080p through a ring: copy {copy:?}, hand-over {hand_over:?}");
+    assert!(!copy.is_zero() && !hand_over.is_zero());
+    assert!(measure(&layout(MAX_SIDE + 1, 2), 1).is_err());
+}
+
 /// Layouts near the truth and far from it.
 fn any_layout() -> impl Strategy<Value = Layout> {
     let plane = || {

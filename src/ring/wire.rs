@@ -210,8 +210,10 @@ pub struct CaptureSettings {
 
 impl PartialEq for CaptureSettings {
     fn eq(&self, other: &Self) -> bool {
-        let rest = |s: &Self| (s.transport, s.latency, s.connect_timeout, s.rotate, s.pace, s.decoder);
-        self.uri.expose_secret() == other.uri.expose_secret() && rest(self) == rest(other)
+        let Self { uri, transport, latency, connect_timeout, rotate, pace, decoder } = self;
+        uri.expose_secret() == other.uri.expose_secret()
+            && (transport, latency, connect_timeout) == (&other.transport, &other.latency, &other.connect_timeout)
+            && (rotate, pace, decoder) == (&other.rotate, &other.pace, &other.decoder)
     }
 }
 

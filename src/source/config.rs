@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::uri::{Scheme, Scrub, Target, Uri};
-use crate::fault::Fault;
+use crate::fault::Problem;
 use crate::ring::MAX_SLOTS;
 use crate::ring::wire::{CaptureSettings, Decoder, Pace, Rotate, Transport};
 use crate::units::Period;
@@ -104,12 +104,12 @@ impl Config {
     ///
     /// # Errors
     /// Every problem there is, each with its key.
-    pub fn resolve(&self, slots: u32) -> Result<Settings, Vec<(&'static str, Fault)>> {
+    pub fn resolve(&self, slots: u32) -> Result<Settings, Vec<Problem>> {
         let mut problems = self.times_out_of_bounds();
         let target = match self.uri.target() {
             Ok(target) => self.with_credentials(target).map_err(|problem| problems.push(problem)).ok(),
             Err(fault) => {
-                problems.push(("uri", fault));
+                problems.push(Problem::new("uri", fault.what).remedy(fault.remedy));
                 None
             }
         };
@@ -119,7 +119,7 @@ impl Config {
         }
     }
 
-    fn times_out_of_bounds(&self) -> Vec<(&'static str, Fault)> {
+    fn times_out_of_bounds(&self) -> Vec<Problem> {
         let bounds = [
             ("latency", self.latency, Period::secs(0), Period::secs(10)),
             ("connect_timeout", self.connect_timeout, Period::millis(500), Period::secs(60)),
@@ -130,23 +130,24 @@ impl Config {
         outside
             .map(|(key, value, least, most)| {
                 let what = format!("{value} is not between {least} and {most}");
-                (key, Fault::config(what).remedy("choose a time between them"))
+                Problem::new(key, what).remedy("choose a time between them")
             })
             .collect()
     }
 
-    fn with_credentials(&self, target: Target) -> Result<Target, (&'static str, Fault)> {
+    fn with_credentials(&self, target: Target) -> Result<Target, Problem> {
         let (user, file) = match (&self.username, &self.password_file) {
             (None, None) => return Ok(target),
             (None, Some(_)) => {
-                return Err(("password_file", Fault::config("a password without a user").remedy("set username too")));
+                return Err(Problem::new("password_file", "a password without a user").remedy("set username too"));
             }
             (Some(user), file) => (user, file),
         };
         let password = file.as_deref().map_or_else(|| Ok(String::new()), read_password)?;
-        let refused =
-            || Fault::config("this kind of source takes no credentials").remedy("remove username and password_file");
-        target.with_credentials(user, &password).ok_or_else(|| ("username", refused()))
+        target.with_credentials(user, &password).ok_or_else(|| {
+            Problem::new("username", "this kind of source takes no credentials")
+                .remedy("remove username and password_file")
+        })
     }
 
     fn settings(&self, target: &Target, slots: u32) -> Settings {
@@ -184,13 +185,11 @@ impl Config {
 /// One slot that is being analysed, one that waits, one that is being written, one that is on its way.
 const MIN_SLOTS: u32 = 4;
 
-fn read_password(path: &Path) -> Result<String, (&'static str, Fault)> {
+fn read_password(path: &Path) -> Result<String, Problem> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
-        Err(e) => {
-            let fault = Fault::config(format!("{} cannot be read: {e}", path.display()));
-            Err(("password_file", fault.remedy("name a file that visor's user may read")))
-        }
+        Err(e) => Err(Problem::new("password_file", format!("{} cannot be read: {e}", path.display()))
+            .remedy("name a file that visor's user may read")),
     }
 }
 
@@ -223,7 +222,7 @@ impl PartialEq for Settings {
 }
 
 /// How long is too long.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// From the child's start to its first word: loading libraries on a loaded machine takes a while.
     pub startup: Duration,
@@ -276,8 +275,8 @@ mod tests {
         toml::from_str(toml).unwrap()
     }
 
-    fn keys(config: &Config) -> Vec<&'static str> {
-        config.resolve(8).unwrap_err().into_iter().map(|(key, _)| key).collect()
+    fn keys(config: &Config) -> Vec<String> {
+        config.resolve(8).unwrap_err().into_iter().map(|problem| problem.key).collect()
     }
 
     #[test]
@@ -344,5 +343,8 @@ mod tests {
         let settings = config.resolve(8).unwrap();
         assert_eq!(settings.capture.uri.expose_secret(), "rtsp://me:hunter2@cam/live");
         assert!(!format!("{config:?} {settings:?}").contains("hunter2"));
+        assert_eq!(settings, config.resolve(8).unwrap());
+        writeln!(file, "hunter3").unwrap();
+        assert_ne!(settings, config.resolve(8).unwrap(), "another password is another setting");
     }
 }
