@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::Outcome;
-use crate::detect::{Config, Detection, Detector, Settings, still};
+use crate::detect::{Config, Detection, Detector, Settings, View, still};
 use crate::fault::{Fault, FaultKind};
-use crate::frame::Picture;
 use crate::infer::{self, InputSize, Runtime};
 
 /// How long one picture may wait for the model; nothing else uses it here.
@@ -101,7 +100,7 @@ fn expand(path: &Path) -> Vec<Result<PathBuf, Fault>> {
 fn picture(path: &Path, detector: &mut Detector, printer: &mut Printer<impl Write>) -> Result<(), Fault> {
     let still = still::open(path)?;
     let place = Place { file: path, frame: None, time: None };
-    analyse(still.picture()?, place, detector, printer)
+    analyse(still.view(), place, detector, printer)
 }
 
 /// Where a picture comes from: a file, or a frame of it at a time.
@@ -114,17 +113,17 @@ struct Place<'a> {
 
 /// Detects in one picture or frame and prints what was found.
 fn analyse(
-    picture: Picture<'_>,
+    view: View<'_>,
     place: Place<'_>,
     detector: &mut Detector,
     printer: &mut Printer<impl Write>,
 ) -> Result<(), Fault> {
     let least = detector.settings().score;
     let found = detector
-        .detect(picture, Instant::now() + PATIENCE)
+        .detect(view, Instant::now() + PATIENCE)
         .map_err(|e| Fault::internal(format!("{}: {e}", place.file.display())))?;
     let faces = found.iter().filter(|face| face.score >= least).map(FaceLine::new).collect();
-    let size = picture.size();
+    let size = view.size();
     printer.print(&Line {
         file: place.file.display().to_string(),
         frame: place.frame,

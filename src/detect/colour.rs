@@ -1,4 +1,4 @@
-//! YCbCr to the values a model wants: one affine map a channel, after the sampling.
+//! Sampled components (YCbCr or RGB) to the values a model wants: one affine map a channel.
 
 use crate::frame::{Colorimetry, ColourMatrix, ColourRange};
 use crate::infer::manifest::{Channels, InputSpec};
@@ -6,32 +6,41 @@ use crate::infer::manifest::{Channels, InputSpec};
 /// Sampled values arrive times this.
 const FIXED: f32 = 256.0;
 
-/// Makes a model's three channels from scaled Y, U and V.
+/// Makes a model's three channels from scaled Y, U and V, or R, G and B.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ToChannels {
     channels: [Channel; 3],
 }
 
-/// Factors of Y, U and V and an offset give 0 to 255; that is clamped, scaled and shifted to what the model wants.
+/// Factors of the three components and an offset give 0 to 255; that is clamped, scaled and shifted to what the model wants.
 #[derive(Clone, Copy, Debug)]
 struct Channel {
-    yuv: [f32; 3],
+    factors: [f32; 3],
     offset: f32,
     scale: f32,
     shift: f32,
 }
 
 impl ToChannels {
-    /// For pictures of `colour`, in the order and normalisation of `spec`.
-    pub(super) fn new(colour: Colorimetry, spec: &InputSpec) -> Self {
-        let rgb = rgb_factors(colour);
+    /// For Y, U and V of `colour`, in the order and normalisation of `spec`.
+    pub(super) fn from_yuv(colour: Colorimetry, spec: &InputSpec) -> Self {
+        Self::new(rgb_factors(colour), spec)
+    }
+
+    /// For R, G and B.
+    pub(super) fn from_rgb(spec: &InputSpec) -> Self {
+        let k = 1.0 / FIXED;
+        Self::new([([k, 0.0, 0.0], 0.0), ([0.0, k, 0.0], 0.0), ([0.0, 0.0, k], 0.0)], spec)
+    }
+
+    fn new(rgb: [([f32; 3], f32); 3], spec: &InputSpec) -> Self {
         let channels = std::array::from_fn(|place| {
-            let (yuv, offset) = match spec.channels {
+            let (factors, offset) = match spec.channels {
                 Channels::Rgb => rgb[place],
                 Channels::Bgr => rgb[2 - place],
             };
             let scale = spec.scale[place];
-            Channel { yuv, offset, scale, shift: -spec.mean[place] * scale }
+            Channel { factors, offset, scale, shift: -spec.mean[place] * scale }
         });
         Self { channels }
     }
@@ -43,11 +52,11 @@ impl ToChannels {
 
     /// Writes a row of channel `place`.
     #[inline(always)]
-    pub(super) fn row(&self, place: usize, yuv: [&[u16]; 3], out: &mut [f32]) {
-        let Channel { yuv: [ky, ku, kv], offset, scale, shift } = self.channels[place];
-        let [y, u, v] = yuv.map(|row| &row[..out.len()]);
-        for (((out, y), u), v) in out.iter_mut().zip(y).zip(u).zip(v) {
-            let value = f32::from(*y) * ky + f32::from(*u) * ku + f32::from(*v) * kv + offset;
+    pub(super) fn row(&self, place: usize, samples: [&[u16]; 3], out: &mut [f32]) {
+        let Channel { factors: [k, l, m], offset, scale, shift } = self.channels[place];
+        let [a, b, c] = samples.map(|row| &row[..out.len()]);
+        for (((out, a), b), c) in out.iter_mut().zip(a).zip(b).zip(c) {
+            let value = f32::from(*a) * k + f32::from(*b) * l + f32::from(*c) * m + offset;
             *out = value.clamp(0.0, 255.0) * scale + shift;
         }
     }
@@ -56,13 +65,13 @@ impl ToChannels {
     pub(super) fn spread<'a, T: 'a>(
         &self,
         place: usize,
-        yuv: [&[u16]; 3],
+        samples: [&[u16]; 3],
         out: impl Iterator<Item = &'a mut T>,
         to: impl Fn(f32) -> T,
     ) {
         let mut value = [0.0];
         for (x, out) in out.enumerate() {
-            self.row(place, yuv.map(|row| &row[x..=x]), &mut value);
+            self.row(place, samples.map(|row| &row[x..=x]), &mut value);
             *out = to(value[0]);
         }
     }

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::fault::Fault;
 use crate::infer::Manifest;
 
+/// The low score as a share of the score, where the user sets none.
+const LOW_SHARE: f32 = 0.6;
+
 /// When frames are analysed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -30,7 +33,7 @@ pub struct Config {
     /// Least score at which a face is new, 0 to 1. Default: the model's own.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub score: Option<f32>,
-    /// Least score at which a face that is being followed is still seen, 0 to 1. Default: half of `score`.
+    /// Least score at which a face that is being followed is still seen, 0 to 1. Default: 0.6 of `score`.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub low_score: Option<f32>,
 }
@@ -52,7 +55,7 @@ impl Settings {
     /// The model's own thresholds where the user sets none.
     pub fn new(config: &Config, manifest: &Manifest) -> Result<Self, Fault> {
         let score = config.score.unwrap_or(manifest.thresholds.score);
-        let low_score = config.low_score.unwrap_or(score / 2.0);
+        let low_score = config.low_score.unwrap_or(score * LOW_SHARE);
         let settings = Self { score, low_score, nms: manifest.thresholds.nms, min_face_px: config.min_face_px };
         let share = |key: &str, value: f32| match (0.0..=1.0).contains(&value) {
             true => Ok(()),

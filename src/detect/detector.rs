@@ -7,9 +7,8 @@ use super::Detection;
 use super::config::Settings;
 use super::family::{self, FAMILIES, Family};
 use super::found::Found;
-use super::input::{InputMap, Sampler};
+use super::input::{InputMap, Sampler, View};
 use crate::fault::Fault;
-use crate::frame::Picture;
 use crate::geometry::Size;
 use crate::infer::{InferError, Model, Outputs};
 
@@ -59,13 +58,14 @@ impl Detector {
 
     /// The faces of one picture, strongest first: boxes in its pixels, scores down to the low score. A model that
     /// gives what is not a finite number has failed: a face could have been there.
-    pub fn detect(&mut self, picture: Picture<'_>, deadline: Instant) -> Result<&[Detection], InferError> {
+    pub fn detect<'a>(&mut self, view: impl Into<View<'a>>, deadline: Instant) -> Result<&[Detection], InferError> {
+        let view = view.into();
         let start = Instant::now();
-        let (input, map) = self.sampler.fill(picture);
+        let (input, map) = self.sampler.fill(view);
         let filled = Instant::now();
         self.model.run(input, deadline, &mut self.outputs)?;
         let ran = Instant::now();
-        self.decode(picture.size(), map)?;
+        self.decode(view.size(), map)?;
         self.timings = Timings { input: filled - start, model: ran - filled, decode: ran.elapsed() };
         Ok(&self.faces)
     }

@@ -10,10 +10,64 @@ use pulp::Arch;
 
 use super::colour::ToChannels;
 use super::scale::{Axis, LANES, Plane, Scratch, unpack};
-use crate::frame::{Layout, Picture, PixelFormat};
+use crate::frame::{Colorimetry, Layout, Picture, PixelFormat};
 use crate::geometry::{Point, Rect, Size};
 use crate::infer::manifest::{InputSpec, Kind, Layout as TensorLayout, Resize};
 use crate::infer::{Input, Values};
+
+/// What is looked at: a frame, or a picture that never was video.
+#[derive(Clone, Copy)]
+pub enum View<'a> {
+    /// The planes of a frame.
+    Frame(Picture<'a>),
+    /// Rows of R, G and B bytes without padding, as still pictures are decoded. Kept as they are: chroma at half the
+    /// resolution would move boxes by a pixel and more.
+    Rgb {
+        /// Width and height in pixels.
+        size: Size,
+        /// Three bytes a pixel.
+        bytes: &'a [u8],
+    },
+}
+
+impl<'a> From<Picture<'a>> for View<'a> {
+    fn from(picture: Picture<'a>) -> Self {
+        Self::Frame(picture)
+    }
+}
+
+impl View<'_> {
+    /// Visible size in pixels.
+    pub fn size(&self) -> Size {
+        match self {
+            Self::Frame(picture) => picture.size(),
+            Self::Rgb { size, .. } => *size,
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        match self {
+            Self::Frame(picture) => {
+                let Layout { size, pixel, colour, .. } = *picture.layout();
+                Shape { size, samples: Samples::Yuv(pixel, colour) }
+            }
+            Self::Rgb { size, .. } => Shape { size: *size, samples: Samples::Rgb },
+        }
+    }
+}
+
+/// What a plan depends on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Shape {
+    size: Size,
+    samples: Samples,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Samples {
+    Yuv(PixelFormat, Colorimetry),
+    Rgb,
+}
 
 /// From the model's coordinates back to the frame's.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,16 +122,16 @@ pub struct Sampler {
     arch: Arch,
 }
 
-/// Everything that depends on the picture's layout.
+/// Everything that depends on the picture's shape.
 struct Plan {
-    layout: Layout,
+    shape: Shape,
     map: InputMap,
     colour: ToChannels,
     /// Columns and rows of luma, then of chroma.
     luma: (Axis, Axis),
     chroma: (Axis, Axis),
     scratch: Scratch,
-    /// Scaled rows of Y, U and V, packed, and one unpacked row of each.
+    /// Scaled rows of the three components, packed, and one unpacked row of each.
     packed: [Vec<u64>; 3],
     rows: [Vec<u16>; 3],
 }
@@ -99,35 +153,39 @@ impl Sampler {
         self.size
     }
 
-    /// The input made from `picture`, and the way back to its pixels.
-    pub fn fill(&mut self, picture: Picture<'_>) -> (&Input, InputMap) {
+    /// The input made from a picture, and the way back to its pixels.
+    pub fn fill<'a>(&mut self, view: impl Into<View<'a>>) -> (&Input, InputMap) {
+        let view = view.into();
         let (spec, size, values) = (&self.spec, self.size, &mut self.input.values);
-        self.plan = self.plan.take().filter(|plan| plan.layout == *picture.layout());
+        self.plan = self.plan.take().filter(|plan| plan.shape == view.shape());
         let plan = self.plan.get_or_insert_with(|| {
-            let plan = Plan::new(picture.layout(), spec, size);
+            let plan = Plan::new(view.shape(), spec, size);
             blacken(&plan.colour, spec.layout, values);
             plan
         });
         let writer = Writer { layout: spec.layout, size, values };
         self.arch.dispatch(
             #[inline(always)]
-            || plan.run(picture, writer),
+            || plan.run(view, writer),
         );
         (&self.input, plan.map)
     }
 }
 
 impl Plan {
-    fn new(layout: &Layout, spec: &InputSpec, input: Size) -> Self {
-        let map = InputMap::new(layout.size, input, spec.resize);
-        let (w, h) = (layout.size.width as usize, layout.size.height as usize);
+    fn new(shape: Shape, spec: &InputSpec, input: Size) -> Self {
+        let map = InputMap::new(shape.size, input, spec.resize);
+        let (w, h) = (shape.size.width as usize, shape.size.height as usize);
         let (ow, oh) = (map.filled.width as usize, map.filled.height as usize);
         let (dx, dy) = (w as f64 / ow as f64, h as f64 / oh as f64);
-        let widest = (0..layout.pixel.planes()).map(|i| layout.plane_extent(i).1).max().unwrap_or(w);
+        let (widest, colour) = match shape.samples {
+            Samples::Yuv(_, colour) => (2 * w.div_ceil(2), ToChannels::from_yuv(colour, spec)),
+            Samples::Rgb => (3 * w, ToChannels::from_rgb(spec)),
+        };
         Self {
-            layout: *layout,
+            shape,
             map,
-            colour: ToChannels::new(layout.colour, spec),
+            colour,
             luma: (Axis::new(w, ow, dx), Axis::new(h, oh, dy)),
             chroma: (Axis::new(w.div_ceil(2), ow, dx / 2.0), Axis::new(h.div_ceil(2), oh, dy / 2.0)),
             scratch: Scratch::new(widest),
@@ -137,10 +195,10 @@ impl Plan {
     }
 
     #[inline(always)]
-    fn run(&mut self, picture: Picture<'_>, mut writer: Writer<'_>) {
+    fn run(&mut self, view: View<'_>, mut writer: Writer<'_>) {
         let rows = self.map.filled.height as usize;
         for first in (0..rows).step_by(LANES) {
-            self.sample(picture, first);
+            self.sample(view, first);
             for lane in 0..LANES.min(rows - first) {
                 for (row, packed) in self.rows.iter_mut().zip(&self.packed) {
                     unpack(packed, lane, row);
@@ -152,22 +210,29 @@ impl Plan {
 
     /// Scales the rows `first..first + LANES` of all three components.
     #[inline(always)]
-    fn sample(&mut self, picture: Picture<'_>, first: usize) {
-        let plane = |i| plane(picture, i);
-        let [y, u, v] = &mut self.packed;
-        self.scratch.down(plane(0), &self.luma.1, first);
-        self.scratch.across::<1>(&self.luma.0, 0, y);
-        match self.layout.pixel {
-            PixelFormat::I420 => {
-                self.scratch.down(plane(1), &self.chroma.1, first);
-                self.scratch.across::<1>(&self.chroma.0, 0, u);
-                self.scratch.down(plane(2), &self.chroma.1, first);
-                self.scratch.across::<1>(&self.chroma.0, 0, v);
+    fn sample(&mut self, view: View<'_>, first: usize) {
+        let ((columns, rows), (half_columns, half_rows)) = (&self.luma, &self.chroma);
+        let (scratch, [a, b, c]) = (&mut self.scratch, &mut self.packed);
+        match view {
+            View::Frame(picture) => {
+                scratch.down(plane(picture, 0), rows, first);
+                scratch.across::<1>(columns, 0, a);
+                scratch.down(plane(picture, 1), half_rows, first);
+                if picture.layout().pixel == PixelFormat::Nv12 {
+                    scratch.across::<2>(half_columns, 0, b);
+                    scratch.across::<2>(half_columns, 1, c);
+                } else {
+                    scratch.across::<1>(half_columns, 0, b);
+                    scratch.down(plane(picture, 2), half_rows, first);
+                    scratch.across::<1>(half_columns, 0, c);
+                }
             }
-            PixelFormat::Nv12 => {
-                self.scratch.down(plane(1), &self.chroma.1, first);
-                self.scratch.across::<2>(&self.chroma.0, 0, u);
-                self.scratch.across::<2>(&self.chroma.0, 1, v);
+            View::Rgb { size, bytes } => {
+                let width = 3 * size.width as usize;
+                scratch.down(Plane { bytes, stride: width, width }, rows, first);
+                scratch.across::<3>(columns, 0, a);
+                scratch.across::<3>(columns, 1, b);
+                scratch.across::<3>(columns, 2, c);
             }
         }
     }
@@ -188,20 +253,20 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     #[inline(always)]
-    fn row(&mut self, row: usize, colour: &ToChannels, yuv: [&[u16]; 3]) {
+    fn row(&mut self, row: usize, colour: &ToChannels, samples: [&[u16]; 3]) {
         let (width, area) = (self.size.width as usize, self.size.pixels() as usize);
-        let columns = yuv[0].len();
+        let columns = samples[0].len();
         for place in 0..3 {
             let plane = place * area + row * width..place * area + row * width + columns;
             let pixels = row * width * 3..(row * width + columns) * 3;
             match (&mut *self.values, self.layout) {
-                (Values::F32(out), TensorLayout::Nchw) => colour.row(place, yuv, &mut out[plane]),
-                (Values::U8(out), TensorLayout::Nchw) => colour.spread(place, yuv, out[plane].iter_mut(), to_byte),
+                (Values::F32(out), TensorLayout::Nchw) => colour.row(place, samples, &mut out[plane]),
+                (Values::U8(out), TensorLayout::Nchw) => colour.spread(place, samples, out[plane].iter_mut(), to_byte),
                 (Values::F32(out), TensorLayout::Nhwc) => {
-                    colour.spread(place, yuv, out[pixels].iter_mut().skip(place).step_by(3), |value| value);
+                    colour.spread(place, samples, out[pixels].iter_mut().skip(place).step_by(3), |value| value);
                 }
                 (Values::U8(out), TensorLayout::Nhwc) => {
-                    colour.spread(place, yuv, out[pixels].iter_mut().skip(place).step_by(3), to_byte);
+                    colour.spread(place, samples, out[pixels].iter_mut().skip(place).step_by(3), to_byte);
                 }
             }
         }

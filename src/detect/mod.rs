@@ -22,7 +22,7 @@ pub use config::{Config, Mode, Settings};
 pub use detector::{Detector, Timings};
 pub use family::{FAMILIES, Family, Mismatch};
 pub use found::Found;
-pub use input::{InputMap, Sampler};
+pub use input::{InputMap, Sampler, View};
 pub use thumbnail::Thumbnailer;
 
 /// Five landmarks in frame pixels: image-left eye, image-right eye, nose tip, image-left and image-right mouth corner.
