@@ -10,9 +10,6 @@ use tracing_subscriber::{Layer, Registry};
 
 use crate::fault::{Fault, FaultKind};
 
-/// What is logged where neither `--log` nor `RUST_LOG` says.
-pub const DEFAULT_FILTER: &str = "info";
-
 /// What stands for a credential in a log, an event or an error.
 const HIDDEN: &str = "***";
 
@@ -27,15 +24,16 @@ enum Form {
     Journald,
 }
 
-/// Sets the process' log up, once: `filter` (as in `RUST_LOG`: `info`, `visor=debug,warn`) goes before `RUST_LOG`.
+/// Sets the process' log up, once: `filter` (as in `RUST_LOG`: `info`, `visor=debug,warn`) goes before `RUST_LOG`, and
+/// `default` holds where neither is given.
 ///
 /// # Errors
 /// A filter that does not parse; a second call.
-pub fn init(filter: Option<&str>) -> Result<(), Fault> {
+pub fn init(filter: Option<&str>, default: &str) -> Result<(), Fault> {
     let (text, origin) = match (filter, std::env::var("RUST_LOG")) {
         (Some(given), _) => (given.to_owned(), "--log"),
         (None, Ok(set)) if !set.is_empty() => (set, "RUST_LOG"),
-        _ => (DEFAULT_FILTER.to_owned(), "default"),
+        _ => (default.to_owned(), "default"),
     };
     let filter = EnvFilter::try_new(&text).map_err(|e| {
         Fault::new(FaultKind::Usage, format!("log filter \"{text}\" of {origin}: {e}"))

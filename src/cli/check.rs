@@ -1,13 +1,151 @@
 //! `visor check`: name every problem of a configuration, and print what will be used.
 
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
 use super::Outcome;
-use crate::fault::Fault;
+use crate::config::{self, Camera, DEFAULT_FILE, Resolved};
+use crate::detect::Mode;
+use crate::fault::FaultKind;
+use crate::frame::{Colorimetry, ColourMatrix, ColourRange, Layout, PixelFormat};
+use crate::geometry::Size;
+use crate::infer::store::{self, State};
+use crate::ring;
+
+/// Until a camera was seen, its pictures are taken to be of this size.
+const ASSUMED: Size = Size::new(1920, 1080);
 
 /// Arguments of `visor check`.
 #[derive(clap::Args, Debug)]
-pub struct CheckArgs {}
+pub struct CheckArgs {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
+    config: PathBuf,
+}
 
-/// Runs the command.
-pub fn run(_args: &CheckArgs) -> Outcome {
-    Err(Fault::internal("visor check is not built yet"))
+/// Runs the command: exit status 78 where the configuration is wrong, 69 where it is sound but a model or the library
+/// is not there.
+pub fn run(args: &CheckArgs) -> Outcome {
+    let resolved = config::load(&args.config).map_err(|problems| config::fault(&args.config, &problems))?;
+    let missing = missing(&resolved);
+    let mut page = describe(&resolved);
+    for note in resolved.notes() {
+        let _ = writeln!(page, "note      {note}");
+    }
+    super::print(&page)?;
+    if missing.is_empty() {
+        super::print(&format!("\n{} is sound\n", args.config.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for what in missing {
+        eprintln!("visor: {what}");
+    }
+    Ok(ExitCode::from(FaultKind::Unavailable.exit_code()))
+}
+
+/// What the daemon could not start without.
+fn missing(resolved: &Resolved) -> Vec<String> {
+    let mut missing = Vec::new();
+    let (folder, detector) = (resolved.models.folder(), &resolved.detector);
+    let file = folder.join(&detector.file);
+    match store::state(&folder, detector) {
+        State::Ready => {}
+        State::Missing => {
+            missing.push(format!("{} is not there; fetch it: visor models pull {}", file.display(), detector.name))
+        }
+        State::Wrong(what) => {
+            missing.push(format!("{}: {what}; fetch it anew: visor models pull {}", file.display(), detector.name))
+        }
+    }
+    let library = resolved.models.library();
+    if !library.exists() {
+        missing
+            .push(format!("{} is not there; set models.library to ONNX Runtime's shared library", library.display()));
+    }
+    missing
+}
+
+fn describe(resolved: &Resolved) -> String {
+    let mut page = String::new();
+    let models = &resolved.models;
+    let lines = [
+        (
+            "detector",
+            format!(
+                "{} at {}x{}, licence {}",
+                resolved.detector.name, resolved.input.width, resolved.input.height, resolved.detector.licence
+            ),
+        ),
+        ("provider", format!("{}, {} sessions", models.provider.name(), models.sessions())),
+        ("models", models.folder().display().to_string()),
+        ("library", models.library().display().to_string()),
+        ("mqtt", broker(resolved)),
+        ("http", http(resolved)),
+    ];
+    for (name, text) in lines {
+        let _ = writeln!(page, "{name:<9} {text}");
+    }
+    for (id, camera) in &resolved.cameras {
+        let _ = writeln!(page, "camera    {id}: {}", describe_camera(camera));
+    }
+    let enabled = resolved.cameras.values().filter(|camera| camera.enabled);
+    let bytes: u64 = enabled.map(frame_memory).sum();
+    let _ = writeln!(
+        page,
+        "memory    {} for frames, if every camera is {}x{}",
+        mebibytes(bytes),
+        ASSUMED.width,
+        ASSUMED.height
+    );
+    page
+}
+
+fn broker(resolved: &Resolved) -> String {
+    let Some(broker) = &resolved.mqtt else { return "off".to_owned() };
+    let written = &broker.written;
+    let discovery = if written.home_assistant { ", announced to Home Assistant" } else { "" };
+    format!(
+        "{}, topics {}/…, qos {}, outbox of {} events{discovery}",
+        written.url, written.prefix, written.qos, written.outbox
+    )
+}
+
+fn http(resolved: &Resolved) -> String {
+    match &resolved.http.tokens {
+        Some(tokens) => format!("http://{}, {tokens:?}", resolved.http.listen),
+        None => format!("http://{}, this machine only", resolved.http.listen),
+    }
+}
+
+fn describe_camera(camera: &Camera) -> String {
+    if !camera.enabled {
+        return format!("{}, switched off", camera.source.display);
+    }
+    let mode = match camera.mode {
+        Mode::Always => "",
+        Mode::Motion => " while something moves",
+    };
+    format!(
+        "{}, {:.4} analyses/s{mode}, tracker {}, {} zones, {} frames of {} in memory",
+        camera.source.display,
+        1.0 / camera.analysis_period.as_secs_f64(),
+        camera.track.algorithm,
+        camera.zones.len(),
+        camera.source.slots,
+        mebibytes(frame_memory(camera) / u64::from(camera.source.slots).max(1)),
+    )
+}
+
+fn frame_memory(camera: &Camera) -> u64 {
+    let layout = Layout::packed(
+        ASSUMED,
+        PixelFormat::I420,
+        Colorimetry { matrix: ColourMatrix::Bt709, range: ColourRange::Limited },
+    );
+    ring::bytes(&layout, camera.source.slots).unwrap_or_default()
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }

@@ -1,10 +1,12 @@
 //! The commands. Each is a file with its arguments and a `run`; errors go to standard error with an exit status by meaning.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::fault::{Fault, FaultKind};
+use crate::telemetry;
 
 mod bench;
 #[cfg(feature = "media")]
@@ -27,6 +29,9 @@ pub type Outcome = Result<ExitCode, Fault>;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// What to log: a level such as debug, or a list such as visor=debug,warn; goes before RUST_LOG.
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -53,6 +58,16 @@ enum Command {
     Camera(Box<camera::CameraArgs>),
 }
 
+impl Command {
+    /// The daemon tells what it does; a command that answers a question speaks of trouble alone.
+    const fn default_log(&self) -> &'static str {
+        match self {
+            Self::Run(_) => "info",
+            _ => "warn",
+        }
+    }
+}
+
 /// Parses the command line, runs the command, and says on standard error what went wrong.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -62,7 +77,16 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { FaultKind::Usage.exit_code() } else { 0 });
         }
     };
-    let outcome = match &cli.command {
+    let outcome =
+        telemetry::init(cli.log.as_deref(), cli.command.default_log()).and_then(|()| run_command(&cli.command));
+    outcome.unwrap_or_else(|fault: Fault| {
+        eprintln!("visor: {fault}");
+        ExitCode::from(fault.kind.exit_code())
+    })
+}
+
+fn run_command(command: &Command) -> Outcome {
+    match command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Demo(args) => demo::run(args),
@@ -73,9 +97,14 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => schema::run(args),
         #[cfg(feature = "media")]
         Command::Camera(args) => camera::run(args),
-    };
-    outcome.unwrap_or_else(|fault: Fault| {
-        eprintln!("visor: {fault}");
-        ExitCode::from(fault.kind.exit_code())
-    })
+    }
+}
+
+/// Writes an answer to standard output. A reader that has read enough (`| head`) is no error.
+fn print(text: &str) -> Result<(), Fault> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Fault::input(format!("standard output: {e}"))),
+        _ => Ok(()),
+    }
 }

@@ -19,8 +19,11 @@ const LATER_TABLES: [&str; 2] = ["gallery", "restream"];
 const LATER_MODEL_KEYS: [&str; 1] = ["embedder"];
 const LATER_CAMERA_KEYS: [&str; 5] = ["mask", "privacy_zones", "restream", "location", "snapshots"];
 
-/// Texts of a form of their own: the name in the schema, and who says what is wrong with one.
-const FORMATS: &[(&str, fn(&str) -> Result<(), String>)] =
+/// Says what is wrong with a text.
+type Judge = fn(&str) -> Result<(), String>;
+
+/// Texts of a form of their own: the name in the schema, and who judges them.
+const FORMATS: &[(&str, Judge)] =
     &[("period", |text| text.parse::<Period>().map(drop)), ("input-size", |text| text.parse::<InputSize>().map(drop))];
 
 /// Checks `root` against the schema, and takes out of it what is wrong, so that the rest can be judged by its meaning.

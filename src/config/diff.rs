@@ -7,6 +7,10 @@ use super::Resolved;
 pub struct Changes {
     /// Another library, model, input or provider: to be loaded first, then swapped between frames.
     pub models: bool,
+    /// Another broker, or other settings or secrets for it.
+    pub mqtt: bool,
+    /// Events are logged now, or no more.
+    pub log: bool,
     /// Another address or other tokens.
     pub http: bool,
     /// Ids of cameras that are new.
@@ -30,6 +34,8 @@ pub fn diff(old: &Resolved, new: &Resolved) -> Changes {
         |of: &Resolved, keep: &dyn Fn(&String) -> bool| of.cameras.keys().filter(|id| keep(id)).cloned().collect();
     Changes {
         models: old.models != new.models || old.detector != new.detector || old.input != new.input,
+        mqtt: old.mqtt != new.mqtt,
+        log: old.log != new.log,
         http: old.http != new.http,
         added: ids(new, &|id| !old.cameras.contains_key(id)),
         removed: ids(old, &|id| !new.cameras.contains_key(id)),

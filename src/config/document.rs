@@ -58,6 +58,15 @@ impl Document {
         problems
     }
 
+    /// The problems with where each was written, in the order of the file's lines.
+    pub(super) fn located(&self, mut problems: Vec<Problem>) -> Vec<Problem> {
+        for problem in problems.iter_mut().filter(|p| p.origin.is_empty()) {
+            self.origin(&problem.key).clone_into(&mut problem.origin);
+        }
+        problems.sort_by_key(|p| position(&p.origin));
+        problems
+    }
+
     /// Notes that the key at `path`, and each table around it that the file has not, stands in variable `name`.
     fn note_origin(&mut self, path: &KeyPath, name: &str) {
         for around in path.around() {
@@ -67,7 +76,7 @@ impl Document {
     }
 
     /// Where `key`, or the nearest table around it, was written; empty where nowhere.
-    pub(super) fn origin(&self, key: &str) -> &str {
+    fn origin(&self, key: &str) -> &str {
         let mut key = key;
         loop {
             if let Some(origin) = self.origins.get(key) {
@@ -95,7 +104,7 @@ fn line(text: &str, offset: usize) -> String {
 }
 
 /// The order in which problems are told: by line, then what has none.
-pub(super) fn position(origin: &str) -> usize {
+fn position(origin: &str) -> usize {
     origin.strip_prefix("line ").and_then(|n| n.parse().ok()).unwrap_or(usize::MAX)
 }
 

@@ -14,11 +14,13 @@ use serde_json::Value;
 use crate::event::ZoneConfig;
 use crate::fault::{Fault, FaultKind, Problem};
 use crate::units::Period;
-use crate::{detect, http, infer, source, track};
+use crate::{detect, http, infer, sink, source, track};
 
 mod check;
 mod diff;
 mod document;
+#[cfg(test)]
+mod files_tests;
 mod path;
 mod resolve;
 mod schema;
@@ -26,6 +28,8 @@ mod schema;
 mod tests;
 
 pub use diff::{Changes, diff};
+use document::Document;
+
 pub use document::ENV_PREFIX;
 pub use resolve::{Camera, Resolved};
 pub use schema::schema;
@@ -40,6 +44,10 @@ pub const DEFAULT_FILE: &str = "/etc/visor/visor.toml";
 pub struct Config {
     /// Which models run, and on what device.
     pub models: infer::Config,
+    /// The broker that events go to. Without this table nothing is sent to any broker.
+    pub mqtt: Option<sink::mqtt::Config>,
+    /// What is logged beside the daemon's own doings.
+    pub log: sink::log::Config,
     /// Address for health, metrics and version.
     pub http: http::Config,
     /// The cameras, each under an id of its own: `[a-z0-9][a-z0-9_-]{0,62}`, without `__`.
@@ -91,16 +99,46 @@ const fn update_interval() -> Period {
 /// # Errors
 /// Every problem there is.
 pub fn load(file: &Path) -> Result<Resolved, Vec<Problem>> {
-    let text = std::fs::read_to_string(file).map_err(|e| {
-        vec![
-            Problem::new("", format!("cannot read {}: {e}", file.display()))
-                .remedy("name a file with --config; the annotated default is config/visor.toml"),
-        ]
-    })?;
-    let variables: Vec<(String, String)> = std::env::vars_os()
-        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
-        .collect();
-    resolve_text(&text, &variables)
+    resolve_text(&read_file(file)?, &variables())
+}
+
+/// The `[models]` table alone, whatever is wrong elsewhere: for commands that need no camera. Without a `file` the
+/// default one, where it is there.
+///
+/// # Errors
+/// Every problem of that table; a file that cannot be read.
+pub fn load_models(file: Option<&Path>) -> Result<infer::Config, Vec<Problem>> {
+    let default = Path::new(DEFAULT_FILE);
+    let text = match file {
+        Some(file) => read_file(file)?,
+        None if default.exists() => read_file(default)?,
+        None => String::new(),
+    };
+    let mut document = Document::parse(&text)?;
+    let mut problems = document.overlay(&variables());
+    problems.extend(check::check(&mut document.value));
+    problems.retain(|p| p.key.starts_with("models"));
+    let models = document.value.get_mut("models").map(Value::take).unwrap_or_else(|| Value::Object(Default::default()));
+    match read(serde_json::json!({ "models": models })) {
+        Ok(config) if problems.is_empty() => Ok(config.models),
+        Ok(_) => Err(document.located(problems)),
+        Err(later) => Err(document.located([problems, later].concat())),
+    }
+}
+
+fn read_file(file: &Path) -> Result<String, Vec<Problem>> {
+    std::fs::read_to_string(file).map_err(|e| {
+        let problem = Problem::new("", format!("cannot read {}: {e}", file.display()));
+        vec![problem.remedy("name a file with --config; the annotated default is config/visor.toml")]
+    })
+}
+
+fn variables() -> Vec<(String, String)> {
+    let variables = std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text)));
+    variables
+        .filter(|(name, _)| name.starts_with(ENV_PREFIX))
+        .map(|(name, text)| (name, text.to_string_lossy().into_owned()))
+        .collect()
 }
 
 /// All problems as one fault, a line each.
@@ -118,7 +156,7 @@ pub fn fault(file: &Path, problems: &[Problem]) -> Fault {
 /// # Errors
 /// Every problem there is; of a text that is not TOML only where it breaks.
 pub fn resolve_text(text: &str, variables: &[(String, String)]) -> Result<Resolved, Vec<Problem>> {
-    let mut document = document::Document::parse(text)?;
+    let mut document = Document::parse(text)?;
     let mut problems = document.overlay(variables);
     problems.extend(resolve::check_ids(&document.value));
     let mut value = std::mem::take(&mut document.value);
@@ -132,13 +170,7 @@ pub fn resolve_text(text: &str, variables: &[(String, String)]) -> Result<Resolv
     // What follows from a problem already named would only confuse.
     let known: Vec<String> = problems.iter().map(|p| p.key.clone()).collect();
     problems.extend(later.into_iter().filter(|p| !known.contains(&p.key)));
-    for problem in &mut problems {
-        if problem.origin.is_empty() {
-            document.origin(&problem.key).clone_into(&mut problem.origin);
-        }
-    }
-    problems.sort_by_key(|p| document::position(&p.origin));
-    Err(problems)
+    Err(document.located(problems))
 }
 
 /// What passed the schema, as the parts' own settings.

@@ -1,9 +1,12 @@
 //! From what was written to what is needed: everything parsed, read and found, or every problem named.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::{CameraConfig, Config};
 use crate::event::{Zone, ZoneConfig};
@@ -11,7 +14,7 @@ use crate::fault::Problem;
 use crate::geometry::Size;
 use crate::infer::manifest::{self, Manifest, Task};
 use crate::source::Scheme;
-use crate::{detect, http, infer, source, track};
+use crate::{detect, http, infer, sink, source, track};
 
 /// Ids that are words of MQTT's topics.
 const RESERVED: [&str; 3] = ["people", "stats", "status"];
@@ -30,10 +33,64 @@ pub struct Resolved {
     pub detector: Manifest,
     /// The detector's input, in pixels.
     pub input: Size,
+    /// The broker; `None` for no MQTT.
+    pub mqtt: Option<Broker>,
+    /// Whether each event is logged.
+    pub log: sink::log::Config,
     /// Where health, metrics and version are served, and to whom.
     pub http: http::Settings,
     /// The cameras by id.
     pub cameras: BTreeMap<String, Camera>,
+}
+
+/// The broker's settings, which two reloads can compare.
+#[derive(Clone)]
+pub struct Broker {
+    /// As written; shows no secret.
+    pub written: sink::mqtt::Config,
+    /// Digest of the files that it names: a renewed certificate or password is a change.
+    files: [u8; 32],
+    settings: sink::mqtt::Settings,
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.written.fmt(f)
+    }
+}
+
+impl PartialEq for Broker {
+    fn eq(&self, other: &Self) -> bool {
+        self.written == other.written && self.files == other.files
+    }
+}
+
+impl Resolved {
+    /// What the sinks start from.
+    pub fn sinks(&self) -> sink::Settings {
+        sink::Settings { log: self.log.events, mqtt: self.mqtt.as_ref().map(|broker| broker.settings.clone()) }
+    }
+
+    /// What is no error and yet worth a word: a line each, without credentials.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.cameras.is_empty() {
+            notes.push("no camera is configured: nothing will be watched; add [cameras.<id>] with a uri".to_owned());
+        } else if self.cameras.values().all(|camera| !camera.enabled) {
+            notes.push("every camera is switched off (enabled = false)".to_owned());
+        }
+        if self.mqtt.is_none() && !self.log.events {
+            notes.push("events go nowhere: there is neither [mqtt] nor log.events = true".to_owned());
+        }
+        for (id, camera) in &self.cameras {
+            let file = camera.source.scheme == Scheme::File;
+            let file = file.then(|| url::Url::parse(&camera.source.display).ok()?.to_file_path().ok()).flatten();
+            if let Some(missing) = file.filter(|file| !file.exists()) {
+                notes.push(format!("cameras.{id}.uri: there is no {} now", missing.display()));
+            }
+        }
+        notes
+    }
 }
 
 /// One camera, resolved.
@@ -71,6 +128,7 @@ impl Findings {
 pub(super) fn resolve(config: &Config) -> Result<Resolved, Vec<Problem>> {
     let mut findings = Findings::default();
     let detector = findings.take("models", detector(&config.models));
+    let mqtt = config.mqtt.as_ref().map(|mqtt| findings.take("mqtt", resolve_broker(mqtt)));
     let http = findings.take("http", config.http.resolve());
     let mut cameras = BTreeMap::new();
     for (id, camera) in &config.cameras {
@@ -81,10 +139,25 @@ pub(super) fn resolve(config: &Config) -> Result<Resolved, Vec<Problem>> {
     }
     match (detector, http) {
         (Some((detector, input)), Some(http)) if findings.0.is_empty() => {
-            Ok(Resolved { models: config.models.clone(), detector, input, http, cameras })
+            let log = config.log.clone();
+            Ok(Resolved { models: config.models.clone(), detector, input, mqtt: mqtt.flatten(), log, http, cameras })
         }
         _ => Err(findings.0),
     }
+}
+
+fn resolve_broker(mqtt: &sink::mqtt::Config) -> Result<Broker, Vec<Problem>> {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let settings = mqtt.resolve(credentials.as_deref())?;
+    let credential = credentials.map(|folder| folder.join(sink::mqtt::CREDENTIAL));
+    let named = [&mqtt.password_file, &mqtt.ca_file, &mqtt.client_certificate, &mqtt.client_key, &credential];
+    let mut digest = Sha256::new();
+    for file in named.into_iter().flatten() {
+        let content = std::fs::read(file).unwrap_or_default();
+        digest.update(content.len().to_le_bytes());
+        digest.update(content);
+    }
+    Ok(Broker { written: mqtt.clone(), files: digest.finalize().into(), settings })
 }
 
 fn detector(models: &infer::Config) -> Result<(Manifest, Size), Vec<Problem>> {

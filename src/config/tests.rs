@@ -177,11 +177,11 @@ fn a_reload_is_the_difference() {
         FRONT.replace("hunter2", "hunter3")
     ));
     let expected = Changes {
-        models: false,
         http: true,
         added: vec!["side".to_owned()],
         removed: vec!["back".to_owned()],
         changed: vec!["front".to_owned()],
+        ..Changes::default()
     };
     assert_eq!(diff(&old, &new), expected);
     let other = resolved(&format!("{FRONT}[cameras.back]\nuri = \"test:\"\n[models]\ninput = \"320x192\"\n"));
@@ -189,12 +189,48 @@ fn a_reload_is_the_difference() {
 }
 
 #[test]
+fn a_renewed_password_file_is_a_change_of_the_broker() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    let text = format!("[mqtt]\nurl = \"mqtt://broker\"\nusername = \"visor\"\npassword_file = {file:?}\n");
+    std::fs::write(&file, "hunter2\n").unwrap();
+    let old = resolved(&text);
+    assert!(diff(&old, &resolved(&text)).is_empty());
+    std::fs::write(&file, "hunter3\n").unwrap();
+    assert_eq!(diff(&old, &resolved(&text)), Changes { mqtt: true, ..Changes::default() });
+    std::fs::remove_file(&file).unwrap();
+    let problems = resolve_with(&text, &[]).unwrap_err();
+    assert_eq!((problems.len(), problems[0].key.as_str()), (1, "mqtt.password_file"));
+}
+
+#[test]
+fn the_broker_is_off_unless_its_table_is_there() {
+    assert!(resolved("").sinks().mqtt.is_none());
+    assert!(resolved("[mqtt]\n").sinks().mqtt.is_some());
+    let by_variable = resolve_with("", &[("VISOR__MQTT__URL", "mqtt://broker")]).unwrap();
+    assert!(by_variable.sinks().mqtt.is_some());
+}
+
+#[test]
+fn notes_say_what_will_not_happen() {
+    let notes = resolved("").notes().concat();
+    assert!(notes.contains("no camera is configured") && notes.contains("events go nowhere"), "{notes}");
+    let text = "[log]\nevents = true\n[cameras.a]\nuri = \"file:///nowhere/a%20b.mp4\"\nenabled = false\n";
+    let notes = resolved(text).notes();
+    assert_eq!(
+        notes,
+        ["every camera is switched off (enabled = false)", "cameras.a.uri: there is no /nowhere/a b.mp4 now"]
+    );
+}
+
+#[test]
 fn secrets_show_in_no_form_of_the_configuration() {
     let written: Config = serde_json::from_value(serde_json::json!({
-        "cameras": { "front": { "uri": "rtsp://admin:hunter2@cam/s?password=hunter2" } }
+        "cameras": { "front": { "uri": "rtsp://admin:hunter2@cam/s?password=hunter2" } },
+        "mqtt": { "url": "mqtt://visor:hunter2@broker" },
     }))
     .unwrap();
-    let config = resolved(FRONT);
+    let config = resolved(&format!("{FRONT}[mqtt]\nurl = \"mqtt://visor:hunter2@broker\"\n"));
     for shown in [
         format!("{written:?}"),
         format!("{config:?}"),

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::{Context, Settings, Sink, lock};
@@ -18,6 +20,14 @@ pub const NAME: &str = "log";
 
 /// Name of the sink that writes to a given writer.
 const LINES: &str = "lines";
+
+/// `[log]`: what is logged beside the daemon's own doings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// One line an event. Mind that a journal keeps it on disk. Default false.
+    pub events: bool,
+}
 
 /// Events waiting for a slow terminal or journal. Full: the newest is dropped, so that lines stay in order.
 const QUEUE: usize = 1024;

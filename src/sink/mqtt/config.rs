@@ -15,7 +15,7 @@ use crate::fault::Problem;
 use crate::units::Period;
 
 /// Name of the systemd credential (`LoadCredential=mqtt-password:FILE`) that is taken where no password is named.
-const CREDENTIAL: &str = "mqtt-password";
+pub const CREDENTIAL: &str = "mqtt-password";
 
 /// The broker's address; may hold a password, which is never shown.
 #[derive(Clone, Deserialize, JsonSchema)]
