@@ -53,7 +53,7 @@ metrics! {
     EVENTS_PUBLISHED Counter "visor_events_published_total" "events accepted by a sink's receiver {sink}";
     EVENTS_LOST Counter "visor_events_lost_total" "events that a sink could not keep, by reason {sink, reason}";
     MQTT_CONNECTED Gauge "visor_mqtt_connected" "1 while the MQTT broker is connected, else 0";
-    PROVIDER_INFO Gauge "visor_provider_info" "always 1: the provider that a model runs on {provider, model}";
+    PROVIDER_INFO Gauge "visor_provider_info" "1 while a model is loaded: the provider it runs on {provider, model}";
     CONFIG_RELOADS Counter "visor_config_reloads_total" "reloads of the configuration, by outcome {outcome}";
     HTTP_REQUESTS Counter "visor_http_requests_total" "answered requests, by status {status}";
 }

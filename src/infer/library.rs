@@ -26,7 +26,8 @@ const UPLOADER_MARKS: [&[u8]; 2] = [b"ORT_DISABLE_TELEMETRY", b"OneCollector"];
 /// The symbol version of every exported function: `VERS_1.28.0`.
 const VERSION_MARK: &[u8] = b"VERS_1.";
 
-const GET_ONE: &str = "fetch version 1.28 with `scripts/setup library`, or name another file as models.library";
+const GET_ONE: &str = "put version 1.28 there (in a checkout: scripts/setup library; elsewhere: out of the Python wheel \
+                       onnxruntime 1.28.0), or name another file as models.library";
 
 /// What the bytes of a library file tell.
 #[derive(Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use super::pool::Pool;
 use super::provider::Provider;
 use super::tensor::{Input, Outputs, Values};
 use crate::fault::Fault;
+use crate::metrics::PROVIDER_INFO;
 
 /// Why a call gave no outputs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +36,14 @@ pub struct Model {
     /// Position of each output of the manifest among the graph's.
     order: Vec<usize>,
     sessions: Pool<Session>,
+    /// Up while this model is loaded.
+    in_use: metrics::Gauge,
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        self.in_use.decrement(1.0);
+    }
 }
 
 impl std::fmt::Debug for Model {
@@ -61,7 +70,9 @@ impl Model {
         };
         let single = check_input(&manifest, first, input)?;
         let order = find_outputs(&manifest, first)?;
-        Ok(Self { manifest, provider, input, single, order, sessions: Pool::new(sessions) })
+        let in_use = metrics::gauge!(PROVIDER_INFO, "provider" => provider.name(), "model" => manifest.name.clone());
+        in_use.increment(1.0);
+        Ok(Self { manifest, provider, input, single, order, sessions: Pool::new(sessions), in_use })
     }
 
     /// What the model is.
@@ -91,15 +102,24 @@ impl Model {
     }
 
     /// Runs a batch and copies what comes out to `outputs`, in the manifest's order. Waits for a free session until the deadline;
-    /// a call that has begun is not interrupted by it.
+    /// a call that has begun is not interrupted by it. After an error `outputs` holds nothing of use.
     pub fn run(&self, input: &Input, deadline: Instant, outputs: &mut Outputs) -> Result<(), InferError> {
         let batch = self.batch_of(input)?;
-        let mut session = self.sessions.take(deadline).ok_or(InferError::DeadlinePassed)?;
         outputs.clear();
+        let mut session = self.sessions.take(deadline).ok_or(InferError::DeadlinePassed)?;
         if !self.single {
             return self.run_part(&mut session, input, 0..batch, outputs);
         }
         (0..batch).try_for_each(|item| self.run_part(&mut session, input, item..item + 1, outputs))
+    }
+
+    /// How long ONNX Runtime alone takes for the first item of `input`: what a benchmark compares [`Model::run`] with.
+    pub fn time_bare(&self, input: &Input, deadline: Instant) -> Result<Duration, InferError> {
+        self.batch_of(input)?;
+        let mut session = self.sessions.take(deadline).ok_or(InferError::DeadlinePassed)?;
+        let start = Instant::now();
+        drop(self.run_session(&mut session, input, &(0..1))?);
+        Ok(start.elapsed())
     }
 
     fn run_part(
@@ -109,11 +129,7 @@ impl Model {
         items: std::ops::Range<usize>,
         outputs: &mut Outputs,
     ) -> Result<(), InferError> {
-        let found = match &input.values {
-            Values::F32(values) => run_session(session, input.shape, values, &items),
-            Values::U8(values) => run_session(session, input.shape, values, &items),
-        };
-        let found = found.map_err(|e| InferError::Failed(format!("model {}: {}", self.manifest.name, e.message())))?;
+        let found = self.run_session(session, input, &items)?;
         for (index, (spec, &place)) in self.manifest.outputs.iter().zip(&self.order).enumerate() {
             let (shape, data) =
                 found[place].try_extract_tensor::<f32>().map_err(|e| self.wrong_output(spec, e.message()))?;
@@ -123,6 +139,19 @@ impl Model {
             outputs.append(index, shape, data);
         }
         Ok(())
+    }
+
+    fn run_session<'s>(
+        &self,
+        session: &'s mut Session,
+        input: &Input,
+        items: &std::ops::Range<usize>,
+    ) -> Result<SessionOutputs<'s>, InferError> {
+        match &input.values {
+            Values::F32(values) => run_items(session, input.shape, values, items),
+            Values::U8(values) => run_items(session, input.shape, values, items),
+        }
+        .map_err(|e| InferError::Failed(format!("model {}: {}", self.manifest.name, e.message())))
     }
 
     /// The number of items in `input`, once its dimensions, type and length are right.
@@ -157,7 +186,7 @@ impl Model {
 }
 
 /// A new view of the values each time: ort deadlocks when a tensor value is cloned.
-fn run_session<'s, T: PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static>(
+fn run_items<'s, T: PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static>(
     session: &'s mut Session,
     [batch, rest @ ..]: [usize; 4],
     values: &[T],

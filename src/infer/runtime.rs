@@ -20,7 +20,6 @@ use super::provider::Provider;
 use super::store;
 use crate::fault::Fault;
 use crate::geometry::Size;
-use crate::metrics;
 
 /// The models folder of an installed Visor.
 const INSTALLED: &str = "/usr/share/visor/models";
@@ -165,8 +164,6 @@ impl Runtime {
         }
         let sessions = (0..sessions).map(|_| self.session(manifest, &bytes)).collect::<Result<Vec<_>, _>>()?;
         let model = Model::new(manifest.clone(), provider, input, sessions)?;
-        ::metrics::gauge!(metrics::PROVIDER_INFO, "provider" => provider.name(), "model" => manifest.name.clone())
-            .set(1.0);
         info!(model = manifest.name, provider = provider.name(), ?input, sessions = model.sessions(), "model loaded");
         Ok(Arc::new(model))
     }
@@ -208,4 +205,31 @@ fn admit_licence(manifest: &Manifest, accepted: &[String]) -> Result<(), Fault> 
     }
     Err(Fault::config(format!("model {} may not be used commercially (licence {})", manifest.name, manifest.licence))
         .remedy(format!("if that suits you, set models.accept_licences = [\"{}\"]", manifest.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_size_reads_as_people_write_it() {
+        assert_eq!("640x384".parse(), Ok(InputSize(Size::new(640, 384))));
+        assert_eq!(InputSize(Size::new(320, 192)).to_string(), "320x192");
+        for wrong in ["640", "640x", "0x384", "-1x3", "640x384x3", "99999x32"] {
+            let why = wrong.parse::<InputSize>().unwrap_err();
+            assert!(why.contains(wrong) && why.contains("such as"), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_set_follows_the_folder_and_the_machine() {
+        let config: Config = toml::from_str("folder = \"/models\"\ninput = \"1280x736\"").unwrap();
+        assert_eq!(config.library(), PathBuf::from("/models/libonnxruntime.so"));
+        assert_eq!(config.input, Some(InputSize(Size::new(1280, 736))));
+        assert_eq!((config.detector.as_str(), config.provider), ("yunet-n", Provider::Cpu));
+        assert!(config.sessions() >= 1);
+        assert!(Config::default().folder().ends_with("models/store"), "this test runs in a checkout");
+        assert!(toml::from_str::<Config>("provider = \"cpu0\"").is_err());
+        assert!(toml::from_str::<Config>("detektor = \"yunet-n\"").is_err());
+    }
 }

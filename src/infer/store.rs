@@ -191,6 +191,18 @@ mod tests {
     }
 
     #[test]
+    fn two_at_once_fetch_it_once() {
+        let (_assets, fetcher, manifest) = sample();
+        let folder = tempfile::tempdir().unwrap();
+        let pulled: Vec<_> = std::thread::scope(|scope| {
+            let call = || scope.spawn(|| pull(folder.path(), &manifest, &fetcher, &Heard::default()).unwrap());
+            let calls = [call(), call(), call(), call()];
+            calls.map(|call| call.join().unwrap()).into()
+        });
+        assert_eq!(pulled.iter().filter(|pulled| matches!(pulled, Pulled::From(_))).count(), 1, "{pulled:?}");
+    }
+
+    #[test]
     fn a_wrong_file_is_replaced_and_a_wrong_source_passed_over() {
         let (_assets, fetcher, mut manifest) = sample();
         manifest.sources.insert(0, Source::Assets("wrong.onnx".into()));

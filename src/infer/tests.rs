@@ -94,6 +94,7 @@ fn check_alone_is_as_in_a_batch(name: &str) {
 #[test]
 fn a_batch_does_not_leak_between_its_items() {
     check_alone_is_as_in_a_batch("yunet-n");
+    check_alone_is_as_in_a_batch("yunet-s");
     check_alone_is_as_in_a_batch("centerface");
 }
 
@@ -113,6 +114,7 @@ fn every_model_at_hand_opens_and_runs() {
         assert_eq!(outputs.len(), manifest.outputs.len());
         assert!(outputs.get(0).unwrap().data.iter().all(|value| value.is_finite()), "{}", manifest.name);
         assert_eq!(model.oldest_call(), None);
+        assert!(model.time_bare(&input(&model, &[picture(&model, 1)]), soon()).unwrap() > Duration::ZERO);
     }
 }
 

@@ -1,4 +1,5 @@
 //! One integration binary, a scenario a file.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a scenario that breaks off has failed, and says where")]
 
 mod models;
 mod mqtt;
