@@ -127,9 +127,9 @@ fn describe_camera(camera: &Camera) -> String {
         Mode::Motion => " while something moves",
     };
     format!(
-        "{}, {:.4} analyses/s{mode}, tracker {}, {} zones, {} frames of {} in memory",
+        "{}, {} analyses/s{mode}, tracker {}, {} zones, {} frames of {} in memory",
         camera.source.display,
-        1.0 / camera.analysis_period.as_secs_f64(),
+        (100.0 / camera.analysis_period.as_secs_f64()).round() / 100.0,
         camera.track.algorithm,
         camera.zones.len(),
         camera.source.slots,

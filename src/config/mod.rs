@@ -102,30 +102,6 @@ pub fn load(file: &Path) -> Result<Resolved, Vec<Problem>> {
     resolve_text(&read_file(file)?, &variables())
 }
 
-/// The `[models]` table alone, whatever is wrong elsewhere: for commands that need no camera. Without a `file` the
-/// default one, where it is there.
-///
-/// # Errors
-/// Every problem of that table; a file that cannot be read.
-pub fn load_models(file: Option<&Path>) -> Result<infer::Config, Vec<Problem>> {
-    let default = Path::new(DEFAULT_FILE);
-    let text = match file {
-        Some(file) => read_file(file)?,
-        None if default.exists() => read_file(default)?,
-        None => String::new(),
-    };
-    let mut document = Document::parse(&text)?;
-    let mut problems = document.overlay(&variables());
-    problems.extend(check::check(&mut document.value));
-    problems.retain(|p| p.key.starts_with("models"));
-    let models = document.value.get_mut("models").map(Value::take).unwrap_or_else(|| Value::Object(Default::default()));
-    match read(serde_json::json!({ "models": models })) {
-        Ok(config) if problems.is_empty() => Ok(config.models),
-        Ok(_) => Err(document.located(problems)),
-        Err(later) => Err(document.located([problems, later].concat())),
-    }
-}
-
 fn read_file(file: &Path) -> Result<String, Vec<Problem>> {
     std::fs::read_to_string(file).map_err(|e| {
         let problem = Problem::new("", format!("cannot read {}: {e}", file.display()));

@@ -1,6 +1,7 @@
 //! One integration binary, a scenario a file.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a scenario that breaks off has failed, and says where")]
 
+mod check;
 mod models;
 mod mqtt;
 mod mqtt_faults;

@@ -1,0 +1,64 @@
+//! `visor check` and `visor schema` as a user runs them.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn visor(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_visor"));
+    command.args(arguments).env_remove("RUST_LOG").envs(variables.iter().copied()).output().unwrap()
+}
+
+fn check(text: &str, variables: &[(&str, &str)]) -> (i32, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("visor.toml");
+    std::fs::write(&file, text).unwrap();
+    let output = visor(&["check", "--config", file.to_str().unwrap()], variables);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_wrong_configuration_is_78_and_names_every_problem() {
+    let text = "[http]\nlisten = \"0.0.0.0:80\"\n[cameras.front]\nuri = \"rtsp://admin:hunter2@cam\"\nurl = \"rtsp://admin:hunter2@cam\"\nrotate = 45\n";
+    let (status, out, err) = check(text, &[("VISOR__CAMERAS__FRONT__ANALYSIS_FPS", "hunter2")]);
+    assert_eq!((status, out.as_str()), (78, ""));
+    for key in [
+        "http.listen (line 2)",
+        "url (line 5)",
+        "rotate (line 6)",
+        "analysis_fps (VISOR__CAMERAS__FRONT__ANALYSIS_FPS)",
+    ] {
+        assert!(err.contains(key), "{key} in {err}");
+    }
+    assert!(!err.contains("hunter2"), "{err}");
+}
+
+#[test]
+fn a_missing_file_is_78_and_says_what_to_do() {
+    let output = visor(&["check", "--config", "/nonexistent/visor.toml"], &[]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("name a file with --config"));
+}
+
+#[test]
+fn a_sound_one_is_described_without_passwords() {
+    let text =
+        "[mqtt]\nurl = \"mqtt://visor:hunter2@broker\"\n[cameras.front]\nuri = \"rtsp://admin:hunter2@cam:5554/s\"\n";
+    let (status, out, err) = check(text, &[("VISOR__CAMERAS__FRONT__ANALYSIS_FPS", "4")]);
+    // 69 where no model was fetched: the configuration itself is sound.
+    assert!(status == 0 || status == 69, "{status}: {err}");
+    assert_eq!(status == 0, out.contains("is sound"), "{out}");
+    for part in ["yunet-n at 640x384", "cpu", "mqtt://***@broker", "front: rtsp://cam:5554/s, 4 analyses/s", "17.8 MiB"]
+    {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    assert!(!out.contains("hunter2") && !err.contains("hunter2"), "{out}{err}");
+}
+
+#[test]
+fn the_schema_is_printed_whole() {
+    let output = visor(&["schema"], &[]);
+    let committed = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/schema.json")).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stdout == committed, "visor schema differs from config/schema.json");
+}
