@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Event, EventType, Fractions, Identity, LatencyMs, Models, SCHEMA};
+use super::{Draft, Event, EventType, Fractions, Identity, LatencyMs, Models, SCHEMA};
 use crate::frame::ClockSource;
 
 /// A plain event of `camera` with the number `seq`.
@@ -30,4 +30,9 @@ pub(crate) fn event(camera: &str, seq: u64) -> Arc<Event> {
         latency_ms: LatencyMs { total: Some(38.5), ..LatencyMs::default() },
         models: Models { detector: "yunet-n".into(), embedder: None },
     })
+}
+
+/// A draft of a plain event of `camera`.
+pub(crate) fn draft(camera: &str) -> Draft {
+    Draft::new(event(camera, 0).as_ref().clone(), None)
 }

@@ -183,3 +183,89 @@ fn close_all(sinks: Vec<Arc<dyn Sink>>, deadline: Instant) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, fixture};
+
+    /// Keeps everything.
+    #[derive(Default)]
+    struct Notes {
+        events: Mutex<Vec<Arc<Event>>>,
+        changes: Mutex<usize>,
+    }
+
+    impl Sink for Notes {
+        fn name(&self) -> &'static str {
+            "notes"
+        }
+
+        fn event(&self, event: &Arc<Event>) {
+            lock(&self.events).push(Arc::clone(event));
+        }
+
+        fn changed(&self) {
+            *lock(&self.changes) += 1;
+        }
+
+        fn close(&self, _: Instant) {}
+    }
+
+    fn with_notes() -> (Hub, Arc<Notes>) {
+        let (hub, notes) = (Hub::new(), Arc::new(Notes::default()));
+        hub.attach(Arc::<Notes>::clone(&notes));
+        (hub, notes)
+    }
+
+    #[test]
+    fn numbers_have_no_hole_and_no_disorder_whoever_publishes() {
+        let (hub, notes) = with_notes();
+        let cameras = ["front", "back", "side", "front"];
+        std::thread::scope(|scope| {
+            for camera in cameras {
+                let hub = hub.clone();
+                scope.spawn(move || (0..500).for_each(|_| hub.publish(vec![fixture::draft(camera); 2])));
+            }
+        });
+        let events = lock(&notes.events);
+        assert!(events.iter().map(|e| e.boot_seq).eq(1..=4000));
+        for (camera, count) in [("front", 2000), ("back", 1000), ("side", 1000)] {
+            assert!(events.iter().filter(|e| &*e.camera == camera).map(|e| e.seq).eq(1..=count));
+        }
+        assert!(events.iter().all(|e| e.boot_id == *hub.board().boot_id()));
+        assert!(events.is_sorted_by_key(|e| e.published_at));
+    }
+
+    #[test]
+    fn sinks_hear_of_changes_and_of_nothing_else() {
+        let (hub, notes) = with_notes();
+        let changes = || *lock(&notes.changes);
+        assert_eq!(changes(), 1);
+        hub.faces("front", 3);
+        assert_eq!(changes(), 1);
+        hub.add_camera("front", &[(Switch::Detect, true)]);
+        hub.faces("front", 3);
+        hub.faces("front", 3);
+        hub.switch("front", Switch::Detect, true);
+        hub.camera_status("front", CameraStatus::Online, "");
+        assert_eq!(changes(), 4);
+        assert_eq!(hub.board().cameras()["front"].faces, 3);
+        hub.remove_camera("front");
+        hub.camera_status("front", CameraStatus::Offline, "its thread ended");
+        assert_eq!(changes(), 5);
+        assert!(!hub.board().knows("front"));
+    }
+
+    #[test]
+    fn a_camera_that_comes_back_counts_on() {
+        let (hub, notes) = with_notes();
+        hub.publish(vec![fixture::draft("front"); 3]);
+        hub.remove_camera("front");
+        hub.publish(vec![fixture::draft("front")]);
+        assert_eq!(lock(&notes.events).last().map(|e| e.seq), Some(4));
+        hub.detach("notes", Instant::now());
+        hub.publish(vec![fixture::draft("front")]);
+        assert_eq!(lock(&notes.events).len(), 4);
+    }
+}

@@ -131,7 +131,7 @@ pub fn line(event: &Event) -> String {
     let time = captured_at.get(11..23).unwrap_or_default();
     let b = event.rect;
     let percent = |v: f64| (v * 100.0).round();
-    let place = format!("{}%,{}% {}×{}%", percent(b.x), percent(b.y), percent(b.w), percent(b.h));
+    let place = format!("{}%,{}% {}%×{}%", percent(b.x), percent(b.y), percent(b.w), percent(b.h));
     let zones = if event.zones.is_empty() { "-".to_owned() } else { event.zones.join(",") };
     let note = match (event.kind, event.latency_ms.total) {
         (EventType::Ended, _) => format!("seen for {:.1} s", seen_for(event).as_secs_f64()),
@@ -147,4 +147,65 @@ pub fn line(event: &Event) -> String {
 
 fn seen_for(event: &Event) -> Duration {
     event.last_seen.duration_since(event.first_seen).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::unbounded;
+
+    use super::*;
+    use crate::event::fixture;
+
+    /// A writer that waits for leave before each line.
+    struct Slow(Receiver<()>, Sender<String>);
+
+    impl Write for Slow {
+        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+            self.0.recv().map_err(|_| std::io::ErrorKind::BrokenPipe)?;
+            self.1.send(String::from_utf8_lossy(text).into_owned()).map_err(|_| std::io::ErrorKind::BrokenPipe)?;
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_has_columns() {
+        let started = fixture::event("front", 7);
+        assert_eq!(
+            line(&started),
+            "00:00:00.000  front      front-7        started  41%,22% 5%×9%      0.93  porch      38.5 ms"
+        );
+        let ended = Event { kind: EventType::Ended, zones: Vec::new(), ..started.as_ref().clone() };
+        assert_eq!(
+            line(&ended),
+            "00:00:00.000  front      front-7        ended    41%,22% 5%×9%      0.93  -          seen for 3.2 s"
+        );
+    }
+
+    #[test]
+    fn lines_come_in_order_and_all_before_the_end() {
+        let (leave, wait) = unbounded();
+        let (out, lines) = unbounded();
+        let sink = LineSink::to(std::io::LineWriter::new(Slow(wait, out))).unwrap();
+        (1..=3).for_each(|seq| sink.event(&fixture::event("front", seq)));
+        (0..100).for_each(|_| leave.send(()).unwrap());
+        sink.close(Instant::now() + Duration::from_secs(20));
+        let text: String = lines.try_iter().collect();
+        let tracks: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
+        assert_eq!(tracks, ["front-1", "front-2", "front-3"]);
+    }
+
+    #[test]
+    fn a_terminal_that_hangs_holds_up_nobody() {
+        let (_leave, wait) = unbounded();
+        let (out, _lines) = unbounded();
+        let sink = LineSink::to(Slow(wait, out)).unwrap();
+        (0..3 * QUEUE as u64).for_each(|seq| sink.event(&fixture::event("front", seq)));
+        assert!(sink.full.load(Ordering::Relaxed));
+        sink.close(Instant::now());
+        assert!(sink.waiting.is_empty());
+    }
 }

@@ -63,6 +63,8 @@ pub fn open(settings: &super::Settings, context: &Context) -> Result<Option<Arc<
     let work = move || {
         let _end = end;
         runtime.block_on(worker.run());
+        // A name's look-up that hangs must not keep the thread.
+        runtime.shutdown_background();
     };
     std::thread::Builder::new()
         .name("sink-mqtt".to_owned())

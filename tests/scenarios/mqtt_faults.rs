@@ -1,15 +1,18 @@
 //! A broker that is not there, goes, is cut off, refuses or is too far behind: no event is lost in silence.
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use crate::mqtt::{close, connect, hub};
 use crate::support::broker::Broker;
 use crate::support::faces::Camera;
 use crate::support::proxy::Proxy;
 use crate::support::recorder::Recorder;
-use crate::support::wait::eventually;
+use crate::support::wait::{eventually, soak_time};
 use visor::sink::Hub;
 use visor::units::Period;
 
@@ -88,25 +91,34 @@ fn a_killed_broker_misses_nothing_once_it_is_back() {
 }
 
 #[test]
-fn a_connection_cut_anywhere_leaves_no_hole() {
+fn soak_a_connection_cut_anywhere_leaves_no_hole() {
     let Some(broker) = Broker::open() else { return };
     let proxy = Proxy::to(broker.port, true);
     let recorder = Recorder::at(broker.port);
-    let hub = hub(&format!("mqtt://127.0.0.1:{}", proxy.port), |_| {});
+    let hub = hub(&format!("mqtt://127.0.0.1:{}", proxy.port), |config| config.outbox = 1_000_000);
     let mut front = Camera::new(&hub, "front");
     recorder.wait_for("visor/status", "online");
-    let cuts = 8;
-    proxy.cut_next(cuts, 60_000);
-    let mut published = 0;
-    eventually("all cuts", || {
-        front.publish(20);
-        published += 20;
-        (proxy.cuts_left() == 0).then_some(())
-    });
+    let end = Instant::now() + soak_time();
+    let (mut published, mut cuts) = (0, 0);
+    while Instant::now() < end {
+        // Sometimes within the welcome, sometimes amid hundreds of events.
+        proxy.cut_next(1, 1 << fastrand::usize(4..18));
+        cuts += 1;
+        eventually("the cut", || {
+            front.publish(2);
+            published += 2;
+            (proxy.cuts_left() == 0).then_some(())
+        });
+    }
+    proxy.cut();
     front.publish(100);
     published += 100;
     recorder.wait_for_seq("front", published);
-    check_delivery(&recorder.seqs("front"), published, cuts + 1);
+    check_delivery(&recorder.seqs("front"), published, 2 * cuts + 1);
+    eprintln!(
+        "{published} events over {cuts} cuts, {} delivered again",
+        recorder.seqs("front").len() as u64 - published
+    );
     close(&hub);
 }
 
@@ -138,6 +150,39 @@ fn what_the_outbox_cannot_hold_is_counted_and_published() {
     let stats = recorder.wait_for_json("visor/stats", |_| true);
     assert_eq!(stats["events_lost_total"], 250);
     assert_eq!(stats["cameras"]["front"]["status"], "online");
+    close(&hub);
+}
+
+#[test]
+fn a_broker_that_only_answers_pings_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("mqtt://{}", listener.local_addr().unwrap());
+    let hub = hub(&url, |config| config.keep_alive = Period::secs(1));
+    for _ in 0..2 {
+        let (mut client, _) = listener.accept().unwrap();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 1024];
+            client.write_all(&[0x20, 2, 0, 0]).unwrap();
+            while client.read(&mut buffer).is_ok_and(|read| read > 0) {
+                if client.write_all(&[0xd0, 0]).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    hub.close(Instant::now());
+}
+
+#[test]
+fn without_qos_events_leave_when_they_are_sent() {
+    let Some(broker) = Broker::open() else { return };
+    let recorder = Recorder::at(broker.port);
+    let hub = hub(&broker.url(), |config| config.qos = 0);
+    let mut front = Camera::new(&hub, "front");
+    front.publish(500);
+    recorder.wait_for_seq("front", 500);
+    check_delivery(&recorder.seqs("front"), 500, 0);
+    assert!(recorder.messages().iter().filter(|m| m.topic == "visor/front/events").all(|m| m.qos == 0));
     close(&hub);
 }
 
@@ -238,7 +283,7 @@ fn tls_with_a_client_certificate_works_and_a_strange_authority_does_not() {
     with("otherca.crt");
     eventually("two attempts", || (proxy.accepted() >= 2).then_some(()));
     assert!(recorder.messages().is_empty());
-    hub.detach(visor::sink::mqtt::NAME, std::time::Instant::now());
+    hub.detach(visor::sink::mqtt::NAME, Instant::now());
     with("ca.crt");
     front.publish(20);
     recorder.wait_for_seq("front", 20);

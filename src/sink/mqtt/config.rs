@@ -86,7 +86,8 @@ pub struct Config {
     pub client_key: Option<PathBuf>,
     /// The name that the broker knows this client by; must be unique there. Default "PREFIX-HOSTNAME".
     pub client_id: Option<String>,
-    /// Longest silence on the connection, 1s to 1h; a broker that is silent for twice as long counts as gone.
+    /// Longest silence on the connection, 1s to 1h; a broker that answers, or acknowledges, nothing for twice as long counts
+    /// as gone.
     /// Default "15s".
     pub keep_alive: Period,
     /// Time between two messages on `PREFIX/stats`, 1s to 24h. Default "60s".
@@ -269,4 +270,95 @@ fn percent_decoded(text: &str) -> Option<String> {
         });
     }
     String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(url: &str) -> Config {
+        Config { url: url.into(), ..Config::default() }
+    }
+
+    fn keys(config: &Config) -> Vec<String> {
+        config.resolve(None).err().unwrap_or_default().into_iter().map(|problem| problem.key).collect()
+    }
+
+    fn login(settings: &Settings) -> Option<(&str, &str)> {
+        settings.broker.login.as_ref().map(|(user, password)| (user.as_str(), password.expose_secret()))
+    }
+
+    #[test]
+    fn the_default_reaches_a_broker_on_this_machine() {
+        let settings = Config::default().resolve(None).unwrap();
+        assert_eq!((settings.broker.host.as_str(), settings.broker.port), ("localhost", 1883));
+        assert!(settings.broker.tls.is_none());
+        assert!(settings.broker.client_id.starts_with("visor-"));
+        assert_eq!(config("mqtts://broker").resolve(None).unwrap().broker.port, 8883);
+    }
+
+    #[test]
+    fn user_and_password_come_from_the_address_a_file_or_systemd() {
+        let settings = config("mqtt://visor:p%40ss%3A@broker:1884").resolve(None).unwrap();
+        assert_eq!(login(&settings), Some(("visor", "p@ss:")));
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(CREDENTIAL), "opensesame\r\n").unwrap();
+        let named = Config { username: Some("visor".into()), ..Config::default() };
+        assert_eq!(login(&named.resolve(Some(dir.path())).unwrap()), Some(("visor", "opensesame")));
+        assert_eq!(login(&named.resolve(None).unwrap()), Some(("visor", "")));
+        let file = Config { password_file: Some(dir.path().join(CREDENTIAL)), ..named };
+        assert_eq!(login(&file.resolve(None).unwrap()), Some(("visor", "opensesame")));
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let config = config("mqtt://visor:opensesame@broker:1884");
+        let settings = config.resolve(None).unwrap();
+        let shown = format!("{config:?} {} {}", config.url, serde_json::to_string(&config).unwrap());
+        assert!(!shown.contains("opensesame"), "{shown}");
+        assert!(shown.contains("mqtt://***@broker:1884"), "{shown}");
+        assert!(!format!("{:?}", settings.broker.login).contains("opensesame"));
+    }
+
+    #[test]
+    fn every_problem_is_named_at_once() {
+        let all = Config {
+            url: "http://broker/path".into(),
+            prefix: "visor/#".into(),
+            qos: 2,
+            outbox: 0,
+            password_file: Some("/nowhere/password".into()),
+            ca_file: Some("/nowhere/ca.crt".into()),
+            client_certificate: Some("/nowhere/client.crt".into()),
+            client_id: Some(String::new()),
+            keep_alive: Period::millis(1),
+            stats_interval: Period::millis(1),
+            ..Config::default()
+        };
+        let expected = [
+            "prefix",
+            "qos",
+            "outbox",
+            "client_id",
+            "keep_alive",
+            "stats_interval",
+            "url",
+            "password_file",
+            "ca_file",
+            "client_key",
+        ];
+        assert_eq!(keys(&all), expected);
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        let named = |url: &str| Config { username: Some("visor".into()), ..config(url) };
+        assert_eq!(keys(&named("mqtt://visor@broker")), ["username"]);
+        assert_eq!(keys(&config("mqtt://:secret@broker")), ["username"]);
+        assert_eq!(keys(&Config { ca_file: Some("ca.crt".into()), ..config("mqtt://broker") }), ["ca_file"]);
+        assert_eq!(keys(&config("mqtt://broker:1883/visor")), ["url"]);
+        assert_eq!(keys(&config("mqtt://")), ["url"]);
+        assert_eq!(keys(&config("mqtt://us%er@broker")), ["url"]);
+        assert_eq!(keys(&config("broker")), ["url"]);
+    }
 }

@@ -19,9 +19,6 @@ const WINDOW: usize = 64;
 /// Longest time to a connection, from the name's look-up to the broker's welcome, in seconds.
 const CONNECT_TIMEOUT_S: u64 = 4;
 
-/// A broker that acknowledges nothing for this long is as good as gone.
-const ACK_TIMEOUT: Duration = Duration::from_secs(20);
-
 /// Largest message taken in; more ends the connection, and would do so again if it were a retained one.
 const MAX_INCOMING: usize = 1 << 20;
 
@@ -101,9 +98,9 @@ impl Connection {
         self.handed.is_empty() && self.waiting.is_empty()
     }
 
-    /// Whether the broker is silent about what it was sent.
-    pub(super) fn is_stuck(&self) -> bool {
-        !self.is_settled() && self.progress.elapsed() > ACK_TIMEOUT
+    /// Whether the broker, though it may answer pings, acknowledged nothing of what it was sent for `patience`.
+    pub(super) fn is_stuck(&self, patience: Duration) -> bool {
+        self.since.is_some() && !self.is_settled() && self.progress.elapsed() > patience
     }
 
     /// Sends a message; ask [`Connection::has_room`] first.

@@ -1,12 +1,12 @@
 //! The thread's work: connect, deliver, listen, connect again.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use rumqttc::{ConnectionError, Event, EventLoop, Publish, QoS};
 use serde_json::json;
+use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
 use super::config::Settings;
@@ -112,8 +112,10 @@ impl Worker {
 
     /// Drives one connection from its start to its end.
     async fn serve(&mut self, connection: &mut Connection, events: EventLoop) -> Next {
-        // The event loop may lose a packet when a poll is dropped half-way, so a poll is always seen through.
-        let mut polling = pin!(poll(events));
+        // A task of its own, seen through to its end: the event loop may lose a packet when a poll is dropped half-way,
+        // and a panic in it over a broker's odd packet ends this connection only. Dropping the set ends the task.
+        let mut polling = JoinSet::new();
+        polling.spawn(poll(events));
         loop {
             match self.turn(connection) {
                 Next::GoOn => {}
@@ -121,22 +123,27 @@ impl Worker {
             }
             let alarm = Instant::now() + TICK;
             let alarm = self.shared.closing().map_or(alarm, |deadline| alarm.min(deadline));
-            tokio::select! {
-                (events, result) = &mut polling => match result {
-                    Ok(event) => {
-                        if matches!(self.step(connection, event), Next::Finish) {
-                            return Next::Finish;
-                        }
-                        polling.set(poll(events));
+            let polled = tokio::select! {
+                Some(polled) = polling.join_next() => polled,
+                () = self.shared.wake.notified() => continue,
+                () = tokio::time::sleep_until(alarm.into()) => continue,
+            };
+            match polled {
+                Ok((events, Ok(event))) => {
+                    if matches!(self.step(connection, event), Next::Finish) {
+                        return Next::Finish;
                     }
-                    Err(e) => {
-                        connection.leftovers(events).into_iter().for_each(|sent| self.delivered(sent));
-                        self.tell(&e);
-                        return if self.farewell == Farewell::SaidGoodbye { Next::Finish } else { Next::Reconnect };
-                    }
-                },
-                () = self.shared.wake.notified() => {}
-                () = tokio::time::sleep_until(alarm.into()) => {}
+                    polling.spawn(poll(events));
+                }
+                Ok((events, Err(e))) => {
+                    connection.leftovers(events).into_iter().for_each(|sent| self.delivered(sent));
+                    self.tell(describe(&e));
+                    return if self.farewell == Farewell::SaidGoodbye { Next::Finish } else { Next::Reconnect };
+                }
+                Err(e) => {
+                    self.tell((format!("the connection failed inside: {e}"), ""));
+                    return Next::Reconnect;
+                }
             }
         }
     }
@@ -146,7 +153,7 @@ impl Worker {
         if self.is_over(Some(connection)) {
             return Next::Finish;
         }
-        if connection.is_stuck() {
+        if connection.is_stuck(2 * self.settings.broker.keep_alive) {
             warn!("the broker acknowledges nothing: connecting anew");
             return Next::Reconnect;
         }
@@ -307,8 +314,7 @@ impl Worker {
     }
 
     /// Says why the connection broke; once, until it stands again or breaks for another reason.
-    fn tell(&mut self, error: &ConnectionError) {
-        let (what, remedy) = describe(error);
+    fn tell(&mut self, (what, remedy): (String, &str)) {
         let (host, port) = (&self.settings.broker.host, self.settings.broker.port);
         if self.farewell == Farewell::SaidGoodbye || self.told.as_ref() == Some(&what) {
             debug!(host, port, "mqtt: {what}");

@@ -46,7 +46,7 @@ impl Recorder {
                 match event {
                     Ok(Event::Incoming(Incoming::SubAck(_))) => {
                         listening = true;
-                        drop(ready.try_send(()));
+                        ready.try_send(()).ok();
                     }
                     Ok(Event::Incoming(Incoming::Publish(p))) => written.lock().unwrap().push(Message {
                         topic: p.topic,

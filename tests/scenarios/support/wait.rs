@@ -16,3 +16,9 @@ pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         std::thread::park_timeout(Duration::from_millis(5));
     }
 }
+
+/// How long a soak lasts: `VISOR_SOAK_SECONDS`, or 30 s within the tests.
+pub fn soak_time() -> Duration {
+    let seconds = std::env::var("VISOR_SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(30))
+}
