@@ -34,7 +34,7 @@ use crate::metrics::EVENTS_LOST;
 use outbox::Outbox;
 use worker::Worker;
 
-pub use config::{CREDENTIAL, BrokerUrl, Config, Settings};
+pub use config::{BrokerUrl, CREDENTIAL, Config, Settings};
 
 /// Name of this sink.
 pub const NAME: &str = "mqtt";
