@@ -136,6 +136,7 @@ visor_camera_up
 visor_camera_restarts_total
 visor_events_published_total
 visor_events_lost_total
+visor_mqtt_connected
 visor_provider_info
 visor_config_reloads_total
 visor_http_requests_total

@@ -17,7 +17,6 @@ mod detect;
 mod models;
 mod run;
 mod schema;
-mod settings;
 mod track;
 
 /// What a command ends with.

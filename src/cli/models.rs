@@ -8,7 +8,8 @@ use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::{Outcome, settings};
+use super::Outcome;
+use crate::config;
 use crate::fault::{Fault, FaultKind};
 use crate::infer::manifest::{self, Manifest, Task};
 use crate::infer::source::Source;
@@ -47,7 +48,9 @@ enum Command {
 
 /// Runs the command.
 pub fn run(args: &ModelsArgs) -> Outcome {
-    let mut config = settings::resolved(args.config.as_deref())?.models;
+    let file = args.config.as_deref();
+    let mut config = config::load_models(file)
+        .map_err(|problems| config::fault(file.unwrap_or(Path::new(config::DEFAULT_FILE)), &problems))?;
     config.folder = args.folder.clone().or(config.folder);
     match args.command.as_ref().unwrap_or(&Command::List { json: false }) {
         Command::List { json } => list(&config, *json),
