@@ -17,6 +17,7 @@ mod detect;
 mod models;
 mod run;
 mod schema;
+mod settings;
 mod track;
 
 /// What a command ends with.

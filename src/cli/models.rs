@@ -8,8 +8,7 @@ use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::Outcome;
-use crate::config;
+use super::{Outcome, settings};
 use crate::fault::{Fault, FaultKind};
 use crate::infer::manifest::{self, Manifest, Task};
 use crate::infer::source::Source;
@@ -48,9 +47,7 @@ enum Command {
 
 /// Runs the command.
 pub fn run(args: &ModelsArgs) -> Outcome {
-    let file = args.config.as_deref();
-    let mut config = config::load_models(file)
-        .map_err(|problems| config::fault(file.unwrap_or(Path::new(config::DEFAULT_FILE)), &problems))?;
+    let mut config = settings::resolved(args.config.as_deref())?.models;
     config.folder = args.folder.clone().or(config.folder);
     match args.command.as_ref().unwrap_or(&Command::List { json: false }) {
         Command::List { json } => list(&config, *json),
