@@ -1,1 +1,146 @@
-//! Starts, watches and replaces cameras and sinks.
+//! Starts, watches and replaces cameras.
+//!
+//! The supervisor belongs to the main thread: it is told to reload, to switch and to tick, and does one after the
+//! other. What a camera's threads do wrong ends with that camera.
+
+mod camera;
+mod engine;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tracing::{error, info, warn};
+
+use crate::config::{Changes, Resolved, diff};
+use crate::fault::Fault;
+use crate::sink::{CameraStats, CameraStatus, Hub, Switch, SwitchCommand};
+use crate::source::Spawner;
+use camera::Running;
+
+pub use engine::{Engine, HOPELESS};
+
+/// What every camera is given.
+struct Context {
+    hub: Hub,
+    engine: Arc<Engine>,
+    spawner: Spawner,
+}
+
+/// The cameras of a running daemon.
+pub struct Supervisor {
+    context: Context,
+    settings: Resolved,
+    cameras: BTreeMap<String, Running>,
+}
+
+impl Supervisor {
+    /// Starts every enabled camera of `settings`.
+    pub fn start(settings: Resolved, hub: Hub, engine: Arc<Engine>) -> Result<Self, Fault> {
+        let failed = |e| Fault::unavailable(format!("cannot start the thread that starts capture processes: {e}"));
+        let spawner = Spawner::start().map_err(failed)?;
+        let ids: Vec<String> = settings.cameras.keys().cloned().collect();
+        let mut supervisor = Self { context: Context { hub, engine, spawner }, settings, cameras: BTreeMap::new() };
+        ids.iter().for_each(|id| supervisor.add(id));
+        Ok(supervisor)
+    }
+
+    /// Takes on new settings: loads what is new first, then changes what differs. Where a model cannot be had, nothing
+    /// changes.
+    pub fn reload(&mut self, settings: Resolved) -> Result<Changes, Fault> {
+        let changes = diff(&self.settings, &settings);
+        if changes.models {
+            self.context.engine.reload(&settings.models, &settings.detector, settings.input)?;
+        }
+        self.settings = settings;
+        for id in &changes.removed {
+            self.cameras.remove(id);
+            self.context.hub.remove_camera(id);
+            info!(camera = id, "camera removed");
+        }
+        // All that go stop side by side.
+        changes.changed.iter().filter_map(|id| self.cameras.get(id)).for_each(Running::stop);
+        for id in changes.changed.iter().chain(&changes.added) {
+            self.cameras.remove(id);
+            self.add(id);
+        }
+        Ok(changes)
+    }
+
+    /// Does what a user asked of a switch, and shows where it stands.
+    pub fn switch(&self, command: &SwitchCommand) {
+        let SwitchCommand { camera, switch, on } = command;
+        match switch {
+            Switch::Detect => {
+                if let Some(running) = self.cameras.get(&**camera) {
+                    running.detect(*on);
+                    info!(camera = &**camera, on, "detection switched");
+                }
+            }
+        }
+        self.context.hub.switch(camera, *switch, *on);
+    }
+
+    /// Puts up the cameras' counts, and starts again what a bug has ended. To be called about once a second.
+    pub fn tick(&mut self) {
+        let broken: Vec<String> =
+            self.cameras.iter().filter(|(_, camera)| camera.broken()).map(|(id, _)| id.clone()).collect();
+        for id in broken {
+            error!(camera = id, "a thread of the camera ended unexpectedly; starting it again");
+            self.cameras.remove(&id);
+            self.add(&id);
+        }
+        for (id, camera) in &self.cameras {
+            self.context.hub.camera_stats(id, camera.stats());
+        }
+    }
+
+    /// Whether every camera is a file that has been seen to its end.
+    pub fn all_ended(&self) -> bool {
+        self.cameras.values().all(Running::ended)
+    }
+
+    /// Each camera's counts.
+    pub fn stats(&self) -> impl Iterator<Item = CameraStats> + '_ {
+        self.cameras.values().map(Running::stats)
+    }
+
+    /// Stops all cameras at once; what they followed is said to have ended.
+    pub fn stop(mut self) {
+        self.cameras.values().for_each(Running::stop);
+        self.tick_last();
+        let ids: Vec<String> = self.cameras.keys().cloned().collect();
+        self.cameras.clear();
+        for id in ids {
+            self.context.hub.camera_status(&id, CameraStatus::Offline, "visor has stopped");
+        }
+    }
+
+    fn tick_last(&self) {
+        for (id, camera) in &self.cameras {
+            self.context.hub.camera_stats(id, camera.stats());
+        }
+    }
+
+    /// Starts one camera; a switch that the user has set stays as it is.
+    fn add(&mut self, id: &str) {
+        let hub = &self.context.hub;
+        let Some(camera) = self.settings.cameras.get(id) else { return };
+        hub.add_camera(id, &[(Switch::Detect, true)]);
+        if !camera.enabled {
+            hub.camera_status(id, CameraStatus::Disabled, "switched off in the configuration");
+            return;
+        }
+        hub.camera_status(id, CameraStatus::Offline, "connecting");
+        match Running::start(id, camera, &self.context) {
+            Ok(running) => {
+                let on = hub.board().cameras().get(id).and_then(|c| c.switches.get(&Switch::Detect).copied());
+                running.detect(on.unwrap_or(true));
+                self.cameras.insert(id.to_owned(), running);
+            }
+            Err(fault) => {
+                warn!(camera = id, error = %fault, "camera not started");
+                hub.camera_status(id, CameraStatus::Offline, &fault.what);
+            }
+        }
+    }
+}

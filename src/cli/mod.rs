@@ -12,9 +12,13 @@ mod bench;
 #[cfg(feature = "media")]
 mod camera;
 mod check;
+#[cfg(feature = "media")]
+mod daemon;
+#[cfg(feature = "media")]
 mod demo;
 mod detect;
 mod models;
+#[cfg(feature = "media")]
 mod run;
 mod schema;
 mod settings;
@@ -37,10 +41,12 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// The daemon.
+    #[cfg(feature = "media")]
     Run(run::RunArgs),
     /// Name every problem of a configuration, and print what will be used.
     Check(check::CheckArgs),
     /// A complete system on this machine with nothing configured.
+    #[cfg(feature = "media")]
     Demo(demo::DemoArgs),
     /// List, fetch and verify models.
     Models(models::ModelsArgs),
@@ -62,6 +68,7 @@ impl Command {
     /// The daemon tells what it does; a command that answers a question speaks of trouble alone.
     const fn default_log(&self) -> &'static str {
         match self {
+            #[cfg(feature = "media")]
             Self::Run(_) => "info",
             _ => "warn",
         }
@@ -87,8 +94,10 @@ pub fn main() -> ExitCode {
 
 fn run_command(command: &Command) -> Outcome {
     match command {
+        #[cfg(feature = "media")]
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
+        #[cfg(feature = "media")]
         Command::Demo(args) => demo::run(args),
         Command::Models(args) => models::run(args),
         Command::Detect(args) => detect::run(args),

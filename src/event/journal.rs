@@ -111,6 +111,13 @@ impl Journal {
         open.values().map(|open| self.draft(EventType::Ended, open, None)).collect()
     }
 
+    /// From now on another detector looks: the one of that name, if it is another one.
+    pub fn sees_with(&mut self, detector: &str) {
+        if *self.settings.models.detector != *detector {
+            self.settings.models.detector = detector.into();
+        }
+    }
+
     /// Confirmed faces in the last observation.
     pub fn faces(&self) -> usize {
         self.faces

@@ -190,6 +190,11 @@ impl Draft {
         &self.event.camera
     }
 
+    /// What happened.
+    pub fn kind(&self) -> EventType {
+        self.event.kind
+    }
+
     /// The event, published now under `number`.
     pub fn publish(self, number: Number) -> Event {
         let total =

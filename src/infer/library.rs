@@ -37,13 +37,13 @@ struct Findings {
 }
 
 /// The one environment of this process: ONNX Runtime allows no second, nor a second library.
-static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
+static LOADED: Mutex<Option<(PathBuf, Environment, String)>> = Mutex::new(None);
 
 /// Loads the library at `path`, unless it is loaded already.
 pub(super) fn load(path: &Path) -> Result<Environment, Fault> {
     let path = path.canonicalize().map_err(|e| unusable(path, &e.to_string()))?;
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((first, environment)) = loaded.as_ref() {
+    if let Some((first, environment, _)) = loaded.as_ref() {
         return if *first == path {
             Ok(environment.clone())
         } else {
@@ -64,9 +64,15 @@ pub(super) fn load(path: &Path) -> Result<Environment, Fault> {
         .build()
         .map_err(|e| unusable(&path, e.message()))?;
     environment.set_log_level(LogLevel::Warning);
-    info!(library = %path.display(), version = format!("1.{}", findings.minor), "ONNX Runtime loaded");
-    *loaded = Some((path, environment.clone()));
+    let version = format!("1.{}", findings.minor);
+    info!(library = %path.display(), version, "ONNX Runtime loaded");
+    *loaded = Some((path, environment.clone(), version));
     Ok(environment)
+}
+
+/// The version of the library that is loaded, such as `1.28`; `None` before one is.
+pub fn version() -> Option<String> {
+    LOADED.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(.., version)| version.clone())
 }
 
 fn unusable(path: &Path, why: &str) -> Fault {

@@ -21,6 +21,7 @@ mod tests;
 mod transform;
 
 pub use fetch::Fetcher;
+pub use library::version as library_version;
 pub use manifest::Manifest;
 pub use model::{InferError, Model};
 pub use provider::Provider;

@@ -34,3 +34,11 @@ impl Default for Config {
         }
     }
 }
+
+impl Config {
+    /// A tracker of the chosen algorithm that has seen nothing yet; of the default one where the name is unknown,
+    /// which a resolved configuration rules out.
+    pub fn build(&self) -> Box<dyn super::Tracker> {
+        super::Algorithm::by_name(&self.algorithm).unwrap_or(&super::ALGORITHMS[0]).build(self)
+    }
+}

@@ -1,0 +1,93 @@
+//! The demo's broker: one that listens already, or Debian's mosquitto on a free port.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::fault::Fault;
+
+/// Where a broker listens by default.
+const MQTT: u16 = 1883;
+
+/// How long mosquitto may take to listen.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Debian puts it where only root looks.
+const PROGRAMS: [&str; 3] = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "mosquitto"];
+
+/// A broker on this machine; one that was started here ends when this is dropped.
+pub(super) struct Broker {
+    port: u16,
+    url: String,
+    started: Option<Child>,
+}
+
+impl Broker {
+    /// The broker that listens on the usual port, or else a new one.
+    pub(super) fn find_or_start() -> Result<Self, Fault> {
+        if listens(MQTT) { Ok(Self::at(MQTT, None)) } else { Self::start() }
+    }
+
+    fn at(port: u16, started: Option<Child>) -> Self {
+        Self { port, url: format!("mqtt://127.0.0.1:{port}"), started }
+    }
+
+    fn start() -> Result<Self, Fault> {
+        let failed = |e: &dyn std::fmt::Display| {
+            Fault::unavailable(format!("mosquitto cannot be started: {e}")).remedy("apt-get install mosquitto")
+        };
+        let port = free_port().map_err(|e| failed(&e))?;
+        let program = PROGRAMS.iter().find(|p| Path::new(p).is_file()).unwrap_or(&PROGRAMS[2]);
+        // Without a configuration it listens on loopback only and writes nothing. setpriv lets it not outlive the demo.
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "TERM", program, "-p", &port.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|e| failed(&e))?;
+        let deadline = Instant::now() + PATIENCE;
+        while !listens(port) {
+            if let Some(status) = child.try_wait().map_err(|e| failed(&e))? {
+                return Err(failed(&status));
+            }
+            if Instant::now() > deadline {
+                let _ = child.kill();
+                return Err(failed(&format_args!("it does not listen after {} s", PATIENCE.as_secs())));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(Self::at(port, Some(child)))
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(super) fn origin(&self) -> &'static str {
+        if self.started.is_some() { "mosquitto, started for this" } else { "the one that listens already" }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.started {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn listens(port: u16) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpStream::connect_timeout(&address, Duration::from_millis(300)).is_ok()
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}

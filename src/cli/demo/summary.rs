@@ -1,0 +1,172 @@
+//! What the demo saw, in numbers.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::event::{Event, EventType};
+use crate::sink::{CameraStats, Sink};
+use crate::supervisor::Supervisor;
+
+/// Hears every event, and keeps only numbers.
+#[derive(Default)]
+pub(super) struct Listener(Mutex<Heard>);
+
+#[derive(Default)]
+struct Heard {
+    started: u64,
+    updated: u64,
+    ended: u64,
+    /// From the frame's arrival to its event, in microseconds; kept small by its resolution of 1 %.
+    latency: Option<Histogram<u64>>,
+}
+
+impl Listener {
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink for Listener {
+    fn name(&self) -> &'static str {
+        "summary"
+    }
+
+    fn event(&self, event: &Arc<Event>) {
+        let mut heard = self.heard();
+        match event.kind {
+            EventType::Started => heard.started += 1,
+            EventType::Ended => heard.ended += 1,
+            _ => heard.updated += 1,
+        }
+        if let Some(ms) = event.latency_ms.total {
+            if heard.latency.is_none() {
+                heard.latency = Histogram::new(2).ok();
+            }
+            if let Some(latency) = &mut heard.latency {
+                latency.saturating_record((ms * 1e3) as u64);
+            }
+        }
+    }
+
+    fn changed(&self) {}
+
+    fn close(&self, _: Instant) {}
+}
+
+/// Collects numbers while the demo runs.
+pub(super) struct Summary {
+    detector: String,
+    began: Instant,
+    running: Duration,
+    stats: CameraStats,
+    processor: Duration,
+}
+
+impl Summary {
+    pub(super) fn new(began: Instant, detector: &str) -> Self {
+        Self {
+            detector: detector.to_owned(),
+            began,
+            running: Duration::ZERO,
+            stats: CameraStats::default(),
+            processor: Duration::ZERO,
+        }
+    }
+
+    /// Reads the camera's counts.
+    pub(super) fn look(&mut self, supervisor: &Supervisor) {
+        self.stats = supervisor.stats().next().unwrap_or_default();
+    }
+
+    /// The end of the time that rates refer to.
+    pub(super) fn finish_running(&mut self) {
+        self.running = self.began.elapsed();
+    }
+
+    /// Reads this process' processor time and that of its capture processes, which must have ended by now; the
+    /// simulated camera and the broker must not have.
+    pub(super) fn take_processor_time(&mut self) {
+        self.processor = processor_time().unwrap_or_default();
+    }
+
+    pub(super) fn report(&self, listener: &Listener) -> Report {
+        let heard = listener.heard();
+        let seconds = self.running.as_secs_f64().max(1e-3);
+        let at = |q: f64| heard.latency.as_ref().map(|h| h.value_at_quantile(q) as f64 / 1e3);
+        Report {
+            seconds: round(seconds),
+            detector: self.detector.clone(),
+            frames_captured: self.stats.frames_captured_total,
+            frames_analysed: self.stats.frames_analysed_total,
+            frames_dropped: self.stats.frames_dropped_total,
+            analysed_per_second: round(self.stats.frames_analysed_total as f64 / seconds),
+            tracks: heard.started,
+            events_started: heard.started,
+            events_updated: heard.updated,
+            events_ended: heard.ended,
+            latency_ms_p50: at(0.5),
+            latency_ms_p99: at(0.99),
+            processor_cores: round(self.processor.as_secs_f64() / seconds),
+        }
+    }
+}
+
+/// The summary.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    seconds: f64,
+    detector: String,
+    frames_captured: u64,
+    frames_analysed: u64,
+    frames_dropped: u64,
+    analysed_per_second: f64,
+    tracks: u64,
+    events_started: u64,
+    events_updated: u64,
+    events_ended: u64,
+    latency_ms_p50: Option<f64>,
+    latency_ms_p99: Option<f64>,
+    processor_cores: f64,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.1} ms"));
+        writeln!(f, "Summary of {:.0} s with {}", self.seconds, self.detector)?;
+        writeln!(
+            f,
+            "  frames     {} captured, {} analysed ({:.1} a second), {} dropped",
+            self.frames_captured, self.frames_analysed, self.analysed_per_second, self.frames_dropped
+        )?;
+        writeln!(f, "  tracks     {}", self.tracks)?;
+        writeln!(
+            f,
+            "  events     {} started, {} updated, {} ended",
+            self.events_started, self.events_updated, self.events_ended
+        )?;
+        writeln!(
+            f,
+            "  latency    frame's arrival to its event: p50 {}, p99 {}",
+            ms(self.latency_ms_p50),
+            ms(self.latency_ms_p99)
+        )?;
+        write!(f, "  processor  {:.2} cores (capture, analysis and events)", self.processor_cores)
+    }
+}
+
+fn round(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+/// User and system time of this process and of its children that have ended (`proc(5)`, stat).
+fn processor_time() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let ticks: u64 =
+        stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(4).filter_map(|v| v.parse::<u64>().ok()).sum();
+    let hz = rustix::param::clock_ticks_per_second();
+    Some(Duration::from_secs_f64(ticks as f64 / hz as f64))
+}

@@ -1,0 +1,178 @@
+//! One camera while it runs: its two threads, and what they tell.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use tracing::{info, warn};
+
+use super::Context;
+use crate::config::Camera;
+use crate::event::{EventType, Journal, Models, Observation, Settings};
+use crate::fault::Fault;
+use crate::infer::Model;
+use crate::pipeline::{self, CamNews, Control, Eyes, Follower, Observer, Pacer, WhenBusy};
+use crate::sink::{CameraStats, CameraStatus, Hub};
+use crate::source::{Scheme, Source, SourceState};
+use crate::track::Tracker;
+
+/// A camera's threads and their control. Dropping it stops them and waits for them.
+pub(super) struct Running {
+    id: Arc<str>,
+    control: Arc<Control>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Starts both loops.
+    pub(super) fn start(id: &str, camera: &Camera, context: &Context) -> Result<Self, Fault> {
+        let control = Control::new(id);
+        let source = Source::new(id, camera.source.clone(), &context.spawner);
+        let every_frame = camera.source.scheme == Scheme::File;
+        let teller = Teller::new(id, camera, context, &control);
+        let follower = Follower::new(maker(camera), teller, Arc::clone(&control));
+        let eyes = || Eyes::new(Arc::clone(context.engine.detector()), camera.detect);
+
+        let see: Box<dyn FnOnce() + Send>;
+        let (to_see, when_busy);
+        if every_frame {
+            let sessions = context.engine.detector().load().sessions();
+            let eyes = (0..sessions).map(|_| eyes()).collect::<Result<Vec<_>, _>>()?;
+            let (sender, jobs) = pipeline::channel(sessions);
+            see = Box::new(move || pipeline::run_see_all(&jobs, eyes, follower));
+            (to_see, when_busy) = (sender, WhenBusy::Wait);
+        } else {
+            let eyes = eyes()?;
+            let (sender, jobs) = pipeline::channel(1);
+            (to_see, when_busy) = (sender, WhenBusy::NewestWins(Pacer::new(camera.analysis_period), jobs.clone()));
+            see = Box::new(move || pipeline::run_see(&jobs, eyes, follower));
+        }
+        let herald = Herald { id: id.into(), hub: context.hub.clone() };
+        let cam_control = Arc::clone(&control);
+        let cam = move || {
+            pipeline::run_cam(Box::new(source), to_see, when_busy, &cam_control, |news| herald.tell(&news));
+        };
+        let mut running = Self { id: id.into(), control, threads: Vec::new() };
+        running.threads.push(spawn(format!("see-{id}"), see)?);
+        running.threads.push(spawn(format!("cam-{id}"), cam)?);
+        Ok(running)
+    }
+
+    /// Switches detection.
+    pub(super) fn detect(&self, on: bool) {
+        self.control.detect(on);
+    }
+
+    /// Whether its source has no more frames, by its own account.
+    pub(super) fn ended(&self) -> bool {
+        self.control.ended() && self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Whether a thread is gone that should be there: a bug, of which only this camera should suffer.
+    pub(super) fn broken(&self) -> bool {
+        !self.control.ended() && self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Its counts since it was started.
+    pub(super) fn stats(&self) -> CameraStats {
+        let counts = self.control.tally.counts();
+        CameraStats {
+            frames_captured_total: counts.captured,
+            frames_analysed_total: counts.analysed,
+            frames_dropped_total: counts.dropped,
+            tracks_total: counts.tracks,
+            restarts_total: counts.restarts,
+        }
+    }
+
+    /// Tells both loops to end, without waiting: so that many cameras stop at once.
+    pub(super) fn stop(&self) {
+        self.control.stop();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.control.stop();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                warn!(camera = &*self.id, "a thread of the camera had panicked");
+            }
+        }
+    }
+}
+
+fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Fault> {
+    let failed = format!("cannot start the thread {name}");
+    std::thread::Builder::new().name(name).spawn(work).map_err(|e| Fault::unavailable(format!("{failed}: {e}")))
+}
+
+fn maker(camera: &Camera) -> Box<dyn Fn() -> Box<dyn Tracker> + Send> {
+    let config = camera.track.clone();
+    Box::new(move || config.build())
+}
+
+/// Says how a camera is.
+struct Herald {
+    id: Arc<str>,
+    hub: Hub,
+}
+
+impl Herald {
+    fn tell(&self, news: &CamNews) {
+        let status = |status, reason: &str| self.hub.camera_status(&self.id, status, reason);
+        match news {
+            CamNews::Opened(stream) => info!(
+                camera = &*self.id,
+                codec = stream.codec.as_str(),
+                decoder = stream.decoder.as_str(),
+                hardware = stream.hardware,
+                size = format!("{}x{}", stream.size.width, stream.size.height),
+                "stream open"
+            ),
+            CamNews::State(SourceState::Connecting) => status(CameraStatus::Offline, "connecting"),
+            CamNews::State(SourceState::Online) => status(CameraStatus::Online, ""),
+            CamNews::State(SourceState::Stalled { reason }) => status(CameraStatus::Stalled, reason),
+            CamNews::State(SourceState::Offline { reason, .. }) => status(CameraStatus::Offline, reason),
+            CamNews::Ended => status(CameraStatus::Offline, "the file has ended"),
+        }
+    }
+}
+
+/// Turns what a camera sees into events.
+struct Teller {
+    id: Arc<str>,
+    hub: Hub,
+    journal: Journal,
+    detector: Arc<ArcSwap<Model>>,
+    control: Arc<Control>,
+}
+
+impl Teller {
+    fn new(id: &str, camera: &Camera, context: &Context, control: &Arc<Control>) -> Self {
+        let detector = Arc::clone(context.engine.detector());
+        let settings = Settings {
+            zones: camera.zones.clone(),
+            update_interval: camera.update_interval,
+            models: Models { detector: detector.load().manifest().name.as_str().into(), embedder: None },
+        };
+        let journal = Journal::new(id, settings, context.hub.track_numbers(id));
+        Self { id: id.into(), hub: context.hub.clone(), journal, detector, control: Arc::clone(control) }
+    }
+}
+
+impl Observer for Teller {
+    fn observe(&mut self, observation: &Observation<'_>) {
+        self.journal.sees_with(&self.detector.load().manifest().name);
+        let drafts = self.journal.observe(observation);
+        let started = drafts.iter().filter(|draft| draft.kind() == EventType::Started).count();
+        self.control.tally.started(started);
+        self.hub.publish(drafts);
+        self.hub.faces(&self.id, self.journal.faces());
+    }
+
+    fn lost(&mut self) {
+        self.hub.publish(self.journal.close());
+        self.hub.faces(&self.id, 0);
+    }
+}

@@ -1,0 +1,62 @@
+//! The models that all cameras share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tracing::info;
+
+use crate::fault::Fault;
+use crate::geometry::Size;
+use crate::infer::{Config, Manifest, Model, Runtime};
+
+/// A call that has not come back by then never will: nothing can stop it but the end of the process.
+pub const HOPELESS: Duration = Duration::from_secs(10);
+
+/// ONNX Runtime and the detector in use. A reload loads the new model first, then swaps it; each camera takes it on
+/// between two frames.
+pub struct Engine {
+    detector: Arc<ArcSwap<Model>>,
+}
+
+impl Engine {
+    /// Loads the library and the detector.
+    pub fn load(config: &Config, detector: &Manifest, input: Size) -> Result<Self, Fault> {
+        Ok(Self { detector: Arc::new(ArcSwap::new(open(config, detector, input)?)) })
+    }
+
+    /// Loads another detector and puts it in the place of the present one, which ends with its last call.
+    pub fn reload(&self, config: &Config, detector: &Manifest, input: Size) -> Result<(), Fault> {
+        self.detector.store(open(config, detector, input)?);
+        Ok(())
+    }
+
+    /// The detector, whichever it is at the moment.
+    pub fn detector(&self) -> &Arc<ArcSwap<Model>> {
+        &self.detector
+    }
+
+    /// Why the process should be restarted, if it should.
+    pub fn health(&self) -> Result<(), String> {
+        match self.detector.load().oldest_call() {
+            Some(age) if age > HOPELESS => {
+                Err(format!("model {} has not answered for {} s", self.detector.load().manifest().name, age.as_secs()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn open(config: &Config, detector: &Manifest, input: Size) -> Result<Arc<Model>, Fault> {
+    let runtime = Runtime::load(config)?;
+    let model = runtime.open(detector, config.sessions(), detector.input.shape(1, input))?;
+    info!(
+        model = detector.name,
+        licence = detector.licence,
+        provider = model.provider().name(),
+        input = format!("{}x{}", input.width, input.height),
+        sessions = model.sessions(),
+        "detector ready"
+    );
+    Ok(model)
+}
