@@ -108,6 +108,25 @@ fn switches_go_round() {
 }
 
 #[test]
+fn a_retained_wish_for_a_switch_is_ignored() {
+    let Some(broker) = Broker::open() else { return };
+    let recorder = Recorder::at(broker.port);
+    recorder.publish("visor/front/detect/set", true, "OFF");
+    recorder.wait_for("visor/front/detect/set", "OFF");
+    let hub = Hub::new();
+    hub.add_camera("front", &[(Switch::Detect, false)]);
+    connect(&hub, &broker.url(), |_| {});
+    recorder.wait_for("visor/front/detect/state", "OFF");
+    eventually("the daemon to listen", || {
+        recorder.publish("visor/front/detect/set", false, "ON");
+        let command = hub.switches().recv_timeout(Duration::from_millis(100)).ok()?;
+        assert!(command.on, "the retained wish was obeyed");
+        Some(())
+    });
+    close(&hub);
+}
+
+#[test]
 fn discovery_is_valid_and_ids_are_unique() {
     let Some(broker) = Broker::open() else { return };
     let recorder = Recorder::at(broker.port);

@@ -123,6 +123,58 @@ fn soak_a_connection_cut_anywhere_leaves_no_hole() {
 }
 
 #[test]
+fn a_connection_that_freezes_is_left_and_its_late_bytes_do_no_harm() {
+    let Some(broker) = Broker::open() else { return };
+    let proxy = Proxy::to(broker.port, true);
+    let recorder = Recorder::at(broker.port);
+    let hub = hub(&format!("mqtt://127.0.0.1:{}", proxy.port), |config| config.keep_alive = Period::secs(1));
+    let mut front = Camera::new(&hub, "front");
+    front.publish(10);
+    recorder.wait_for_seq("front", 10);
+    let frozen = proxy.freeze();
+    front.publish(200);
+    recorder.wait_for_seq("front", 210);
+    frozen.thaw();
+    front.publish(10);
+    recorder.wait_for_seq("front", 220);
+    check_delivery(&recorder.seqs("front"), 220, 1);
+    recorder.wait_for("visor/status", "online");
+    close(&hub);
+}
+
+#[test]
+fn a_broker_that_talks_nonsense_costs_a_connection_each_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hub = hub(&format!("mqtt://{}", listener.local_addr().unwrap()), |_| {});
+    let mut front = Camera::new(&hub, "front");
+    front.publish(10);
+    let welcome = [0x20, 2, 0, 0];
+    let nonsense: [&[u8]; 7] = [
+        &[],
+        &[0x00],
+        &[0xff; 16],
+        &[0x40, 2, 0xff, 0xff],
+        &[0x40, 0],
+        &[0x32, 4, 0, 9, b'a', b'b'],
+        &[0x30, 0xff, 0xff, 0xff, 0xff],
+    ];
+    for bytes in nonsense {
+        let (mut client, _) = listener.accept().unwrap();
+        client.write_all(&[&welcome, bytes].concat()).unwrap();
+    }
+    let (mut client, _) = listener.accept().unwrap();
+    client.write_all(&welcome).unwrap();
+    let mut heard = Vec::new();
+    let mut buffer = [0; 4096];
+    eventually("events after all that", || {
+        let read = client.read(&mut buffer).unwrap();
+        heard.extend_from_slice(&buffer[..read]);
+        String::from_utf8_lossy(&heard).contains("\"seq\":10,").then_some(())
+    });
+    hub.close(Instant::now());
+}
+
+#[test]
 fn a_lost_connection_is_told_by_the_last_will() {
     let Some(broker) = Broker::open() else { return };
     let proxy = Proxy::to(broker.port, true);

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Relays to `upstream` until dropped.
 pub struct Proxy {
@@ -20,6 +21,8 @@ struct Shared {
     /// Connections still to be cut, each after a random number of bytes below the second figure, in either direction.
     cuts: Mutex<(usize, usize)>,
     streams: Mutex<Vec<TcpStream>>,
+    /// Set for connections whose bytes stay where they are.
+    frozen: Mutex<Arc<AtomicBool>>,
 }
 
 impl Proxy {
@@ -34,6 +37,7 @@ impl Proxy {
             accepted: AtomicUsize::new(0),
             cuts: Mutex::new((0, 0)),
             streams: Mutex::new(Vec::new()),
+            frozen: Mutex::default(),
         });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -67,6 +71,14 @@ impl Proxy {
         }
     }
 
+    /// Lets nothing through on the present connections, which stay open; new ones work. What the way has swallowed
+    /// comes out with [`Frozen::thaw`].
+    pub fn freeze(&self) -> Frozen {
+        let frozen = std::mem::take(&mut *self.shared.frozen.lock().unwrap());
+        frozen.store(true, Ordering::SeqCst);
+        Frozen(frozen)
+    }
+
     /// Cuts each of the next `connections` after a random number of bytes, fewer than `bytes`, in either direction.
     pub fn cut_next(&self, connections: usize, bytes: usize) {
         *self.shared.cuts.lock().unwrap() = (connections, bytes);
@@ -81,6 +93,16 @@ impl Proxy {
     /// Connections that came, let through or not.
     pub fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
+    }
+}
+
+/// Connections that are neither dead nor alive.
+pub struct Frozen(Arc<AtomicBool>);
+
+impl Frozen {
+    /// Lets their bytes go on.
+    pub fn thaw(self) {
+        self.0.store(false, Ordering::SeqCst);
     }
 }
 
@@ -103,8 +125,10 @@ impl Shared {
         let ends = |stream: &TcpStream| stream.try_clone().unwrap();
         self.streams.lock().unwrap().extend([ends(&client), ends(&broker)]);
         let (client_too, broker_too) = (ends(&client), ends(&broker));
-        std::thread::spawn(move || copy(client, broker, up));
-        std::thread::spawn(move || copy(broker_too, client_too, down));
+        let frozen = Arc::clone(&*self.frozen.lock().unwrap());
+        let frozen_too = Arc::clone(&frozen);
+        std::thread::spawn(move || copy(client, broker, up, &frozen));
+        std::thread::spawn(move || copy(broker_too, client_too, down, &frozen_too));
     }
 
     fn budgets(&self) -> (usize, usize) {
@@ -119,10 +143,13 @@ impl Shared {
 }
 
 /// Copies until an end is closed or `budget` bytes went through, then closes both.
-fn copy(mut from: TcpStream, mut to: TcpStream, mut budget: usize) {
+fn copy(mut from: TcpStream, mut to: TcpStream, mut budget: usize, frozen: &AtomicBool) {
     let mut buffer = [0; 4096];
     while budget > 0 {
         let Ok(read) = from.read(&mut buffer) else { break };
+        while frozen.load(Ordering::SeqCst) {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
         let part = read.min(budget);
         budget -= part;
         if read == 0 || to.write_all(&buffer[..part]).is_err() {
