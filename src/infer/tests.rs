@@ -149,6 +149,20 @@ fn what_does_not_match_the_manifest_is_named() {
 }
 
 #[test]
+fn a_file_that_is_no_graph_is_named() {
+    let Some(mut config) = config() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    config.library = Some(config.library());
+    config.folder = Some(folder.path().into());
+    let mut manifest = manifest::find(None, "yunet-n").unwrap();
+    manifest.sha256 = digest::sha256(b"not a graph");
+    std::fs::write(folder.path().join(&manifest.file), b"not a graph").unwrap();
+    let fault = open(&Runtime::load(&config).unwrap(), &manifest, 1).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Unavailable);
+    assert!(fault.to_string().contains("cannot load yunet_n_dynamic.onnx"), "{fault}");
+}
+
+#[test]
 fn a_model_against_commercial_use_runs_only_when_it_is_named() {
     let Some((runtime, manifest)) = runtime("scrfd-500m") else { return };
     assert!(open(&runtime, &manifest, 1).is_ok());
