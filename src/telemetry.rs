@@ -3,8 +3,10 @@
 use std::io::{self, IsTerminal, Write};
 use std::os::linux::fs::MetadataExt;
 
+use tracing::field::{Field, Visit};
+use tracing::{Event, Metadata};
 use tracing_subscriber::filter::EnvFilter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
@@ -13,8 +15,11 @@ use crate::fault::{Fault, FaultKind};
 /// What stands for a credential in a log, an event or an error.
 const HIDDEN: &str = "***";
 
-/// Names whose values are credentials in the addresses of cameras and brokers, as `name=value`.
-const SECRET_NAMES: [&str; 8] = ["password", "passwd", "pass", "pwd", "token", "secret", "auth", "key"];
+/// Names whose values are credentials, as `name=value`.
+const SECRET_NAMES: [&str; 7] = ["password", "passwd", "passphrase", "pass", "pwd", "token", "secret"];
+
+/// Names whose values are credentials in an address' query, and harmless elsewhere.
+const SECRET_IN_QUERY: [&str; 4] = ["key", "apikey", "auth", "sig"];
 
 /// Where log lines go and how they look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +70,12 @@ fn stderr_is_journal() -> bool {
 fn layer(form: Form) -> Box<dyn Layer<Registry> + Send + Sync> {
     match form {
         Form::Journald => match tracing_journald::layer() {
-            Ok(journal) => journal.with_syslog_identifier("visor".to_owned()).boxed(),
+            Ok(journal) => {
+                let journal = journal.with_syslog_identifier("visor".to_owned()).with_filter(WithSecret(false));
+                let text =
+                    tracing_subscriber::fmt::layer().compact().with_ansi(false).without_time().with_writer(stderr);
+                journal.and_then(text.with_filter(WithSecret(true))).boxed()
+            }
             Err(_) => layer(Form::Json),
         },
         Form::Terminal => {
@@ -122,13 +132,11 @@ pub fn redact(text: &str) -> String {
 }
 
 /// Where the `@` after user and password stands. People paste passwords with `@`, `/`, `?` and `#` unescaped, so the
-/// last `@` counts, unless what is before the first `/` is a plain host.
+/// last `@` counts, unless what is before the first `/` is a host without even a port.
 fn user_info(address: &str) -> Option<usize> {
     let last = address.rfind('@')?;
     let authority = &address[..address.find(['/', '?', '#']).unwrap_or(address.len())];
-    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
-    let plain_host =
-        !authority.contains('@') && (port.bytes().all(|b| b.is_ascii_digit()) || authority.starts_with('['));
+    let plain_host = !authority.contains(['@', ':']) || authority.starts_with('[');
     (!plain_host).then_some(last)
 }
 
@@ -150,13 +158,45 @@ fn hide_named(text: &str) -> String {
 }
 
 fn is_secret_name(before_equals: &str) -> bool {
-    let name =
-        before_equals.rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default().to_ascii_lowercase();
-    SECRET_NAMES.iter().any(|secret| name.ends_with(secret))
+    let before = before_equals.trim_end_matches(|c: char| c.is_ascii_alphanumeric());
+    let name = before_equals[before.len()..].to_ascii_lowercase();
+    let in_query = before.ends_with(['?', '&']);
+    SECRET_NAMES.contains(&name.as_str()) || in_query && SECRET_IN_QUERY.contains(&name.as_str())
+}
+
+/// Lets events through to a layer by whether [`redact`] would leave them as they are. journald takes fields as they
+/// come; what must be changed goes to the same journal as a line of text.
+struct WithSecret(bool);
+
+impl<S> Filter<S> for WithSecret {
+    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        true
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
+        let mut search = Search { found: false };
+        event.record(&mut search);
+        search.found == self.0
+    }
+}
+
+struct Search {
+    found: bool,
+}
+
+impl Visit for Search {
+    fn record_debug(&mut self, _: &Field, value: &dyn std::fmt::Debug) {
+        let text = format!("{value:?}");
+        self.found |= redact(&text) != text;
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing::warn;
+
     use super::*;
 
     #[test]
@@ -166,13 +206,17 @@ mod tests {
             ("rtsp://admin:hun@ter2/x@cam/s?a=1", "rtsp://***@cam/s?a=1"),
             ("rtsp://admin:hunter2/@cam/s", "rtsp://***@cam/s"),
             ("mqtts://user@broker", "mqtts://***@broker"),
-            ("rtsp://cam:554/a@b", "rtsp://cam:554/a@b"),
+            ("rtsp://cam:554/a@b", "rtsp://***@b"),
+            ("rtsp://cam/a@b", "rtsp://cam/a@b"),
             ("http://[::1]:8080/a@b", "http://[::1]:8080/a@b"),
             ("http://cam/s?user=a&password=hunter2&x=1", "http://cam/s?user=a&password=***&x=1"),
             ("rtsp://cam/user=admin_password=hunter2", "rtsp://cam/user=admin_password=***"),
             ("no address, a@b", "no address, a@b"),
             ("\"rtsp://a:hunter2@c/1\" and 'rtsp://b:hunter2@d'", "\"rtsp://***@c/1\" and 'rtsp://***@d'"),
-            ("frames=3 fps=25", "frames=3 fps=25"),
+            ("frames=3 key=cameras.front fps=25", "frames=3 key=cameras.front fps=25"),
+            ("http://cam/?key=hunter2", "http://cam/?key=***"),
+            ("höhe€key=3", "höhe€key=3"),
+            ("€password=hunter2", "€password=***"),
         ];
         for (text, expected) in cases {
             assert_eq!(redact(text), expected);
@@ -181,29 +225,45 @@ mod tests {
 
     #[test]
     fn no_log_line_shows_a_password() {
+        let json = |page: Page| tracing_subscriber::fmt::layer().json().with_writer(move || Redacting(page.clone()));
         let shown =
-            logged(|| tracing::warn!(uri = "rtsp://admin:hunter2@cam/s", "cannot open rtsp://admin:hunter2@cam/s"));
+            logged(json, || warn!(uri = "rtsp://admin:hunter2@cam/s", "cannot open rtsp://admin:hunter2@cam/s"));
         assert!(shown.contains("rtsp://***@cam/s"), "{shown}");
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 
-    fn logged(work: impl FnOnce()) -> String {
-        use std::sync::{Arc, Mutex};
-        #[derive(Clone, Default)]
-        struct Page(Arc<Mutex<Vec<u8>>>);
-        impl Write for Page {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.lock().unwrap().extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
+    #[test]
+    fn an_event_with_a_password_does_not_reach_the_journal_as_it_is() {
+        let raw = |page: Page| {
+            tracing_subscriber::fmt::layer().with_writer(move || page.clone()).with_filter(WithSecret(false))
+        };
+        let shown = logged(raw, || {
+            warn!("lost rtsp://admin:hunter2@cam/s");
+            warn!(error = %"lost rtsp://admin:hunter2@cam/s", "source lost");
+            warn!(uri = "rtsp://cam/s", "source found");
+        });
+        assert_eq!(shown.lines().count(), 1, "{shown}");
+        assert!(shown.contains("source found"), "{shown}");
+    }
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
         }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What a layer writes while `work` logs.
+    fn logged<L: Layer<Registry> + Send + Sync>(layer: impl FnOnce(Page) -> L, work: impl FnOnce()) -> String {
         let page = Page::default();
-        let writer = page.clone();
-        let json = tracing_subscriber::fmt::layer().json().with_writer(move || Redacting(writer.clone()));
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(json), work);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer(page.clone())), work);
         let bytes = page.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }

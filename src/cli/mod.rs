@@ -68,8 +68,9 @@ impl Command {
     /// The daemon tells what it does; a command that answers a question speaks of trouble alone.
     const fn default_log(&self) -> &'static str {
         match self {
+            // ONNX Runtime tells each step of its optimiser at info.
             #[cfg(feature = "media")]
-            Self::Run(_) => "info",
+            Self::Run(_) => "info,ort=warn",
             _ => "warn",
         }
     }

@@ -61,9 +61,11 @@ impl Wishes {
         Ok(Self { stop, reload, reload_sender })
     }
 
-    /// Also wishes a reload whenever the file at `path` has changed.
+    /// Also wishes a reload whenever the file at `path` is another one than at the time of this call: to be called
+    /// before the file is read.
     pub fn watch_file(&self, runtime: &Handle, path: &Path) {
-        runtime.spawn(watch_file(path.to_owned(), self.reload_sender.clone()));
+        let watched = Watched::new(fingerprint(path));
+        runtime.spawn(watch_file(path.to_owned(), watched, self.reload_sender.clone()));
     }
 }
 
@@ -102,8 +104,7 @@ fn fingerprint(path: &Path) -> Fingerprint {
     Some((meta.dev(), meta.ino(), meta.len(), meta.modified().ok()?))
 }
 
-async fn watch_file(path: PathBuf, reload: Sender<Reload>) {
-    let mut watched = Watched::new(fingerprint(&path));
+async fn watch_file(path: PathBuf, mut watched: Watched, reload: Sender<Reload>) {
     let mut tick = tokio::time::interval(FILE_POLL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
