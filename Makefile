@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 PREFIX ?= /usr
 SYSCONFDIR ?= /etc
-UNITDIR ?= /usr/lib/systemd/system
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 # A soak's length in seconds; the tests take 30.
 SOAK_SECONDS ?= 300
 
