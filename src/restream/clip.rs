@@ -181,10 +181,8 @@ impl Clip {
         }
         let sink = pipeline.by_name("out").and_then(|out| out.downcast::<AppSink>().ok());
         let sink = sink.ok_or_else(|| broken(&doing, "no appsink"))?;
-        let samples = pipeline.set_state(gstreamer::State::Playing).map_err(|e| broken(&doing, e)).and_then(|_| {
-            let samples: Vec<_> = std::iter::from_fn(|| sink.pull_sample().ok()).collect();
-            first_error(&pipeline).map_or(Ok(samples), |e| Err(broken(&doing, e)))
-        });
+        let playing = pipeline.set_state(gstreamer::State::Playing).map_err(|e| broken(&doing, e));
+        let samples = playing.and_then(|_| drain(&pipeline, &sink).map_err(|e| broken(&doing, e)));
         let _ = pipeline.set_state(gstreamer::State::Null);
         Self::from_samples(&samples?).ok_or_else(|| broken(&doing, "no H.264, H.265 or Motion JPEG pictures in it"))
     }
@@ -192,19 +190,37 @@ impl Clip {
     fn from_samples(samples: &[gstreamer::Sample]) -> Option<Self> {
         let caps = samples.first()?.caps_owned()?;
         let codec = Codec::of_caps(&caps)?;
-        let buffers: Vec<_> = samples.iter().filter_map(|sample| sample.buffer_owned()).collect();
-        let shown: Vec<u64> = buffers.iter().filter_map(|b| Some(b.pts()?.nseconds())).collect();
-        let (first, last) = (*shown.iter().min()?, *shown.iter().max()?);
-        let pictures = shown.len() as u64;
-        let step = (last - first) / (pictures - 1).max(1);
-        let step = if pictures == 1 { 1_000_000_000 } else { step };
-        let start = buffers.first()?.dts_or_pts()?.nseconds();
-        let units = buffers.into_iter().filter_map(|data| {
-            let (sent, shown) = (data.dts_or_pts()?.nseconds(), data.pts()?.nseconds());
-            let lag = Duration::from_nanos(shown.saturating_sub(sent));
-            Some(Unit { due: Duration::from_nanos(sent.saturating_sub(start)), lag, data })
-        });
-        Some(Self { codec, caps, units: units.collect(), length: Duration::from_nanos(last - first + step) })
+        let shown = |sample: &gstreamer::Sample| Some((sample.buffer_owned()?, sample.buffer()?.pts()?.nseconds()));
+        let pictures: Vec<_> = samples.iter().filter_map(shown).collect();
+        let mut sent: Vec<u64> = pictures.iter().map(|(_, shown)| *shown).collect();
+        sent.sort_unstable();
+        let (first, last) = (*sent.first()?, *sent.last()?);
+        let step = if sent.len() > 1 { (last - first) / (sent.len() as u64 - 1) } else { 1_000_000_000 };
+        // Pictures may travel out of order, and not every container says when one is to be sent. Sent at an even pace
+        // and shown so much later that none is shown before it was sent, they need no such word.
+        let delay = pictures.iter().zip(&sent).map(|((_, shown), sent)| sent.saturating_sub(*shown)).max()?;
+        let unit = |((data, shown), sent): ((gstreamer::Buffer, u64), &u64)| Unit {
+            data,
+            due: Duration::from_nanos(sent - first),
+            lag: Duration::from_nanos(shown + delay - sent),
+        };
+        let units = pictures.into_iter().zip(&sent).map(unit).collect();
+        Some(Self { codec, caps, units, length: Duration::from_nanos(last - first + step) })
+    }
+}
+
+/// Everything that comes out, until the end or the first error: after an error an appsink would wait for good.
+fn drain(pipeline: &gstreamer::Pipeline, sink: &AppSink) -> Result<Vec<gstreamer::Sample>, String> {
+    let mut samples = Vec::new();
+    loop {
+        match sink.try_pull_sample(gstreamer::ClockTime::from_mseconds(100)) {
+            Some(sample) => samples.push(sample),
+            None => match first_error(pipeline) {
+                Some(error) => return Err(error),
+                None if sink.is_eos() => return Ok(samples),
+                None => {}
+            },
+        }
     }
 }
 

@@ -22,3 +22,6 @@ pub fn ready() -> Result<(), Fault> {
 fn broken(doing: &str, error: impl std::fmt::Display) -> Fault {
     Fault::unavailable(format!("{doing}: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

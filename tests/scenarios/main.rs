@@ -1,8 +1,11 @@
 //! One integration binary, a scenario a file.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a scenario that breaks off has failed, and says where")]
 
+#[cfg(feature = "media")]
+mod camera;
 mod check;
 mod models;
 mod mqtt;
 mod mqtt_faults;
+mod service;
 mod support;
