@@ -9,8 +9,11 @@ use crate::ring::wire::FrameHeader;
 /// A decoder that claims more than this has told nothing.
 const DECODE_MOST: Duration = Duration::from_secs(10);
 
+/// Times that go back by less are disorder, not a new beginning.
+const DISORDER: Duration = Duration::from_millis(500);
+
 /// The least step from one frame to the next where a stream's own times do not go forward.
-const LEAST_STEP: Duration = Duration::from_millis(1);
+const LEAST_STEP: Duration = Duration::from_micros(1);
 
 /// One time line over all of a source's children: `pts` always grows, whatever cameras and restarts do.
 #[derive(Debug)]
@@ -90,7 +93,9 @@ impl Timeline {
         let pts = passed.and_then(|passed| anchor.ours.checked_add(passed));
         let ran_away = |passed: Duration| self.live && passed.abs_diff(arrived.since(anchor.arrived)) > self.skew;
         match (pts, self.last) {
-            (Some(pts), Some((last, _))) if pts > last && !passed.is_some_and(ran_away) => (pts, false),
+            (Some(pts), Some((last, _))) if last.saturating_sub(pts) < DISORDER && !passed.is_some_and(ran_away) => {
+                (pts.max(last.saturating_add(LEAST_STEP)), false)
+            }
             _ => (self.anchored(theirs, arrived, Duration::ZERO), true),
         }
     }
@@ -160,6 +165,18 @@ mod tests {
     fn a_jump_of_a_cameras_time_is_bridged_by_the_arrivals() {
         check_pts(true, &[(0, 100), (1, 101), (5000, 102), (5001, 103)], &[0, 1, 2, 3]);
         check_pts(true, &[(50, 100), (51, 101), (3, 102), (4, 103)], &[0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn times_that_stand_still_or_swap_are_put_in_order() {
+        let mut line = Timeline::new(false, SKEW);
+        let got = [0, 80, 40, 80, 120].map(|ms: u64| {
+            let now = Monotonic::from_nanos(secs(100 + ms));
+            let (stamp, complaint) = line.stamp(&header(ms * 1_000_000, now.as_nanos(), 0), now, SystemTime::now());
+            assert!(!matches!(complaint, Some(Complaint::Jump)));
+            stamp.pts.as_micros()
+        });
+        assert_eq!(got, [0, 80_000, 80_001, 80_002, 120_000]);
     }
 
     #[test]
