@@ -11,6 +11,8 @@ use crate::telemetry;
 mod bench;
 #[cfg(feature = "media")]
 mod camera;
+#[cfg(feature = "media")]
+mod capture;
 mod check;
 #[cfg(feature = "media")]
 mod daemon;
@@ -62,6 +64,10 @@ enum Command {
     #[cfg(feature = "media")]
     #[command(hide = true)]
     Camera(Box<camera::CameraArgs>),
+    /// The child that reads a camera.
+    #[cfg(feature = "media")]
+    #[command(hide = true)]
+    Capture(capture::CaptureArgs),
 }
 
 impl Command {
@@ -107,6 +113,8 @@ fn run_command(command: &Command) -> Outcome {
         Command::Schema(args) => schema::run(args),
         #[cfg(feature = "media")]
         Command::Camera(args) => camera::run(args),
+        #[cfg(feature = "media")]
+        Command::Capture(args) => capture::run(args),
     }
 }
 

@@ -1,1 +1,13 @@
-//! What both children share: plugin list, pipeline texts, bus, caps.
+//! What both child roles share: confinement, the plugins they load, pipeline texts, caps, and what errors mean.
+//!
+//! The environment that a child is started with is part of this: see [`crate::ring::ENVIRONMENT`].
+
+pub mod caps;
+mod confine;
+pub mod meaning;
+mod plugins;
+mod text;
+
+pub use confine::{Confinement, confine};
+pub use plugins::start;
+pub use text::text;

@@ -1,0 +1,257 @@
+//! Builds the pipeline: a source text by kind of address, and, once the source shows what it has, the texts that decode
+//! it and take its frames.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use secrecy::ExposeSecret;
+
+use crate::gst::text;
+use crate::ring::wire::{CaptureSettings, Decoder, FailReason, Pace, Rotate, Transport};
+
+use super::Failure;
+use super::codec::{self, Codec};
+use super::frames::{Arrivals, Frames, Stream, watch_coded};
+use super::link::{Link, WhenFull};
+use super::origin::{Origin, Remote, TestPicture};
+use super::webcam;
+
+/// One attempt to show an origin.
+pub(super) struct Session {
+    pub link: Arc<Link>,
+    pub settings: CaptureSettings,
+    pub origin: Origin,
+    /// Pictures that came out of the decoder.
+    pub showed: Arc<AtomicU64>,
+    /// Whether the decoder is hardware.
+    pub hardware: AtomicBool,
+    /// Software decoders only: the user's wish, or hardware has failed before.
+    software: bool,
+    /// A video stream has been taken; what else the source has is left alone.
+    taken: AtomicBool,
+    /// What went wrong on one of GStreamer's threads.
+    failure: Mutex<Option<Failure>>,
+}
+
+impl Session {
+    pub fn new(link: Arc<Link>, settings: CaptureSettings, origin: Origin, software: bool) -> Arc<Self> {
+        let (showed, hardware, taken, failure) = Default::default();
+        Arc::new(Self { link, settings, origin, showed, hardware, software, taken, failure })
+    }
+
+    /// Whether pictures come at a pace that cannot be held up.
+    pub fn live(&self) -> bool {
+        match self.origin {
+            Origin::File(_) => false,
+            Origin::Test(_) => self.settings.pace != Pace::Fast,
+            Origin::Rtsp(_) | Origin::Http(_) | Origin::V4l2 { .. } => true,
+        }
+    }
+
+    /// Whether an end of it is a fault.
+    pub fn endless(&self) -> bool {
+        !matches!(self.origin, Origin::File(_) | Origin::Test(TestPicture { frames: Some(_), .. }))
+    }
+
+    /// What went wrong first, if anything did.
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn note(&self, failure: Failure) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+    }
+
+    /// What no user wrote: safe to stand in a pipeline text.
+    fn source_text(&self) -> Result<String, Failure> {
+        let settings = &self.settings;
+        let fill = |name, values: &[(&str, &str)]| text(name, None, values).map_err(Failure::from);
+        let seconds = settings.connect_timeout.as_secs().clamp(1, 3600).to_string();
+        let micros = settings.connect_timeout.as_micros().to_string();
+        match &self.origin {
+            Origin::Rtsp(_) => {
+                let latency = settings.latency.as_millis().to_string();
+                let values = [("transport", transport(settings)), ("latency_ms", &latency), ("timeout_us", &micros)];
+                fill("rtsp", &values)
+            }
+            Origin::Http(_) => fill("http", &[("timeout_s", &seconds)]),
+            Origin::File(_) => fill("file", &[]),
+            Origin::V4l2 { .. } => fill("v4l2", &[]),
+            Origin::Test(picture) => {
+                let frames = picture.frames.map_or("-1".to_owned(), |frames| frames.to_string());
+                fill("test", &[("live", if self.live() { "true" } else { "false" }), ("frames", &frames)])
+            }
+        }
+    }
+}
+
+/// The pipeline of `session`, not yet started. Streams are taken as they appear.
+pub(super) fn build(session: &Arc<Session>) -> Result<gst::Pipeline, Failure> {
+    // Parsed as a bin: a text of one element that is a bin itself, as rtspsrc is, would come back bare.
+    let text = session.source_text()?;
+    let bin = gst::parse::bin_from_description_full(&text, false, None, gst::ParseFlags::FATAL_ERRORS);
+    let bin = bin.map_err(Failure::from_parsing)?;
+    let bin = bin.downcast::<gst::Bin>().map_err(|_| Failure::internal("a source text is no bin"))?;
+    let source = named(&bin, "source")?;
+    match &session.origin {
+        Origin::Rtsp(remote) => {
+            locate(&source, remote);
+            source.set_property("add-reference-timestamp-meta", true);
+            select_video(&source);
+            follow(&source, &bin, session);
+        }
+        Origin::Http(remote) => {
+            locate(&source, remote);
+            follow(&named(&bin, "streams")?, &bin, session);
+        }
+        Origin::File(path) => {
+            source.set_property("location", path);
+            follow(&named(&bin, "streams")?, &bin, session);
+        }
+        Origin::V4l2 { device, wish } => {
+            source.set_property("device", device.to_string_lossy().as_ref());
+            let caps = webcam::best(&source, wish)?;
+            take_filtered(&bin, &caps, session)?;
+        }
+        Origin::Test(picture) => {
+            source.set_property_from_str("pattern", &picture.pattern);
+            take_filtered(&bin, &test_caps(picture), session)?;
+        }
+    }
+    let pipeline = gst::Pipeline::new();
+    pipeline.add(&bin).map_err(|error| Failure::internal(&error.to_string()))?;
+    Ok(pipeline)
+}
+
+fn transport(settings: &CaptureSettings) -> &'static str {
+    match settings.transport {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+    }
+}
+
+fn named(bin: &gst::Bin, name: &str) -> Result<gst::Element, Failure> {
+    let missing = || Failure::new(FailReason::Internal, format!("the pipeline text has no element named {name}"));
+    bin.by_name(name).ok_or_else(missing)
+}
+
+/// Address and credentials go in as properties: no text is parsed, and no address with a password is kept or logged.
+fn locate(source: &gst::Element, remote: &Remote) {
+    source.set_property("location", &remote.location);
+    if let Some(user) = &remote.user {
+        source.set_property("user-id", user);
+    }
+    if let Some(password) = &remote.password {
+        source.set_property("user-pw", password.expose_secret());
+    }
+}
+
+/// Has rtspsrc set up the first video stream only: no sound, no metadata.
+fn select_video(source: &gst::Element) {
+    let chosen = AtomicBool::new(false);
+    source.connect("select-stream", false, move |args| {
+        // Caps straight from the SDP: they become application/x-rtp only once the transport is known.
+        let caps = args.get(2).and_then(|caps| caps.get::<gst::Caps>().ok());
+        let media = caps.as_ref().and_then(|caps| caps.structure(0)).and_then(|media| media.get::<&str>("media").ok());
+        Some((media == Some("video") && !chosen.swap(true, Ordering::AcqRel)).to_value())
+    });
+}
+
+/// Takes the first video stream that `element` comes to offer.
+fn follow(element: &gst::Element, bin: &gst::Bin, session: &Arc<Session>) {
+    let (weak, owner) = (bin.downgrade(), Arc::clone(session));
+    element.connect_pad_added(move |_, pad| {
+        let Some(bin) = weak.upgrade() else { return };
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        if let Err(failure) = take(&owner, &bin, pad, &caps) {
+            owner.note(failure);
+        }
+    });
+    let owner = Arc::clone(session);
+    element.connect_no_more_pads(move |_| {
+        if !owner.taken.load(Ordering::Acquire) {
+            owner.note(Failure::new(FailReason::Unsupported, "there is no video in it"));
+        }
+    });
+}
+
+/// Takes the stream of a source with one fixed pad, whose caps are ours to say.
+fn take_filtered(bin: &gst::Bin, caps: &gst::Caps, session: &Arc<Session>) -> Result<(), Failure> {
+    let streams = named(bin, "streams")?;
+    streams.set_property("caps", caps);
+    let pad = streams.static_pad("src").ok_or_else(|| Failure::internal("the source has no pad"))?;
+    take(session, bin, &pad, caps)
+}
+
+/// Adds what decodes the stream at `pad` and takes its frames, unless it is no video or another one has been taken.
+fn take(session: &Arc<Session>, bin: &gst::Bin, pad: &gst::Pad, caps: &gst::Caps) -> Result<(), Failure> {
+    let Some(codec) = Codec::of(caps) else { return Ok(()) };
+    if session.taken.swap(true, Ordering::AcqRel) {
+        return Ok(());
+    }
+    let allowed = if session.software { Decoder::Software } else { session.settings.decoder };
+    let chosen = codec::choose(&codec, allowed)?;
+    let decoder = chosen.as_ref().map_or("none", |chosen| &chosen.element);
+    let hardware = chosen.as_ref().is_some_and(|chosen| chosen.hardware);
+    session.hardware.store(hardware, Ordering::Release);
+    let stream = Stream {
+        codec: codec.name.clone(),
+        decoder: decoder.to_owned(),
+        hardware,
+        live: session.live(),
+        transport: matches!(session.origin, Origin::Rtsp(_)).then(|| transport(&session.settings)),
+        full: if session.settings.pace == Pace::Fast { WhenFull::Wait } else { WhenFull::Drop },
+    };
+    let tail = tail(session, &codec, decoder)?;
+    prepare(session, &tail, stream)?;
+    let failed = |error: &dyn std::fmt::Display| Failure::internal(&format!("cannot link the decoder: {error}"));
+    bin.add(&tail).map_err(|error| failed(&error))?;
+    let sink = tail.static_pad("sink").ok_or_else(|| failed(&"it has no input"))?;
+    pad.link(&sink).map_err(|error| failed(&error))?;
+    tail.sync_state_with_parent().map_err(|error| failed(&error))
+}
+
+/// The texts from a coded stream to the frames' sink, as one bin with one input.
+fn tail(session: &Session, codec: &Codec, decoder: &str) -> Result<gst::Bin, Failure> {
+    let mut parts = Vec::new();
+    for name in &codec.texts {
+        let values: &[_] = if name.starts_with("rtp-") { &[] } else { &[("decoder", decoder)] };
+        parts.push(text(name, None, values)?);
+    }
+    let paced = !session.live() && session.settings.pace != Pace::Fast;
+    parts.push(text("frames", None, &[("sync", if paced { "true" } else { "false" })])?);
+    gst::parse::bin_from_description(&parts.join(" ! "), true).map_err(Failure::from_parsing)
+}
+
+/// Sets what is no text's business: rotation, threads, and where coded and decoded pictures are looked at.
+fn prepare(session: &Arc<Session>, tail: &gst::Bin, stream: Stream) -> Result<(), Failure> {
+    let arrivals = Arc::new(Arrivals::default());
+    if let Some(decoder) = tail.by_name("decoder") {
+        codec::tune(&decoder, stream.live);
+        watch_coded(&decoder, stream.live, Arc::clone(&arrivals), Arc::clone(&session.link));
+    }
+    let direction = match session.settings.rotate {
+        Rotate::Auto => "auto",
+        Rotate::None => "identity",
+        Rotate::Cw90 => "90r",
+        Rotate::Cw180 => "180",
+        Rotate::Cw270 => "90l",
+    };
+    named(tail, "orient")?.set_property_from_str("video-direction", direction);
+    let sink = named(tail, "frames")?;
+    let sink = sink.downcast::<gst_app::AppSink>().map_err(|_| Failure::internal("frames must be an appsink"))?;
+    Frames::new(Arc::clone(&session.link), stream, arrivals, Arc::clone(&session.showed)).attach(&sink);
+    Ok(())
+}
+
+fn test_caps(picture: &TestPicture) -> gst::Caps {
+    gst::Caps::builder("video/x-raw")
+        .field("format", &picture.format)
+        .field("width", picture.size.width as i32)
+        .field("height", picture.size.height as i32)
+        .field("framerate", gst::Fraction::new(picture.fps as i32, 1))
+        .build()
+}
