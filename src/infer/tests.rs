@@ -22,7 +22,7 @@ fn config() -> Option<Config> {
     if config.library().exists() {
         return Some(config);
     }
-    eprintln!("skipped: no {} (set VISOR_TEST_LIBRARY, or run make setup)", config.library().display());
+    eprintln!("skipped: no {} (set VISOR_TEST_LIBRARY, or run scripts/setup library)", config.library().display());
     None
 }
 
