@@ -1,7 +1,7 @@
 //! Phases, readiness, shutdown and what systemd is told.
 //!
-//! Readiness is what nobody holds back any more: whoever must be there first takes a [`Latch`] and drops it when it is
-//! there. Shutdown is a wish of the outside ([`signals::Wishes`]); `main` decides, and nothing exits in a handler.
+//! Readiness is what nobody holds back any more: whoever must be there first takes a [`Latch`] and opens it when it is
+//! there. A latch that is merely dropped stays shut: a start that fails half-way must not be told as ready. Shutdown is a wish of the outside ([`signals::Wishes`]); `main` decides, and nothing exits in a handler.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -50,7 +50,8 @@ struct Shared {
 }
 
 impl Lifecycle {
-    /// A daemon that is starting. It becomes ready when the given latch and all others taken meanwhile are dropped.
+    /// A daemon that is starting. It becomes ready when the given latch and all others taken meanwhile are
+    /// opened.
     pub fn start() -> (Self, Latch) {
         let lifecycle = Self(Arc::new(Shared { phase: watch::Sender::new(Phase::Starting), held: Mutex::default() }));
         let latch = lifecycle.latch("start");
@@ -72,7 +73,7 @@ impl Lifecycle {
         matches!(self.phase(), Phase::Ready | Phase::Reloading)
     }
 
-    /// Holds readiness back until dropped; `what` is named at `/readyz`.
+    /// Holds readiness back until opened; `what` is named at `/readyz`.
     pub fn latch(&self, what: impl Into<String>) -> Latch {
         let what = what.into();
         *self.held().entry(what.clone()).or_default() += 1;
@@ -84,10 +85,9 @@ impl Lifecycle {
         self.held().keys().cloned().collect()
     }
 
-    /// Begins a reload, which ends when the given latch is dropped. `None` unless the daemon is ready.
-    pub fn reload(&self) -> Option<Latch> {
-        let latch = self.latch("reload");
-        self.turn(|phase| *phase == Phase::Ready, Phase::Reloading).then_some(latch)
+    /// Begins a reload, which ends, well or not, when what is given is dropped. `None` unless the daemon is ready.
+    pub fn reload(&self) -> Option<Reloading> {
+        self.turn(|phase| *phase == Phase::Ready, Phase::Reloading).then(|| Reloading(self.clone()))
     }
 
     /// Begins the end: nothing new is taken on.
@@ -109,7 +109,7 @@ impl Lifecycle {
             }
         }
         if held.is_empty() {
-            self.turn(|phase| matches!(phase, Phase::Starting | Phase::Reloading), Phase::Ready);
+            self.turn(|phase| *phase == Phase::Starting, Phase::Ready);
         }
     }
 
@@ -133,15 +133,25 @@ impl Lifecycle {
     }
 }
 
-/// Holds readiness back while it lives.
+/// Holds readiness back until it is opened.
 pub struct Latch {
     lifecycle: Lifecycle,
     what: String,
 }
 
-impl Drop for Latch {
-    fn drop(&mut self) {
+impl Latch {
+    /// What it stood for is there.
+    pub fn open(self) {
         self.lifecycle.release(&self.what);
+    }
+}
+
+/// A reload under way; dropping it ends the reload.
+pub struct Reloading(Lifecycle);
+
+impl Drop for Reloading {
+    fn drop(&mut self) {
+        self.0.turn(|phase| *phase == Phase::Reloading, Phase::Ready);
     }
 }
 
@@ -150,21 +160,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ready_when_the_last_latch_is_dropped() {
+    fn ready_when_the_last_latch_is_opened() {
         let (lifecycle, start) = Lifecycle::start();
         let (first, second) = (lifecycle.latch("broker"), lifecycle.latch("broker"));
-        drop(start);
-        drop(first);
+        start.open();
+        first.open();
         assert_eq!((lifecycle.phase(), lifecycle.waiting_for()), (Phase::Starting, vec!["broker".to_owned()]));
-        drop(second);
+        second.open();
         assert_eq!(lifecycle.phase(), Phase::Ready);
     }
 
     #[test]
-    fn a_reload_stays_ready_and_ends_with_its_latch() {
+    fn a_reload_stays_ready_until_it_is_dropped() {
         let (lifecycle, start) = Lifecycle::start();
         assert!(lifecycle.reload().is_none());
-        drop(start);
+        start.open();
         let reload = lifecycle.reload();
         assert_eq!((lifecycle.phase(), lifecycle.is_ready()), (Phase::Reloading, true));
         assert!(lifecycle.reload().is_none());
@@ -173,11 +183,18 @@ mod tests {
     }
 
     #[test]
+    fn a_start_that_fails_is_never_ready() {
+        let (lifecycle, start) = Lifecycle::start();
+        drop(start);
+        assert_eq!((lifecycle.phase(), lifecycle.waiting_for()), (Phase::Starting, vec!["start".to_owned()]));
+    }
+
+    #[test]
     fn nothing_leads_back_from_draining() {
         let (lifecycle, start) = Lifecycle::start();
         let mut seen = lifecycle.watch();
         lifecycle.drain();
-        drop(start);
+        start.open();
         assert_eq!((lifecycle.phase(), lifecycle.is_ready()), (Phase::Draining, false));
         assert!(seen.has_changed().unwrap());
         assert_eq!(*seen.borrow_and_update(), Phase::Draining);

@@ -17,7 +17,7 @@ use crate::lifecycle::Lifecycle;
 use crate::lifecycle::signals::{DRAIN_DEADLINE, Drained, Wishes, drain};
 use crate::lifecycle::systemd;
 use crate::metrics::{self, CONFIG_RELOADS};
-use crate::sink::{Hub, SwitchCommand, mqtt};
+use crate::sink::{Hub, SwitchCommand, log, mqtt};
 use crate::supervisor::{Engine, Supervisor};
 
 /// How often the supervisor looks after its cameras.
@@ -83,7 +83,7 @@ impl Daemon {
         }
         let watched = health(&engine);
         systemd::keep_watchdog(move || watched())?;
-        drop(latch);
+        latch.open();
         let switches = hub.switches();
         let file = file.map(Path::to_owned);
         Ok(Self { lifecycle, wishes, engine, hub, switches, supervisor, server, file, _runtime: runtime })
@@ -121,7 +121,7 @@ impl Daemon {
     /// Reads the configuration again and changes what differs. A file with problems changes nothing.
     fn reload(&mut self) {
         let Some(file) = self.file.clone() else { return };
-        let latch = self.lifecycle.reload();
+        let reloading = self.lifecycle.reload();
         let outcome = match self.try_reload(&file) {
             Ok(()) => "applied",
             Err(fault) => {
@@ -130,7 +130,7 @@ impl Daemon {
             }
         };
         ::metrics::counter!(CONFIG_RELOADS, "outcome" => outcome).increment(1);
-        drop(latch);
+        drop(reloading);
     }
 
     fn try_reload(&mut self, file: &Path) -> Result<(), Fault> {
@@ -140,9 +140,11 @@ impl Daemon {
         if changes.http {
             self.server.reload(http)?;
         }
-        if changes.mqtt {
-            self.hub.detach(mqtt::NAME, Instant::now() + FLUSH);
-            self.hub.open(&sinks)?;
+        for (changed, sink) in [(changes.mqtt, mqtt::NAME), (changes.log, log::NAME)] {
+            if changed {
+                self.hub.detach(sink, Instant::now() + FLUSH);
+                self.hub.open(&sinks)?;
+            }
         }
         info!(?changes, "configuration reloaded");
         Ok(())

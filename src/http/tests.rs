@@ -57,7 +57,7 @@ fn readiness_follows_the_latches_and_liveness_the_health() {
     let (status, _, body) = bench.check("GET", "/readyz", "");
     assert_eq!(status, 503);
     assert!(body.contains("starting, waiting for: start"), "{body}");
-    drop(bench.start.take());
+    bench.start.take().unwrap().open();
     assert_eq!(bench.check("GET", "/readyz", "").0, 200);
     bench.lifecycle.drain();
     assert_eq!(bench.check("GET", "/readyz", "").0, 503);

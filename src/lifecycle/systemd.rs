@@ -120,7 +120,7 @@ mod tests {
     #[ignore = "the child of systemd_hears_every_phase_and_the_watchdog_stops_with_the_health"]
     fn child() {
         let (lifecycle, start) = Lifecycle::start();
-        drop(start);
+        start.open();
         super::keep_watchdog(|| {
             let healthy = HEALTHY.load(Ordering::SeqCst);
             ASKED.store(true, Ordering::SeqCst);
