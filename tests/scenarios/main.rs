@@ -4,6 +4,8 @@
 #[cfg(feature = "media")]
 mod camera;
 mod check;
+#[cfg(feature = "media")]
+mod daemon;
 mod models;
 mod mqtt;
 mod mqtt_faults;
