@@ -169,15 +169,6 @@ impl Session {
             ..info
         };
         self.live = info.live;
-        info!(
-            camera = &*self.camera,
-            source = settings.display,
-            codec = info.codec.as_str(),
-            decoder = info.decoder.as_str(),
-            hardware = info.hardware,
-            size = format!("{}x{}", info.size.width, info.size.height),
-            "source opened"
-        );
         info
     }
 

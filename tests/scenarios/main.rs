@@ -3,6 +3,7 @@
 
 #[cfg(feature = "media")]
 mod camera;
+mod capture_faults;
 mod check;
 #[cfg(feature = "media")]
 mod daemon;
