@@ -258,12 +258,15 @@ mod tests {
 
     #[test]
     fn a_child_gets_its_socket_and_little_else() {
-        let script = "env > env; ls -l /proc/$$/fd | grep -c socket: > sockets; echo \"$@\" > args; echo end > end";
+        let script = "env > env; ls -l /proc/$$/fd > files; echo \"$@\" > args; echo end > end";
         let (folder, ours, _child) = launch(script);
         written(&folder, "end");
+        let brain_end = format!("socket:[{}]", rustix::fs::fstat(&ours).unwrap().st_ino);
         assert!(matches!(ours.recv(Monotonic::now().plus(SOON)), Received::Closed), "its socket ends with it");
         assert_eq!(written(&folder, "args"), "capture\n");
-        assert_eq!(written(&folder, "sockets"), "1\n");
+        let files = written(&folder, "files");
+        assert!(files.contains(" 0 -> socket:[") && files.contains(" 1 -> /dev/null"), "{files}");
+        assert!(!files.contains(&brain_end), "whoever holds the brain's end keeps the child from seeing it close");
         let environment = written(&folder, "env");
         let names = environment.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name);
         let known = |name: &str| ENVIRONMENT.iter().any(|(other, _)| *other == name) || INHERITED.contains(&name);
