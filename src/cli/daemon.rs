@@ -142,8 +142,7 @@ impl Daemon {
         }
         for (changed, sink) in [(changes.mqtt, mqtt::NAME), (changes.log, log::NAME)] {
             if changed {
-                self.hub.detach(sink, Instant::now() + FLUSH);
-                self.hub.open(&sinks)?;
+                self.hub.reopen(sink, &sinks, Instant::now() + FLUSH)?;
             }
         }
         info!(?changes, "configuration reloaded");

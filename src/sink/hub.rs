@@ -1,6 +1,6 @@
 //! The one place where events get their numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::board::{Board, CameraStats, CameraStatus};
 use super::{Context, SINKS, Settings, Sink, Switch, SwitchCommand, lock};
-use crate::event::{Draft, Number, TrackNumbers};
+use crate::event::{Draft, Event, Number, TrackNumbers};
 use crate::fault::Fault;
+use crate::metrics::EVENTS_LOST;
 
 /// Users' wishes waiting for the supervisor. Full: the newest is refused, and the sink that brought it says so.
 const COMMANDS: usize = 64;
@@ -45,19 +46,51 @@ impl Hub {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Starts every sink that `settings` ask for and that does not run yet. Where settings changed, [`Hub::detach`]
-    /// the sink first.
+    /// Starts every sink that `settings` ask for and that does not run yet.
     pub fn open(&self, settings: &Settings) -> Result<(), Fault> {
-        let context = Context { board: Arc::clone(&self.shared.board), commands: self.shared.commands.0.clone() };
         for line in SINKS {
             if self.runs(line.name) {
                 continue;
             }
-            if let Some(sink) = (line.open)(settings, &context)? {
+            if let Some(sink) = (line.open)(settings, &self.context())? {
                 self.attach(sink);
             }
         }
         Ok(())
+    }
+
+    /// Closes the sink called `name` by `deadline` and starts it anew under `settings`, if they still ask for it.
+    pub fn reopen(&self, name: &str, settings: &Settings, deadline: Instant) -> Result<(), Fault> {
+        let lines = SINKS.iter().filter(|line| line.name == name);
+        self.change_over(name, deadline, || {
+            let opened: Result<Vec<_>, Fault> = lines.map(|line| (line.open)(settings, &self.context())).collect();
+            Ok(opened?.into_iter().flatten().next())
+        })
+    }
+
+    /// Puts what `open` gives in the place of the sink called `name`; events published meanwhile wait for it.
+    fn change_over(
+        &self,
+        name: &str,
+        deadline: Instant,
+        open: impl FnOnce() -> Result<Option<Arc<dyn Sink>>, Fault>,
+    ) -> Result<(), Fault> {
+        let parking = Arc::new(Parking::default());
+        let old = lock(&self.shared.order).replace(name, Some(Arc::<Parking>::clone(&parking)));
+        close_all(old, deadline);
+        let opened = open();
+        let new = opened.as_ref().ok().cloned().flatten();
+        let mut order = lock(&self.shared.order);
+        if let Some(new) = &new {
+            lock(&parking.events).drain(..).for_each(|event| new.event(&event));
+            new.changed();
+        }
+        order.replace(PARKING, new);
+        opened.map(drop)
+    }
+
+    fn context(&self) -> Context {
+        Context { board: Arc::clone(&self.shared.board), commands: self.shared.commands.0.clone() }
     }
 
     /// Adds a running sink; it gets every event published from now on.
@@ -68,10 +101,7 @@ impl Hub {
 
     /// Takes the sink called `name` out and closes it by `deadline`.
     pub fn detach(&self, name: &str, deadline: Instant) {
-        let mut order = lock(&self.shared.order);
-        let (gone, kept) = std::mem::take(&mut order.sinks).into_iter().partition(|sink| sink.name() == name);
-        order.sinks = kept;
-        drop(order);
+        let gone = lock(&self.shared.order).replace(name, None);
         close_all(gone, deadline);
     }
 
@@ -175,6 +205,47 @@ impl Order {
     }
 }
 
+impl Order {
+    /// Takes the sinks called `name` out, puts `new` in, and returns those taken out.
+    fn replace(&mut self, name: &str, new: Option<Arc<dyn Sink>>) -> Vec<Arc<dyn Sink>> {
+        let (gone, kept) = std::mem::take(&mut self.sinks).into_iter().partition(|sink| sink.name() == name);
+        self.sinks = kept;
+        self.sinks.extend(new);
+        gone
+    }
+}
+
+/// Name of [`Parking`].
+const PARKING: &str = "parking";
+
+/// Keeps events for a sink that is being started anew. Full: the oldest is dropped, as in an outbox.
+#[derive(Default)]
+struct Parking {
+    events: Mutex<VecDeque<Arc<Event>>>,
+}
+
+/// A change-over takes seconds; a hundred busy cameras fill no more than this.
+const PARKED: usize = 10_000;
+
+impl Sink for Parking {
+    fn name(&self) -> &'static str {
+        PARKING
+    }
+
+    fn event(&self, event: &Arc<Event>) {
+        let mut events = lock(&self.events);
+        if events.len() == PARKED {
+            events.pop_front();
+            metrics::counter!(EVENTS_LOST, "sink" => PARKING, "reason" => "queue_full").increment(1);
+        }
+        events.push_back(Arc::clone(event));
+    }
+
+    fn changed(&self) {}
+
+    fn close(&self, _: Instant) {}
+}
+
 /// Closes sinks side by side, so that a slow one does not take another one's time.
 fn close_all(sinks: Vec<Arc<dyn Sink>>, deadline: Instant) {
     std::thread::scope(|scope| {
@@ -187,7 +258,7 @@ fn close_all(sinks: Vec<Arc<dyn Sink>>, deadline: Instant) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, fixture};
+    use crate::event::fixture;
 
     /// Keeps everything.
     #[derive(Default)]
@@ -267,5 +338,23 @@ mod tests {
         hub.detach("notes", Instant::now());
         hub.publish(vec![fixture::draft("front")]);
         assert_eq!(lock(&notes.events).len(), 4);
+    }
+
+    #[test]
+    fn a_sink_that_starts_anew_misses_nothing() {
+        let (hub, before) = with_notes();
+        hub.publish(vec![fixture::draft("front"); 2]);
+        let after = Arc::new(Notes::default());
+        let open = || {
+            hub.publish(vec![fixture::draft("front"); 2]);
+            Ok(Some(Arc::<Notes>::clone(&after) as Arc<dyn Sink>))
+        };
+        hub.change_over("notes", Instant::now(), open).unwrap();
+        hub.publish(vec![fixture::draft("front"); 2]);
+        let seqs = |notes: &Notes| lock(&notes.events).iter().map(|e| e.seq).collect::<Vec<_>>();
+        assert_eq!((seqs(&before), seqs(&after)), (vec![1, 2], vec![3, 4, 5, 6]));
+        assert_eq!(*lock(&after.changes), 1);
+        hub.change_over("notes", Instant::now(), || Err(Fault::internal("no thread"))).unwrap_err();
+        assert!(lock(&hub.shared.order).sinks.is_empty());
     }
 }

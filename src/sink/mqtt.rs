@@ -1,8 +1,8 @@
 //! MQTT: events with QoS 1 out of a bounded outbox, states on retained topics, switches in.
 //!
-//! A thread `sink-mqtt` owns the connection. The hub only puts events into the [`outbox`] and wakes it, so that no camera
+//! A thread `sink-mqtt` owns the connection. The hub only puts events into the outbox and wakes it, so that no camera
 //! ever waits for a broker. What is to stand on retained topics is derived from the board each time it changes
-//! ([`states`]), and published again after each reconnect.
+//! (`states`), and published again after each reconnect.
 //!
 //! Exactness is kept here and not in rumqttc: its event loop forgets unacknowledged publishes when the broker kept no
 //! session, and can wedge on a packet id. Each connection therefore gets a fresh one with a clean session, an event

@@ -21,10 +21,15 @@ pub fn hub(url: &str, change: impl FnOnce(&mut mqtt::Config)) -> Hub {
 
 /// Gives `hub` an MQTT sink.
 pub fn connect(hub: &Hub, url: &str, change: impl FnOnce(&mut mqtt::Config)) {
+    hub.open(&settings(url, change)).unwrap();
+}
+
+/// The defaults at `url` with `change` made to them.
+pub fn settings(url: &str, change: impl FnOnce(&mut mqtt::Config)) -> Settings {
     let mut config = mqtt::Config { url: url.into(), ..mqtt::Config::default() };
     change(&mut config);
     let mqtt = config.resolve(None).unwrap_or_else(|problems| panic!("{problems:?}"));
-    hub.open(&Settings { mqtt: Some(mqtt), ..Settings::default() }).unwrap();
+    Settings { mqtt: Some(mqtt), ..Settings::default() }
 }
 
 /// Closes `hub` with plenty of time.

@@ -7,13 +7,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::mqtt::{close, connect, hub};
+use crate::mqtt::{close, connect, hub, settings};
 use crate::support::broker::Broker;
 use crate::support::faces::Camera;
 use crate::support::proxy::Proxy;
 use crate::support::recorder::Recorder;
-use crate::support::wait::{eventually, soak_time};
-use visor::sink::Hub;
+use crate::support::wait::{PATIENCE, eventually, soak_time};
+use visor::sink::{Hub, mqtt};
 use visor::units::Period;
 
 /// Most events that a break of the connection may make the broker see twice.
@@ -172,6 +172,35 @@ fn a_broker_that_talks_nonsense_costs_a_connection_each_time() {
         String::from_utf8_lossy(&heard).contains("\"seq\":10,").then_some(())
     });
     hub.close(Instant::now());
+}
+
+#[test]
+fn settings_that_change_amid_events_leave_no_hole() {
+    let Some(broker) = Broker::open() else { return };
+    let recorder = Recorder::at(broker.port);
+    let hub = hub(&broker.url(), |_| {});
+    let mut front = Camera::new(&hub, "front");
+    front.publish(100);
+    let deadline = Instant::now() + PATIENCE;
+    std::thread::scope(|scope| {
+        let anew = scope.spawn(|| {
+            hub.reopen(mqtt::NAME, &settings(&broker.url(), |c| c.stats_interval = Period::secs(1)), deadline)
+        });
+        while !anew.is_finished() {
+            front.publish(1);
+            std::thread::yield_now();
+            if front.published() == 5000 {
+                break;
+            }
+        }
+        anew.join().unwrap().unwrap();
+    });
+    front.publish(100);
+    let last = front.published();
+    recorder.wait_for_seq("front", last);
+    check_delivery(&recorder.seqs("front"), last, 0);
+    recorder.wait_for("visor/status", "online");
+    close(&hub);
 }
 
 #[test]
@@ -335,7 +364,7 @@ fn tls_with_a_client_certificate_works_and_a_strange_authority_does_not() {
     with("otherca.crt");
     eventually("two attempts", || (proxy.accepted() >= 2).then_some(()));
     assert!(recorder.messages().is_empty());
-    hub.detach(visor::sink::mqtt::NAME, Instant::now());
+    hub.detach(mqtt::NAME, Instant::now());
     with("ca.crt");
     front.publish(20);
     recorder.wait_for_seq("front", 20);

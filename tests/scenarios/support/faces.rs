@@ -28,6 +28,11 @@ impl Camera {
         Self { id, hub: hub.clone(), journal: Journal::new(id, settings, hub.track_numbers(id)), looks: 0 }
     }
 
+    /// Events so far.
+    pub fn published(&self) -> u64 {
+        self.looks
+    }
+
     /// Publishes `events` more events.
     pub fn publish(&mut self, events: u64) {
         for _ in 0..events {
