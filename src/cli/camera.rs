@@ -12,6 +12,7 @@ use secrecy::SecretString;
 
 use super::Outcome;
 use crate::fault::{Fault, FaultKind};
+use crate::gst;
 use crate::restream::child::Announcement;
 use crate::restream::clip::{Clip, Codec, PictureSize, Recipe};
 use crate::restream::sim::{Mount, Scheme, Server, User};
@@ -51,7 +52,7 @@ pub struct CameraArgs {
     /// How the password is asked for.
     #[arg(long, value_enum, default_value = "digest")]
     scheme: Scheme,
-    /// End when standard input is closed.
+    /// Be a child: end when standard input is closed or the parent thread is gone, and write no file.
     #[arg(long)]
     until_eof: bool,
     /// Make the demo's clip out of the photographs in a folder, and serve nothing.
@@ -68,6 +69,10 @@ fn mount_text(text: &str) -> Result<(String, String), String> {
 
 /// Runs the command.
 pub fn run(args: &CameraArgs) -> Outcome {
+    if args.until_eof {
+        // Where the kernel has no Landlock the capture children say so.
+        let _ = gst::confine()?;
+    }
     restream::ready()?;
     if let Some([photos, out]) = args.make_sample.as_deref() {
         sample::make(photos, out)?;

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
+use crate::ring::{ENVIRONMENT, INHERITED};
 
 /// The line which `visor camera` prints once it can be reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ impl SimulatedCamera {
         let mut child = Command::new(visor)
             .args(["camera", "--until-eof"])
             .args(args)
+            .env_clear()
+            .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .envs(ENVIRONMENT.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

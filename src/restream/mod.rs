@@ -9,13 +9,39 @@ pub mod sample;
 pub mod sim;
 
 use crate::fault::Fault;
+use crate::gst;
+
+/// What serving takes beyond every role's plugins: RTP and its server's elements, containers, codecs, and what the
+/// sample is made with.
+const PLUGINS: &[&str] = &[
+    "rtp",
+    "rtpmanager",
+    "rtsp",
+    "udp",
+    "tcp",
+    "playback",
+    "typefindfunctions",
+    "isomp4",
+    "matroska",
+    "avi",
+    "mpegtsdemux",
+    "libav",
+    "x264",
+    "x265",
+    "jpeg",
+    "jpegformat",
+    "videorate",
+    "videocrop",
+    "imagefreeze",
+    "compositor",
+];
 
 /// Starts GStreamer.
 ///
 /// # Errors
 /// Where it is not installed as it should be.
 pub fn ready() -> Result<(), Fault> {
-    gstreamer::init().map_err(|e| broken("cannot start GStreamer", e).remedy("run scripts/setup"))
+    gst::start(PLUGINS)
 }
 
 /// Turns a GStreamer error into a fault that says what could not be done.
