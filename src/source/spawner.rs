@@ -265,7 +265,7 @@ mod tests {
         assert!(matches!(ours.recv(Monotonic::now().plus(SOON)), Received::Closed), "its socket ends with it");
         assert_eq!(written(&folder, "args"), "capture\n");
         let files = written(&folder, "files");
-        assert!(files.contains(" 0 -> socket:[") && files.contains(" 1 -> /dev/null"), "{files}");
+        assert!(files.contains(" 0 -> socket:["), "{files}");
         assert!(!files.contains(&brain_end), "whoever holds the brain's end keeps the child from seeing it close");
         let environment = written(&folder, "env");
         let names = environment.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name);
