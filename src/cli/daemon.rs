@@ -145,7 +145,7 @@ impl Daemon {
                 self.hub.reopen(sink, &sinks, Instant::now() + FLUSH)?;
             }
         }
-        info!(?changes, "configuration reloaded");
+        info!(%changes, "configuration reloaded");
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! What a reload has to do: the difference of two resolved settings.
 
+use std::fmt;
+
 use super::Resolved;
 
 /// What differs. What is not named here goes on untouched.
@@ -25,6 +27,19 @@ impl Changes {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// For logs: `http, added side back, removed hall`; `nothing`.
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [("models", self.models), ("mqtt", self.mqtt), ("log", self.log), ("http", self.http)];
+        let parts = parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned());
+        let cameras = [("added", &self.added), ("removed", &self.removed), ("changed", &self.changed)];
+        let cameras = cameras.into_iter().filter(|(_, ids)| !ids.is_empty());
+        let all: Vec<String> = parts.chain(cameras.map(|(verb, ids)| format!("{verb} {}", ids.join(" ")))).collect();
+        f.write_str(if all.is_empty() { "nothing" } else { "" })?;
+        f.write_str(&all.join(", "))
     }
 }
 

@@ -184,6 +184,8 @@ fn a_reload_is_the_difference() {
         ..Changes::default()
     };
     assert_eq!(diff(&old, &new), expected);
+    assert_eq!(expected.to_string(), "http, added side, removed back, changed front");
+    assert_eq!(Changes::default().to_string(), "nothing");
     let other = resolved(&format!("{FRONT}[cameras.back]\nuri = \"test:\"\n[models]\ninput = \"320x192\"\n"));
     assert_eq!(diff(&old, &other), Changes { models: true, ..Changes::default() });
 }

@@ -10,5 +10,7 @@ mod daemon;
 mod models;
 mod mqtt;
 mod mqtt_faults;
+#[cfg(feature = "media")]
+mod reload;
 mod service;
 mod support;
