@@ -99,12 +99,6 @@ impl Hub {
         lock(&self.shared.order).sinks.push(sink);
     }
 
-    /// Takes the sink called `name` out and closes it by `deadline`.
-    pub fn detach(&self, name: &str, deadline: Instant) {
-        let gone = lock(&self.shared.order).replace(name, None);
-        close_all(gone, deadline);
-    }
-
     /// Closes all sinks at once, each by `deadline`: the end of a daemon.
     pub fn close(&self, deadline: Instant) {
         let sinks = std::mem::take(&mut lock(&self.shared.order).sinks);
@@ -335,7 +329,7 @@ mod tests {
         hub.remove_camera("front");
         hub.publish(vec![fixture::draft("front")]);
         assert_eq!(lock(&notes.events).last().map(|e| e.seq), Some(4));
-        hub.detach("notes", Instant::now());
+        hub.close(Instant::now());
         hub.publish(vec![fixture::draft("front")]);
         assert_eq!(lock(&notes.events).len(), 4);
     }

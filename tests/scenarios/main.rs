@@ -9,6 +9,7 @@ mod check;
 mod daemon;
 mod models;
 mod mqtt;
+mod mqtt_daemon;
 mod mqtt_faults;
 #[cfg(feature = "media")]
 mod reload;

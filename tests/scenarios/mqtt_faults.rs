@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::mqtt::{close, connect, hub, settings};
+use crate::mqtt::{close, hub, settings};
 use crate::support::broker::Broker;
 use crate::support::faces::Camera;
 use crate::support::proxy::Proxy;
@@ -355,17 +355,16 @@ fn tls_with_a_client_certificate_works_and_a_strange_authority_does_not() {
     let hub = Hub::new();
     let mut front = Camera::new(&hub, "front");
     let with = |ca: &str| {
-        connect(&hub, &url, |config| {
+        settings(&url, |config| {
             config.ca_file = Some(dir.join(ca));
             config.client_certificate = Some(dir.join("client.crt"));
             config.client_key = Some(dir.join("client.key"));
-        });
+        })
     };
-    with("otherca.crt");
+    hub.open(&with("otherca.crt")).unwrap();
     eventually("two attempts", || (proxy.accepted() >= 2).then_some(()));
     assert!(recorder.messages().is_empty());
-    hub.detach(mqtt::NAME, Instant::now());
-    with("ca.crt");
+    hub.reopen(mqtt::NAME, &with("ca.crt"), Instant::now()).unwrap();
     front.publish(20);
     recorder.wait_for_seq("front", 20);
     let topics: BTreeSet<String> = recorder.messages().into_iter().map(|m| m.topic).collect();
