@@ -6,6 +6,9 @@
 //! the rows and columns that its row is connected to by candidates, so the cubic worst case is that of the largest
 //! crowd, not that of the picture.
 
+/// Room for candidates is made for so many a column at once, so that a denser moment later needs no more.
+const USUAL_CANDIDATES: usize = 8;
+
 /// The solver with its working memory; reused, it does not allocate once it has seen the largest problem.
 #[derive(Debug, Default)]
 pub struct Assigner {
@@ -54,6 +57,8 @@ impl Assigner {
         self.edges.clear();
         self.columns.clear();
         self.columns.resize(columns, Column::FREE);
+        self.reached.reserve(columns);
+        self.edges.reserve(columns * USUAL_CANDIDATES);
     }
 
     /// Begins the next row; [`Assigner::candidate`] then adds to it.

@@ -4,7 +4,13 @@
 //! |---|---|
 //! | [`kalman`] | how a coordinate moves, and how sure that is |
 //! | [`assign`] | which detection goes to which track, optimally |
+//! | [`motion`] | how a box moves on the clock of the stream |
+//! | [`camera`] | whether the picture moved as a whole |
+//! | [`cascade`] | association in passes |
+//! | [`layout`] | faces that change places all at once |
 //! | [`roster`] | the live tracks and their life cycle |
+//! | [`mot`] | detections and tracks as text |
+//! | [`synthetic`] | a made-up crowd for benchmark and tests |
 //! | [`algorithms`] | a file and a table line each |
 
 use std::time::Duration;
@@ -14,9 +20,14 @@ use crate::geometry::{Point, Rect, Size};
 
 pub mod algorithms;
 pub mod assign;
+pub mod camera;
+pub mod cascade;
 pub mod kalman;
+pub mod layout;
 pub mod mot;
+pub mod motion;
 pub mod roster;
+pub mod synthetic;
 
 mod config;
 

@@ -20,6 +20,7 @@ pub struct Roster<M> {
 struct Note<M> {
     motion: M,
     announced: bool,
+    condemned: bool,
 }
 
 impl<M> Default for Roster<M> {
@@ -49,7 +50,9 @@ impl<M> Roster<M> {
             last_seen: at,
             hits: 1,
         });
-        self.notes.push(Note { motion, announced: false });
+        // All may end at once: room is made now and not then.
+        self.ended.reserve(self.tracks.len());
+        self.notes.push(Note { motion, announced: false, condemned: false });
         self.tracks.len() - 1
     }
 
@@ -82,9 +85,24 @@ impl<M> Roster<M> {
 
     /// Ends every track that `keep` refuses; those that had been announced are then in [`Roster::ended`].
     pub fn sweep(&mut self, mut keep: impl FnMut(&Track, &M) -> bool) {
+        for index in self.indices() {
+            self.notes[index].condemned = !keep(&self.tracks[index], &self.notes[index].motion);
+        }
+        self.bury();
+    }
+
+    /// Ends every track that `superseded` finds to be so in sight of all others.
+    pub fn sweep_among(&mut self, superseded: impl Fn(&Track, &[Track]) -> bool) {
+        for index in self.indices() {
+            self.notes[index].condemned = superseded(&self.tracks[index], &self.tracks);
+        }
+        self.bury();
+    }
+
+    fn bury(&mut self) {
         let mut kept = 0;
-        for index in 0..self.tracks.len() {
-            if keep(&self.tracks[index], &self.notes[index].motion) {
+        for index in self.indices() {
+            if !self.notes[index].condemned {
                 self.tracks.swap(kept, index);
                 self.notes.swap(kept, index);
                 kept += 1;

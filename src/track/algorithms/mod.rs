@@ -2,7 +2,9 @@
 
 use super::{Config, Tracker};
 
+mod bytetrack;
 mod sort;
+mod visor;
 
 /// A way of tracking that a user can choose by name.
 pub struct Algorithm {
@@ -14,8 +16,19 @@ pub struct Algorithm {
 }
 
 /// All of them; the first is the default.
-pub const ALGORITHMS: &[Algorithm] =
-    &[Algorithm { name: "sort", summary: "SORT as published in 2016", build: |_| Box::new(sort::Sort::default()) }];
+pub const ALGORITHMS: &[Algorithm] = &[
+    Algorithm {
+        name: "visor",
+        summary: "follows through crossings, low scores, fast movement and short disappearances",
+        build: |config| Box::new(visor::Visor::new(config)),
+    },
+    Algorithm { name: "sort", summary: "SORT as published in 2016", build: |_| Box::new(sort::Sort::default()) },
+    Algorithm {
+        name: "bytetrack",
+        summary: "ByteTrack as published in 2022",
+        build: |_| Box::new(bytetrack::ByteTrack::default()),
+    },
+];
 
 impl Algorithm {
     /// The algorithm of that name.
