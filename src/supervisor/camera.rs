@@ -108,7 +108,7 @@ fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<JoinHandl
 }
 
 fn maker(camera: &Camera) -> Box<dyn Fn() -> Box<dyn Tracker> + Send> {
-    let config = camera.track.clone();
+    let config = camera.track.for_detector(camera.detect.score);
     Box::new(move || config.build())
 }
 

@@ -32,7 +32,7 @@ pub mod synthetic;
 mod config;
 
 pub use algorithms::{ALGORITHMS, Algorithm};
-pub use config::Config;
+pub use config::{Config, Scores};
 
 /// Where a track is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -102,3 +102,6 @@ pub trait Tracker: Send {
     /// Confirmed tracks that ended for good in the last update.
     fn ended(&self) -> &[Track];
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,7 +107,7 @@ impl<M> Roster<M> {
                 self.notes.swap(kept, index);
                 kept += 1;
             } else if self.notes[index].announced {
-                self.ended.push(self.tracks[index].clone());
+                self.ended.push(Track { state: TrackState::Lost, ..self.tracks[index].clone() });
             }
         }
         self.tracks.truncate(kept);

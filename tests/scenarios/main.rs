@@ -15,3 +15,4 @@ mod mqtt_faults;
 mod reload;
 mod service;
 mod support;
+mod track;

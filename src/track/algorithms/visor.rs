@@ -26,7 +26,7 @@ use crate::track::cascade::Cascade;
 use crate::track::layout::Rearrangement;
 use crate::track::motion::{BoxMotion, shape_change, size_of};
 use crate::track::roster::Roster;
-use crate::track::{Analysis, Config, Track, TrackState, Tracker};
+use crate::track::{Analysis, Config, Scores, Track, TrackState, Tracker};
 
 /// Boxes are grown by this share of their extent on each side before their overlap is taken.
 const BUFFER: f32 = 0.2;
@@ -64,7 +64,9 @@ const MAX_EVIDENCE_RATE: f64 = 5.0;
 /// The default tracker.
 #[derive(Debug)]
 pub struct Visor {
-    config: Config,
+    scores: Scores,
+    confirm_after: f64,
+    max_lost: Duration,
     roster: Roster<Face>,
     cascade: Cascade,
     rearrangement: Rearrangement,
@@ -152,7 +154,9 @@ impl Visor {
     /// A tracker that has seen nothing yet.
     pub fn new(config: &Config) -> Self {
         Self {
-            config: config.clone(),
+            scores: config.scores(),
+            confirm_after: config.confirm_after.0.as_secs_f64(),
+            max_lost: config.max_lost.0,
             roster: Roster::default(),
             cascade: Cascade::default(),
             rearrangement: Rearrangement::default(),
@@ -167,7 +171,7 @@ impl Visor {
         self.last_at = analysis.at;
         let camera = analysis.thumbnail.and_then(|picture| self.camera.shift(picture, analysis.frame_size));
         self.roster.begin();
-        let (at, max_lost) = (analysis.at, self.config.max_lost.0);
+        let (at, max_lost) = (analysis.at, self.max_lost);
         self.roster.sweep(|track, _| at.saturating_sub(track.last_seen) <= max_lost);
         for index in self.roster.indices() {
             let lost = self.roster.tracks()[index].state == TrackState::Lost;
@@ -182,11 +186,11 @@ impl Visor {
     }
 
     fn associate(&mut self, analysis: &Analysis<'_>) {
-        let Self { config, roster, cascade, rearrangement, .. } = self;
+        let Self { scores, roster, cascade, rearrangement, .. } = self;
         let detections = analysis.detections;
         let scene = Scene { roster, detections, at: analysis.at, frame: analysis.frame_size };
-        let sure = |d: usize| detections[d].score >= config.high_score;
-        let low = |d: usize| detections[d].score >= config.low_score;
+        let sure = |d: usize| detections[d].score >= scores.high;
+        let low = |d: usize| detections[d].score >= scores.low;
         let followed = |t: usize| scene.state(t) == TrackState::Confirmed;
         cascade.begin(roster.tracks().len(), detections.len());
         cascade.pass(followed, sure, |t, d| scene.overlap(t, d));
@@ -204,7 +208,7 @@ impl Visor {
 
     /// Takes in the detection of every track that has one.
     fn correct(&mut self, detections: &[Detection], at: Duration) {
-        let sure_score = f64::from(self.config.sure_score);
+        let sure_score = f64::from(self.scores.sure);
         for (index, found) in self.cascade.pairs() {
             let detection = &detections[found];
             let track = &self.roster.tracks()[index];
@@ -217,7 +221,7 @@ impl Visor {
             let kept = (-since / SCORE_MEMORY).exp();
             face.score = kept * face.score + (1.0 - kept) * f64::from(detection.score);
             let needed = if tentative { sure_score } else { sure_score - SCORE_HYSTERESIS };
-            let enough = face.evidence + 1e-6 >= self.config.confirm_after.0.as_secs_f64();
+            let enough = face.evidence + 1e-6 >= self.confirm_after;
             let convincing = face.score + 1e-6 >= needed && (enough || !tentative);
             self.roster.hit(index, detection, at);
             if convincing {
@@ -231,7 +235,7 @@ impl Visor {
     /// Opens a track at every sure detection that nothing explains.
     fn open(&mut self, detections: &[Detection], at: Duration) {
         for (index, detection) in detections.iter().enumerate() {
-            if self.cascade.track_of(index).is_some() || detection.score < self.config.sure_score {
+            if self.cascade.track_of(index).is_some() || detection.score < self.scores.sure {
                 continue;
             }
             let is_same = |track: &Track| track.detection.is_some_and(|d| d.rect.iou(detection.rect) > SAME_FACE);

@@ -3,6 +3,7 @@
 pub mod broker;
 pub mod daemon;
 pub mod faces;
+pub mod mot;
 pub mod proxy;
 pub mod recorder;
 pub mod wait;

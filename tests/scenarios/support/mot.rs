@@ -53,6 +53,12 @@ impl std::ops::Add for Score {
     }
 }
 
+impl std::iter::Sum for Score {
+    fn sum<I: Iterator<Item = Self>>(scores: I) -> Self {
+        scores.fold(Self::default(), |sum, score| sum + score)
+    }
+}
+
 /// Boxes of MOT text. With `truth`, lines whose seventh field is 0 are left out: they are not to be found.
 pub fn read(text: &str, truth: bool) -> Boxes {
     let mut boxes = Boxes::new();
