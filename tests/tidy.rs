@@ -74,11 +74,12 @@ const VARIANTS: &[Variants] = &[
         helpers: &[
             "colour",
             "config",
+            "decoder_tests",
             "detector",
             "family",
             "found",
-            "gate",
             "input",
+            "input_tests",
             "motion",
             "scale",
             "still",

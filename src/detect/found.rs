@@ -33,8 +33,13 @@ impl Found {
 
     /// Whether a cell of this score is worth decoding. Counts a score that is no number.
     pub fn wants(&mut self, score: f32) -> bool {
-        self.unsound += usize::from(score.is_nan());
+        self.must_be_number(score);
         score >= self.floor
+    }
+
+    /// Counts a value that is no number.
+    pub fn must_be_number(&mut self, value: f32) {
+        self.unsound += usize::from(value.is_nan());
     }
 
     /// Adds a face. Empty boxes are left out; what is not finite is left out and counted.

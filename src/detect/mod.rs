@@ -5,10 +5,15 @@ use crate::geometry::{Point, Rect};
 mod centerface;
 mod colour;
 mod config;
+#[cfg(test)]
+mod decoder_tests;
 mod detector;
 mod family;
 mod found;
 mod input;
+#[cfg(test)]
+mod input_tests;
+pub mod motion;
 mod retinaface;
 mod scale;
 mod scrfd;

@@ -17,10 +17,10 @@ pub(super) fn decode(outputs: &Outputs, input: Size, found: &mut Found) -> Resul
             let boxes = rows::<4>(values(outputs, 0, 4 * slots)?);
             let classes = tensor(outputs, 1).data;
             let scores = values(outputs, 2, slots)?;
-            let filled = (values(outputs, 3, 1)?[0] as usize).min(slots);
-            for ((corners, score), _) in
-                boxes.iter().zip(scores).zip(classes).take(filled).filter(|(_, class)| **class == FACE)
-            {
+            let filled = values(outputs, 3, 1)?[0];
+            found.must_be_number(filled);
+            let slots = boxes.iter().zip(scores).zip(classes).take(filled as usize);
+            for ((corners, score), _) in slots.filter(|(_, class)| **class == FACE) {
                 push(*corners, *score, input, found);
             }
         }
