@@ -28,7 +28,6 @@ use crate::fault::Fault;
 use crate::frame::{Frame, Picture, Stamp};
 use crate::geometry::Size;
 use crate::infer::Model;
-use crate::ring::wire::StreamInfo;
 use crate::source::{Frames, SourceEvent, SourceState};
 use crate::track::{Analysis, Thumbnail, TrackState, Tracker};
 
@@ -160,10 +159,7 @@ pub fn run_cam(
                     offer(job, &to_see, &mut when_busy, control);
                 }
             }
-            SourceEvent::Opened(stream) => {
-                control.tally.opened();
-                tell(CamNews::Opened(stream));
-            }
+            SourceEvent::Opened(_) => control.tally.opened(),
             SourceEvent::Changed(state) => {
                 if !matches!(state, SourceState::Online) {
                     control.forget();
@@ -181,8 +177,6 @@ pub fn run_cam(
 
 /// What `cam-<id>` tells of its source.
 pub enum CamNews {
-    /// The stream is open.
-    Opened(StreamInfo),
     /// It is online, stalled or offline.
     State(SourceState),
     /// There will be no more frames.

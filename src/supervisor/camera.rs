@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::Context;
 use crate::config::Camera;
@@ -122,14 +122,6 @@ impl Herald {
     fn tell(&self, news: &CamNews) {
         let status = |status, reason: &str| self.hub.camera_status(&self.id, status, reason);
         match news {
-            CamNews::Opened(stream) => info!(
-                camera = &*self.id,
-                codec = stream.codec.as_str(),
-                decoder = stream.decoder.as_str(),
-                hardware = stream.hardware,
-                size = format!("{}x{}", stream.size.width, stream.size.height),
-                "stream open"
-            ),
             CamNews::State(SourceState::Connecting) => status(CameraStatus::Offline, "connecting"),
             CamNews::State(SourceState::Online) => status(CameraStatus::Online, ""),
             CamNews::State(SourceState::Stalled { reason }) => status(CameraStatus::Stalled, reason),

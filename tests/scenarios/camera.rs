@@ -1,4 +1,5 @@
 //! The simulated camera as a process: it says where it is, asks for its password, and goes when it should.
+#![cfg(feature = "media")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

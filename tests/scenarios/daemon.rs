@@ -1,4 +1,5 @@
 //! The main job: a camera over real RTSP, faces found and followed, events at a real broker.
+#![cfg(feature = "media")]
 
 use std::collections::BTreeSet;
 use std::time::Instant;

@@ -1,4 +1,5 @@
 //! A changed configuration file, without any signal.
+#![cfg(feature = "media")]
 
 use crate::support::daemon::{Daemon, checkout, models};
 

@@ -1,0 +1,89 @@
+//! Nothing is written to disk: the daemon, its children and all its threads under `strace`, with an empty home.
+#![cfg(feature = "media")]
+
+use std::process::Command;
+use std::time::Instant;
+
+use visor::restream::child::SimulatedCamera;
+
+use super::support::broker::Broker;
+use super::support::daemon::{Daemon, models, sample, visor};
+use super::support::recorder::Recorder;
+use super::support::wait::{eventually, soak_time};
+
+/// System calls that open or change what is on a disk.
+const CALLS: &str = "trace=open,openat,openat2,creat,mkdir,mkdirat,mknod,mknodat,rename,renameat,renameat2,link,linkat,\
+     symlink,symlinkat,truncate,unlink,unlinkat";
+
+/// Lines of a trace that opened or changed something on a disk. Devices, `/proc` and sockets are none; an attempt that
+/// the kernel refused changed nothing.
+fn writes(trace: &str) -> Vec<&str> {
+    trace.lines().filter(|line| changes_a_file(line)).collect()
+}
+
+fn changes_a_file(line: &str) -> bool {
+    let Some((call, outcome)) = line.rsplit_once(" = ") else { return false };
+    let elsewhere = ["\"/dev/", "\"/proc/"].iter().any(|place| call.contains(place));
+    if outcome.starts_with('-') || elsewhere {
+        return false;
+    }
+    let opens = ["open(", "openat(", "openat2("].iter().any(|name| call.contains(name));
+    let for_writing = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"].iter().any(|flag| call.contains(flag));
+    if opens { for_writing } else { call.contains('(') }
+}
+
+#[test]
+fn a_planted_write_is_seen() {
+    let trace = "12 openat(AT_FDCWD, \"/etc/hosts\", O_RDONLY|O_CLOEXEC) = 3\n\
+        12 openat(AT_FDCWD, \"/dev/null\", O_RDWR) = 4\n\
+        12 openat(AT_FDCWD, \"/home/anna/.cache/x\", O_WRONLY|O_CREAT, 0666) = -1 EACCES (Permission denied)\n\
+        13 openat(AT_FDCWD, \"/home/anna/.cache/x\", O_WRONLY|O_CREAT, 0666) = 5\n\
+        13 mkdir(\"/tmp/orc\", 0700) = 0\n";
+    assert_eq!(writes(trace).len(), 2);
+}
+
+#[test]
+fn soak_no_file_is_opened_for_writing() {
+    let (Some(clip), Some(broker)) = (sample(), Broker::open()) else { return };
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("skipped: strace is not installed (apt install strace)");
+        return;
+    }
+    let recorder = Recorder::at(broker.port);
+    let clip = clip.display();
+    let mounts = [format!("a={clip}"), format!("b={clip}")];
+    let cameras = SimulatedCamera::start(visor(), &["--mount", &mounts[0], "--mount", &mounts[1]]).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let (home, trace) = (place.path().join("home"), place.path().join("trace"));
+    std::fs::create_dir(&home).unwrap();
+    let mut command = Command::new("strace");
+    // -D: the daemon is the child, and gets the signals; strace looks on from the side.
+    command.args(["-D", "-f", "--seccomp-bpf", "-e", CALLS, "-o"]).arg(&trace).arg(visor());
+    command.env("HOME", &home).env_remove("XDG_CACHE_HOME");
+    let (a, b) = (cameras.url("a").unwrap(), cameras.url("b").unwrap());
+    let daemon = Daemon::start_with(
+        &format!(
+            "{}[log]\nevents = true\n[mqtt]\nurl = \"{}\"\n[cameras.a]\nuri = \"{a}\"\n[cameras.b]\nuri = \"{b}\"\n",
+            models(),
+            broker.url()
+        ),
+        command,
+    );
+    let began = Instant::now();
+    for camera in ["a", "b"] {
+        recorder.wait_for_json(&format!("visor/{camera}/events"), |event| event["type"] == "ended");
+    }
+    while began.elapsed() < soak_time() {
+        daemon.wait_for_frames("a", 5.0);
+        daemon.wait_for_frames("b", 5.0);
+    }
+    assert!(daemon.stop().success());
+    let trace = eventually("the trace of the daemon's end", || {
+        std::fs::read_to_string(&trace)
+            .ok()
+            .filter(|text| text.lines().filter(|l| l.contains("+++ exited")).count() > 2)
+    });
+    assert!(trace.contains("O_RDONLY"), "the trace holds nothing at all");
+    assert_eq!(writes(&trace), Vec::<&str>::new());
+    assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0, "something is in the home folder");
+}
