@@ -5,6 +5,8 @@ mod camera;
 mod capture_faults;
 mod check;
 mod daemon;
+#[cfg(feature = "media")]
+mod many_cameras;
 mod models;
 mod mqtt;
 mod mqtt_daemon;
