@@ -5,7 +5,6 @@ mod camera;
 mod capture_faults;
 mod check;
 mod daemon;
-#[cfg(feature = "media")]
 mod many_cameras;
 mod models;
 mod mqtt;

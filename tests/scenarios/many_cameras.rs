@@ -1,4 +1,5 @@
 //! Many 1080p cameras at once, for a while: nothing grows, and frames stay young.
+#![cfg(feature = "media")]
 
 use std::time::Instant;
 

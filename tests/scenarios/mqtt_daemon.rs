@@ -1,4 +1,5 @@
 //! MQTT as a whole daemon has it: what a kill leaves behind, and what is said of a wrong password.
+#![cfg(feature = "media")]
 
 use rustix::process::Signal;
 
