@@ -7,10 +7,14 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::Outcome;
+use super::{Outcome, settings};
+use crate::config;
 use crate::detect::{Config, Detection, Detector, Settings, View, still};
 use crate::fault::{Fault, FaultKind};
-use crate::infer::{self, InputSize, Runtime};
+use crate::infer::{InputSize, Runtime};
+
+#[cfg(feature = "media")]
+mod video;
 
 /// How long one picture may wait for the model; nothing else uses it here.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,10 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Arguments of `visor detect`.
 #[derive(clap::Args, Debug)]
 pub struct DetectArgs {
-    /// Pictures (JPEG, PNG, WebP, BMP, GIF), or folders of them.
+    /// Pictures (JPEG, PNG, WebP, BMP, GIF), videos, or folders of them.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Print a line of JSON for each picture.
+    /// Print a line of JSON for each picture or frame.
     #[arg(long)]
     json: bool,
     /// Detector to use; `visor models list` shows them.
@@ -33,12 +37,12 @@ pub struct DetectArgs {
     /// Least score of a face, 0 to 1.
     #[arg(long)]
     score: Option<f32>,
-    /// Folder with the models' files.
+    /// Folder with the models, instead of the configuration's.
     #[arg(long, value_name = "FOLDER")]
-    models: Option<PathBuf>,
-    /// ONNX Runtime's shared library.
+    folder: Option<PathBuf>,
+    /// Configuration to take the models' settings from.
     #[arg(long, value_name = "FILE")]
-    library: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Accept the licence of a model that is not for commercial use, by the model's name.
     #[arg(long, value_name = "NAME")]
     accept_licence: Vec<String>,
@@ -49,8 +53,8 @@ pub fn run(args: &DetectArgs) -> Outcome {
     let mut detector = detector(args)?;
     let mut printer = Printer { json: args.json, out: std::io::stdout().lock() };
     let mut failed = false;
-    for file in args.files.iter().flat_map(|path| expand(path)) {
-        let done = file.and_then(|path| picture(&path, &mut detector, &mut printer));
+    for path in args.files.iter().flat_map(|path| expand(path)) {
+        let done = path.and_then(|path| file(&path, &mut detector, &mut printer));
         match done {
             Err(fault) if fault.kind == FaultKind::Input => {
                 failed = true;
@@ -63,21 +67,18 @@ pub fn run(args: &DetectArgs) -> Outcome {
 }
 
 fn detector(args: &DetectArgs) -> Result<Detector, Fault> {
-    let defaults = infer::Config::default();
-    let models = infer::Config {
-        folder: args.models.clone(),
-        library: args.library.clone(),
-        detector: args.model.clone().unwrap_or(defaults.detector),
-        input: args.input,
-        accept_licences: args.accept_licence.clone(),
-        ..infer::Config::default()
-    };
+    let config::Resolved { mut models, detector, input, .. } = settings::resolved(args.config.as_deref())?;
+    models.folder = args.folder.clone().or(models.folder);
+    models.accept_licences.extend(args.accept_licence.iter().cloned());
     let runtime = Runtime::load(&models)?;
-    let manifest = runtime.manifest(&models.detector)?;
-    let settings = Settings::new(&Config { score: args.score, ..Config::default() }, &manifest)?;
-    let size = manifest.size(models.input.map(|input| input.0))?;
+    let (manifest, size) = match &args.model {
+        Some(name) => (runtime.manifest(name)?, None),
+        None => (detector, Some(input)),
+    };
+    let size = manifest.size(args.input.map(|input| input.0).or(size))?;
+    let thresholds = Settings::new(&Config { score: args.score, ..Config::default() }, &manifest)?;
     let model = runtime.open(&manifest, 1, manifest.input.shape(1, size))?;
-    Detector::new(model, settings)
+    Detector::new(model, thresholds)
 }
 
 /// The file itself, or the files in a folder by name.
@@ -96,11 +97,25 @@ fn expand(path: &Path) -> Vec<Result<PathBuf, Fault>> {
     files
 }
 
-/// Detects in one picture file.
-fn picture(path: &Path, detector: &mut Detector, printer: &mut Printer<impl Write>) -> Result<(), Fault> {
-    let still = still::open(path)?;
-    let place = Place { file: path, frame: None, time: None };
-    analyse(still.view(), place, detector, printer)
+/// Detects in a picture, or in each frame of what is none.
+fn file(path: &Path, detector: &mut Detector, printer: &mut Printer<impl Write>) -> Result<(), Fault> {
+    match still::open(path)? {
+        Some(still) => analyse(still.view(), Place { file: path, frame: None, time: None }, detector, printer),
+        None => frames(path, detector, printer),
+    }
+}
+
+#[cfg(feature = "media")]
+fn frames(path: &Path, detector: &mut Detector, printer: &mut Printer<impl Write>) -> Result<(), Fault> {
+    video::each_frame(path, |frame, number| {
+        let place = Place { file: path, frame: Some(number), time: Some(frame.stamp.pts) };
+        analyse(frame.picture().into(), place, detector, printer)
+    })
+}
+
+#[cfg(not(feature = "media"))]
+fn frames(path: &Path, _: &mut Detector, _: &mut Printer<impl Write>) -> Result<(), Fault> {
+    Err(Fault::input(format!("{}: not a picture", path.display())).remedy("this build reads pictures only"))
 }
 
 /// Where a picture comes from: a file, or a frame of it at a time.

@@ -28,15 +28,15 @@ impl Still {
 }
 
 /// Reads a JPEG, PNG, WebP, BMP or GIF file (of an animation the first frame), told by its content, not its name. EXIF
-/// orientation is applied; transparency is dropped.
-pub fn open(path: &Path) -> Result<Still, Fault> {
+/// orientation is applied; transparency is dropped. `None`: not a picture at all.
+pub fn open(path: &Path) -> Result<Option<Still>, Fault> {
     let fault = |what: &dyn std::fmt::Display| Fault::input(format!("{}: {what}", path.display()));
     let file = File::open(path).map_err(|e| fault(&e))?;
     let reader = ImageReader::new(BufReader::new(file)).with_guessed_format().map_err(|e| fault(&e))?;
     if reader.format().is_none() {
-        return Err(fault(&"not a picture").remedy("pictures are JPEG, PNG, WebP, BMP or GIF"));
+        return Ok(None);
     }
-    decode(reader).map_err(|e| fault(&e.trim_end()))
+    decode(reader).map(Some).map_err(|e| fault(&e.trim_end()))
 }
 
 fn decode(mut reader: ImageReader<BufReader<File>>) -> Result<Still, String> {

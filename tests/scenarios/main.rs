@@ -6,6 +6,7 @@ mod capture_faults;
 mod check;
 mod daemon;
 mod many_cameras;
+mod detect;
 mod models;
 mod mqtt;
 mod mqtt_daemon;
