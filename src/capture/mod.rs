@@ -95,6 +95,10 @@ impl Failure {
         Self::new(FailReason::Internal, text)
     }
 
+    fn no_video() -> Self {
+        Self::new(FailReason::Unsupported, "there is no video in it")
+    }
+
     /// Why a pipeline text could not be made into elements.
     fn from_parsing(error: glib::Error) -> Self {
         Self::new(FailReason::Unsupported, format!("the pipeline cannot be built: {}", error.message()))
@@ -217,10 +221,15 @@ fn ended(session: &Session) -> Result<End, Failure> {
 
 /// What an error means.
 fn failed(session: &Session, error: &gst::message::Error) -> Result<End, Failure> {
-    let (reason, text) = meaning::meaning(&error.error(), &error.debug().unwrap_or_default());
+    if session.lacks_video() {
+        // nobody took the sound, which is an error to GStreamer
+        return Err(Failure::no_video());
+    }
+    let element = error.src().map(|source| source.name()).unwrap_or_default();
+    let (reason, text) = meaning::meaning(&error.error(), &error.debug().unwrap_or_default(), &element);
     let failure = Failure::new(reason, session.origin.without_secrets(&text));
-    let by_decoder = error.src().is_some_and(|source| source.name() == "decoder");
-    if by_decoder && session.hardware.load(Ordering::Acquire) && session.showed.load(Ordering::Acquire) == 0 {
+    let by_hardware = element == "decoder" && session.hardware.load(Ordering::Acquire);
+    if by_hardware && session.showed.load(Ordering::Acquire) == 0 {
         return Ok(End::HardwareFailed(failure));
     }
     Err(failure)

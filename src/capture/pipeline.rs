@@ -32,14 +32,16 @@ pub(super) struct Session {
     software: bool,
     /// A video stream has been taken; what else the source has is left alone.
     taken: AtomicBool,
+    /// The source offers something that is no video.
+    other: AtomicBool,
     /// What went wrong on one of GStreamer's threads.
     failure: Mutex<Option<Failure>>,
 }
 
 impl Session {
     pub fn new(link: Arc<Link>, settings: CaptureSettings, origin: Origin, software: bool) -> Arc<Self> {
-        let (showed, hardware, taken, failure) = Default::default();
-        Arc::new(Self { link, settings, origin, showed, hardware, software, taken, failure })
+        let (showed, hardware, taken, other, failure) = Default::default();
+        Arc::new(Self { link, settings, origin, showed, hardware, software, taken, other, failure })
     }
 
     /// Whether pictures come at a pace that cannot be held up.
@@ -54,6 +56,11 @@ impl Session {
     /// Whether an end of it is a fault.
     pub fn endless(&self) -> bool {
         !matches!(self.origin, Origin::File(_) | Origin::Test(TestPicture { frames: Some(_), .. }))
+    }
+
+    /// Whether the source has been seen to offer other things than video, and no video.
+    pub fn lacks_video(&self) -> bool {
+        self.other.load(Ordering::Acquire) && !self.taken.load(Ordering::Acquire)
     }
 
     /// What went wrong first, if anything did.
@@ -173,7 +180,7 @@ fn follow(element: &gst::Element, bin: &gst::Bin, session: &Arc<Session>) {
     let owner = Arc::clone(session);
     element.connect_no_more_pads(move |_| {
         if !owner.taken.load(Ordering::Acquire) {
-            owner.note(Failure::new(FailReason::Unsupported, "there is no video in it"));
+            owner.note(Failure::no_video());
         }
     });
 }
@@ -188,7 +195,10 @@ fn take_filtered(bin: &gst::Bin, caps: &gst::Caps, session: &Arc<Session>) -> Re
 
 /// Adds what decodes the stream at `pad` and takes its frames, unless it is no video or another one has been taken.
 fn take(session: &Arc<Session>, bin: &gst::Bin, pad: &gst::Pad, caps: &gst::Caps) -> Result<(), Failure> {
-    let Some(codec) = Codec::of(caps) else { return Ok(()) };
+    let Some(codec) = Codec::of(caps) else {
+        session.other.store(true, Ordering::Release);
+        return Ok(());
+    };
     if session.taken.swap(true, Ordering::AcqRel) {
         return Ok(());
     }

@@ -5,10 +5,12 @@ use gstreamer::glib;
 
 use crate::ring::wire::FailReason;
 
-/// The reason behind an error and a sentence about it. `debug` is only searched for words: it may hold addresses and
-/// credentials, and nothing of it comes out.
-pub fn meaning(error: &glib::Error, debug: &str) -> (FailReason, String) {
-    let reason = reason(error, debug);
+/// The reason behind an error that the element of this name posted, and a sentence about it. `debug` is only searched
+/// for words: it may hold addresses and credentials, and nothing of it comes out.
+pub fn meaning(error: &glib::Error, debug: &str, element: &str) -> (FailReason, String) {
+    // souphttpsrc has no other word for a connection that is refused or lost
+    let lost = element == "source" && error.matches(gst::StreamError::Failed);
+    let reason = if lost { FailReason::Unreachable } else { reason(error, debug) };
     (reason, format!("{} ({})", sentence(reason), error.message().trim_end_matches('.')))
 }
 
@@ -77,9 +79,16 @@ mod tests {
     }
 
     #[test]
+    fn a_source_that_fails_is_a_connection_lost() {
+        let error = glib::Error::new(gst::StreamError::Failed, "Internal data stream error.");
+        assert_eq!(meaning(&error, "", "source").0, FailReason::Unreachable);
+        assert_eq!(meaning(&error, "", "streams").0, FailReason::Broken);
+    }
+
+    #[test]
     fn debug_text_stays_inside() {
         let error = glib::Error::new(gst::ResourceError::OpenRead, "Could not open resource.");
-        let (_, text) = meaning(&error, "rtsp://admin:secret@camera/");
+        let (_, text) = meaning(&error, "rtsp://admin:secret@camera/", "source");
         assert!(text.contains("Could not open resource") && !text.contains("secret"), "{text}");
     }
 }

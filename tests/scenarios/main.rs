@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a scenario that breaks off has failed, and says where")]
 
 mod camera;
+mod capture;
+mod capture_cameras;
 mod capture_faults;
 mod check;
 mod daemon;

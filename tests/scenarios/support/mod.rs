@@ -1,7 +1,7 @@
 //! What scenarios share: brokers, recorders, bad networks, made-up cameras.
 
 pub mod broker;
-#[cfg(feature = "media")]
+pub mod capture_child;
 pub mod daemon;
 pub mod faces;
 pub mod mot;

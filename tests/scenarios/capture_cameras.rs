@@ -1,0 +1,172 @@
+//! The capture child on real RTSP, served by the simulated camera.
+#![cfg(feature = "media")]
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use visor::frame::ClockSource;
+use visor::geometry::Size;
+use visor::restream::child::SimulatedCamera;
+use visor::ring::wire::{CaptureSettings, FailReason, Pace, Transport};
+
+use crate::support::capture_child::{CaptureChild, Said, settings};
+
+/// A camera whose size RTP's JPEG can say: it counts in blocks of eight pixels.
+fn camera(arguments: &[&str]) -> SimulatedCamera {
+    let always = ["--mount", "front=test:smpte", "--size", "320x176", "--fps", "15"];
+    SimulatedCamera::start(Path::new(env!("CARGO_BIN_EXE_visor")), &[&always, arguments].concat()).unwrap()
+}
+
+fn at(url: &str) -> CaptureSettings {
+    settings(url, Pace::Live)
+}
+
+/// A user's address: that of the mount with these credentials.
+fn with_credentials(camera: &SimulatedCamera, credentials: &str) -> CaptureSettings {
+    at(&camera.url("front").unwrap().replace("rtsp://", &format!("rtsp://{credentials}@")))
+}
+
+#[test]
+fn each_codec_comes_over_tcp_and_udp() {
+    for codec in ["h264", "h265", "mjpeg"] {
+        let camera = camera(&["--codec", codec]);
+        for transport in [Transport::Tcp, Transport::Udp] {
+            let mut child = CaptureChild::start(CaptureSettings { transport, ..at(camera.url("front").unwrap()) });
+            let info = child.opened();
+            let case = format!("{codec} over {transport:?}: {info:?}");
+            assert_eq!((info.size, info.live), (Size::new(320, 176), true), "{case}");
+            assert_eq!(info.codec.as_str(), if codec == "mjpeg" { "jpeg" } else { codec }, "{case}");
+            let mut last = None;
+            for _ in 0..10 {
+                let shot = child.frame();
+                assert!(shot.luma(0.05, 0.1) > 150 && shot.luma(0.95, 0.1) < 60, "{case}: a wrong picture");
+                assert!(last < Some(shot.header.pts_ns), "{case}: time stood still");
+                last = Some(shot.header.pts_ns);
+                assert!(shot.header.decode_ns.is_some(), "{case}");
+            }
+            child.stop();
+            assert!(child.ended_within(Duration::from_secs(5)).is_some(), "{case}: it stays after stop");
+        }
+    }
+}
+
+#[test]
+fn the_cameras_own_clock_is_used_once_it_is_known() {
+    let camera = camera(&["--codec", "h264"]);
+    let mut child = CaptureChild::start(at(camera.url("front").unwrap()));
+    let began = Instant::now();
+    let shot = loop {
+        let shot = child.frame();
+        if shot.header.clock == ClockSource::Rtcp {
+            break shot;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "no sender report was understood");
+    };
+    eprintln!("the first frame with the camera's clock came after {:?}", began.elapsed());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let age = now.abs_diff(Duration::from_nanos(shot.header.captured_unix_ns));
+    assert!(age < Duration::from_secs(5), "both clocks are this machine's, but they differ by {age:?}");
+}
+
+#[test]
+fn a_password_opens_and_a_wrong_one_is_refused_unsaid() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "ge@heim\n").unwrap();
+    for scheme in ["digest", "basic"] {
+        let password = ["--user", "anna", "--password-file", file.to_str().unwrap(), "--scheme", scheme];
+        let camera = camera(&[&["--codec", "mjpeg"], &password[..]].concat());
+        drop(CaptureChild::start(with_credentials(&camera, "anna:ge%40heim")).frame());
+        for credentials in ["anna:falsch", "berta:ge%40heim"] {
+            let mut child = CaptureChild::start(with_credentials(&camera, credentials));
+            let (reason, text) = child.failure();
+            assert_eq!(reason, FailReason::Unauthorised, "{scheme}, {credentials}: {text}");
+            assert!(["anna", "berta", "falsch", "heim"].iter().all(|secret| !text.contains(secret)), "{text}");
+        }
+        let (reason, text) = CaptureChild::start(at(camera.url("front").unwrap())).failure();
+        assert_eq!(reason, FailReason::Unauthorised, "{scheme}, no user: {text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_reached_is_told_apart() {
+    let camera = camera(&["--codec", "mjpeg"]);
+    let missing = camera.url("front").unwrap().replace("front", "nowhere");
+    let (reason, text) = CaptureChild::start(at(&missing)).failure();
+    assert_eq!(reason, FailReason::NotFound, "{text}");
+    // a port that nobody listens at any more
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for scheme in ["rtsp", "http"] {
+        let (reason, text) = CaptureChild::start(at(&format!("{scheme}://{closed}/"))).failure();
+        assert_eq!(reason, FailReason::Unreachable, "{scheme}: {text}");
+    }
+    // one that takes the connection and never answers
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rtsp://{}/", silent.local_addr().unwrap());
+    let settings = CaptureSettings { connect_timeout: Duration::from_secs(1), ..at(&url) };
+    let began = Instant::now();
+    let (reason, text) = CaptureChild::start(settings).failure();
+    assert_eq!(reason, FailReason::Timeout, "{text}");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_camera_that_goes_away_is_a_failure() {
+    let camera = camera(&["--codec", "mjpeg"]);
+    let mut child = CaptureChild::start(at(camera.url("front").unwrap()));
+    drop(child.frame());
+    drop(camera);
+    let (reason, text) = child.failure();
+    assert_eq!(reason, FailReason::Unreachable, "{text}");
+}
+
+#[test]
+fn a_camera_that_changes_its_size_is_followed() {
+    let sizes = ["--mount", "front=test:smpte", "--codec", "h264", "--sizes", "320x180,640x360", "--every", "1s"];
+    let camera = SimulatedCamera::start(Path::new(env!("CARGO_BIN_EXE_visor")), &sizes).unwrap();
+    let mut child = CaptureChild::start(at(camera.url("front").unwrap()));
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        let shot = child.frame();
+        if seen.last() != Some(&shot.layout().size) {
+            seen.push(shot.layout().size);
+        }
+    }
+    assert!(seen[0] != seen[1] && seen[0] == seen[2], "{seen:?}");
+}
+
+/// Serves one JPEG again and again, as web cameras do.
+fn serve_jpeg(listener: &TcpListener, jpeg: &[u8]) -> std::io::Result<()> {
+    let (mut stream, _) = listener.accept()?;
+    let mut request = [0; 4096];
+    let _ = stream.read(&mut request)?;
+    stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n")?;
+    loop {
+        let head = format!("--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", jpeg.len());
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(jpeg)?;
+        stream.write_all(b"\r\n")?;
+        std::thread::park_timeout(Duration::from_millis(40));
+    }
+}
+
+#[test]
+fn motion_jpeg_comes_over_http() {
+    let mut jpeg = Vec::new();
+    let grey = image::GrayImage::from_fn(200, 100, |x, _| image::Luma([if x < 100 { 250 } else { 5 }]));
+    grey.write_to(&mut std::io::Cursor::new(&mut jpeg), image::ImageFormat::Jpeg).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/video.mjpg", listener.local_addr().unwrap());
+    std::thread::spawn(move || serve_jpeg(&listener, &jpeg));
+    let mut child = CaptureChild::start(at(&url));
+    let info = child.opened();
+    assert_eq!((info.codec.as_str(), info.size, info.live), ("jpeg", Size::new(200, 100), true));
+    for _ in 0..5 {
+        let shot = child.frame();
+        assert!(shot.luma(0.1, 0.5) > 240 && shot.luma(0.9, 0.5) < 15);
+        assert_eq!(shot.header.clock, ClockSource::Arrival);
+    }
+    assert!(matches!(child.next(), Said::Frame(_)));
+}
