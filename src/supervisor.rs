@@ -44,13 +44,14 @@ impl Supervisor {
         Ok(supervisor)
     }
 
-    /// Takes on new settings: loads what is new first, then changes what differs. Where a model cannot be had, nothing
-    /// changes.
-    pub fn reload(&mut self, settings: Resolved) -> Result<Changes, Fault> {
-        let changes = diff(&self.settings, &settings);
-        if changes.models {
-            self.context.engine.reload(&settings.models, &settings.detector, settings.input)?;
-        }
+    /// What differs between the settings in use and `settings`.
+    pub fn changes(&self, settings: &Resolved) -> Changes {
+        diff(&self.settings, settings)
+    }
+
+    /// Takes on new settings: starts, stops and replaces the cameras that `changes` names. The engine is its owner's to
+    /// change.
+    pub fn apply(&mut self, settings: Resolved, changes: &Changes) {
         self.settings = settings;
         for id in &changes.removed {
             self.cameras.remove(id);
@@ -63,7 +64,6 @@ impl Supervisor {
             self.cameras.remove(id);
             self.add(id);
         }
-        Ok(changes)
     }
 
     /// Does what a user asked of a switch, and shows where it stands.

@@ -65,6 +65,10 @@ impl Daemon {
                 |e| Fault::unavailable(format!("cannot start the threads for network input and output: {e}")),
             )?;
         let wishes = Wishes::listen(runtime.handle())?;
+        if let Some(file) = file {
+            wishes.watch_file(runtime.handle(), file);
+        }
+        settings.notes().iter().for_each(|note| warn!(%note, "configuration"));
         let engine = Arc::new(Engine::load(&settings.models, &settings.detector, settings.input)?);
         let hub = Hub::new();
         hub.open(&settings.sinks())?;
@@ -78,9 +82,6 @@ impl Daemon {
         };
         let server = Server::start(settings.http.clone(), app, runtime.handle())?;
         let supervisor = Supervisor::start(settings, hub.clone(), Arc::clone(&engine))?;
-        if let Some(file) = file {
-            wishes.watch_file(runtime.handle(), file);
-        }
         let watched = health(&engine);
         systemd::keep_watchdog(move || watched())?;
         latch.open();
@@ -136,10 +137,17 @@ impl Daemon {
     fn try_reload(&mut self, file: &Path) -> Result<(), Fault> {
         let settings = config::load(file).map_err(|problems| config::fault(file, &problems))?;
         let (http, sinks) = (settings.http.clone(), settings.sinks());
-        let changes = self.supervisor.reload(settings)?;
+        // What can fail comes first: the model, then the address. After them the rest follows in any case.
+        let changes = self.supervisor.changes(&settings);
+        let detector = changes.models.then(|| Engine::open(&settings.models, &settings.detector, settings.input));
+        let detector = detector.transpose()?;
         if changes.http {
             self.server.reload(http)?;
         }
+        if let Some(detector) = detector {
+            self.engine.swap(detector);
+        }
+        self.supervisor.apply(settings, &changes);
         for (changed, sink) in [(changes.mqtt, mqtt::NAME), (changes.log, log::NAME)] {
             if changed {
                 self.hub.reopen(sink, &sinks, Instant::now() + FLUSH)?;

@@ -22,13 +22,27 @@ pub struct Engine {
 impl Engine {
     /// Loads the library and the detector.
     pub fn load(config: &Config, detector: &Manifest, input: Size) -> Result<Self, Fault> {
-        Ok(Self { detector: Arc::new(ArcSwap::new(open(config, detector, input)?)) })
+        Ok(Self { detector: Arc::new(ArcSwap::new(Self::open(config, detector, input)?)) })
     }
 
-    /// Loads another detector and puts it in the place of the present one, which ends with its last call.
-    pub fn reload(&self, config: &Config, detector: &Manifest, input: Size) -> Result<(), Fault> {
-        self.detector.store(open(config, detector, input)?);
-        Ok(())
+    /// Loads a detector, for now beside the one in use.
+    pub fn open(config: &Config, detector: &Manifest, input: Size) -> Result<Arc<Model>, Fault> {
+        let runtime = Runtime::load(config)?;
+        let model = runtime.open(detector, config.sessions(), detector.input.shape(1, input))?;
+        info!(
+            model = detector.name,
+            licence = detector.licence,
+            provider = model.provider().name(),
+            input = format!("{}x{}", input.width, input.height),
+            sessions = model.sessions(),
+            "detector ready"
+        );
+        Ok(model)
+    }
+
+    /// Puts another detector in the place of the present one, which ends with its last call.
+    pub fn swap(&self, detector: Arc<Model>) {
+        self.detector.store(detector);
     }
 
     /// The detector, whichever it is at the moment.
@@ -45,18 +59,4 @@ impl Engine {
             _ => Ok(()),
         }
     }
-}
-
-fn open(config: &Config, detector: &Manifest, input: Size) -> Result<Arc<Model>, Fault> {
-    let runtime = Runtime::load(config)?;
-    let model = runtime.open(detector, config.sessions(), detector.input.shape(1, input))?;
-    info!(
-        model = detector.name,
-        licence = detector.licence,
-        provider = model.provider().name(),
-        input = format!("{}x{}", input.width, input.height),
-        sessions = model.sessions(),
-        "detector ready"
-    );
-    Ok(model)
 }
