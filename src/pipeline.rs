@@ -22,6 +22,7 @@ pub use pace::Pacer;
 pub use tally::{Counts, DropReason, Tally};
 
 use crate::clock::Monotonic;
+use crate::detect::motion::Gate;
 use crate::detect::{Detection, Detector, Settings, Thumbnailer};
 use crate::event::{Latency, Observation};
 use crate::fault::Fault;
@@ -43,8 +44,11 @@ const LIVE_DEADLINE: Duration = Duration::from_secs(1);
 /// A file is in no hurry, but a model that hangs is noticed all the same.
 const FILE_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Without a frame for this long, what was followed is gone; a capture child is replaced sooner.
+const GONE: Duration = Duration::from_secs(5);
+
 /// Size of the grey picture by which the tracker sees the camera move, and the gate sees anything move.
-const THUMBNAIL: Size = Size::new(160, 90);
+pub const THUMBNAIL: Size = Size::new(160, 90);
 
 /// Whom a camera's loops tell what they see. `cam-` tells of states, `see-` of observations.
 pub trait Observer: Send {
@@ -160,12 +164,7 @@ pub fn run_cam(
                 }
             }
             SourceEvent::Opened(_) => control.tally.opened(),
-            SourceEvent::Changed(state) => {
-                if !matches!(state, SourceState::Online) {
-                    control.forget();
-                }
-                tell(CamNews::State(state));
-            }
+            SourceEvent::Changed(state) => tell(CamNews::State(state)),
             SourceEvent::Idle => {}
             SourceEvent::Ended => {
                 control.ended.store(true, Ordering::Relaxed);
@@ -223,17 +222,20 @@ impl Eyes {
         Ok(Self { current, settings, detector, thumbnailer: Thumbnailer::new(THUMBNAIL) })
     }
 
+    /// The frame in small.
+    fn glance(&mut self, job: &Job) -> Vec<u8> {
+        let mut thumbnail = Vec::new();
+        self.thumbnailer.make(job.frame.picture(), &mut thumbnail);
+        thumbnail
+    }
+
     /// Finds the faces of one frame. `None` where the model failed or had no time: the frame counts as dropped.
-    fn see(&mut self, job: &Job, deadline: Duration, control: &Control) -> Option<Seen> {
+    fn see(&mut self, job: &Job, thumbnail: Vec<u8>, deadline: Duration, control: &Control) -> Option<Seen> {
         let began = Instant::now();
-        let picture = job.frame.picture();
-        match self.look(picture, began + deadline) {
+        match self.look(job.frame.picture(), began + deadline) {
             Ok(detections) => {
-                let detect_time = began.elapsed();
-                let mut thumbnail = Vec::new();
-                self.thumbnailer.make(picture, &mut thumbnail);
                 let Frame { stamp, number, .. } = job.frame;
-                let size = picture.size();
+                let (size, detect_time) = (job.frame.size(), began.elapsed());
                 Some(Seen { epoch: job.epoch, stamp, number, size, detections, thumbnail, detect_time })
             }
             Err(error) => {
@@ -260,24 +262,30 @@ pub struct Follower<O: Observer> {
     observer: O,
     control: Arc<Control>,
     epoch: u64,
+    last: Instant,
 }
 
 impl<O: Observer> Follower<O> {
     /// A follower with a fresh tracker.
     pub fn new(make_tracker: Box<dyn Fn() -> Box<dyn Tracker> + Send>, observer: O, control: Arc<Control>) -> Self {
         let epoch = control.epoch();
-        Self { tracker: make_tracker(), make_tracker, observer, control, epoch }
+        Self { tracker: make_tracker(), make_tracker, observer, control, epoch, last: Instant::now() }
     }
 
-    /// Forgets what it follows, where the control asks for it.
+    /// Forgets what it follows, where the control asks for it or nothing was to be seen for too long.
     fn keep_up(&mut self) {
         let epoch = self.control.epoch();
-        if epoch != self.epoch {
+        let gone = self.following() && self.last.elapsed() > GONE;
+        if gone || epoch != self.epoch {
             self.epoch = epoch;
             self.tracker = (self.make_tracker)();
             self.observer.lost();
             self.control.tally.faces(0);
         }
+    }
+
+    fn following(&self) -> bool {
+        !self.tracker.tracks().is_empty()
     }
 
     /// Takes in one frame's faces.
@@ -286,6 +294,7 @@ impl<O: Observer> Follower<O> {
         if seen.epoch != self.epoch {
             return;
         }
+        self.last = Instant::now();
         let began = Instant::now();
         self.tracker.update(Analysis {
             at: seen.stamp.pts,
@@ -296,6 +305,7 @@ impl<O: Observer> Follower<O> {
         let latency =
             Latency { decode: seen.stamp.decode, detect: seen.detect_time, track: began.elapsed(), recognise: None };
         let observation = Observation {
+            number: seen.number,
             stamp: seen.stamp,
             frame_size: seen.size,
             tracks: self.tracker.tracks(),
@@ -315,8 +325,9 @@ impl<O: Observer> Drop for Follower<O> {
     }
 }
 
-/// `see-<id>` of a live camera: one pair of eyes, one frame at a time, until `cam-` has gone.
-pub fn run_see<O: Observer>(jobs: &Receiver<Job>, mut eyes: Eyes, mut follower: Follower<O>) {
+/// `see-<id>` of a live camera: one pair of eyes, one frame at a time, until `cam-` has gone. A frame that the `gate`
+/// keeps back is not analysed, and not counted as dropped.
+pub fn run_see<O: Observer>(jobs: &Receiver<Job>, mut eyes: Eyes, mut gate: Option<Gate>, mut follower: Follower<O>) {
     let control = Arc::clone(&follower.control);
     loop {
         let job = match jobs.recv_timeout(TICK) {
@@ -331,7 +342,12 @@ pub fn run_see<O: Observer>(jobs: &Receiver<Job>, mut eyes: Eyes, mut follower: 
             control.tally.dropped(DropReason::Stale);
             continue;
         }
-        if let Some(seen) = eyes.see(&job, LIVE_DEADLINE, &control) {
+        let thumbnail = eyes.glance(&job);
+        let rests = |gate: &mut Gate| !gate.opens(job.frame.stamp.pts, &thumbnail, follower.following());
+        if gate.as_mut().is_some_and(rests) {
+            continue;
+        }
+        if let Some(seen) = eyes.see(&job, thumbnail, LIVE_DEADLINE, &control) {
             drop(job);
             follower.follow(&seen);
         }
@@ -341,7 +357,10 @@ pub fn run_see<O: Observer>(jobs: &Receiver<Job>, mut eyes: Eyes, mut follower: 
 /// `see-<id>` of a file: each frame, as many at once as there are eyes, in order.
 pub fn run_see_all<O: Observer>(jobs: &Receiver<Job>, eyes: Vec<Eyes>, mut follower: Follower<O>) {
     let control = Arc::clone(&follower.control);
-    let see = |job: Job, eyes: &mut Eyes| eyes.see(&job, FILE_DEADLINE, &control);
+    let see = |job: Job, eyes: &mut Eyes| {
+        let thumbnail = eyes.glance(&job);
+        eyes.see(&job, thumbnail, FILE_DEADLINE, &control)
+    };
     in_order(jobs, eyes, see, |seen| {
         if let Some(seen) = seen {
             follower.follow(&seen);

@@ -6,31 +6,76 @@ use std::process::ExitCode;
 
 use super::Outcome;
 use crate::fault::{Fault, FaultKind};
+use crate::infer::InputSize;
 use crate::track::mot::{self, BadLine, FrameBoxes};
 use crate::track::{ALGORITHMS, Algorithm, Config, Tracker};
+
+#[cfg(feature = "media")]
+mod source;
 
 /// Bad lines that are named before the rest is only counted.
 const NAMED_LINES: usize = 20;
 
+/// How tracks are printed.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `frame,id,x,y,w,h,score,-1,-1,-1`: confirmed tracks that were seen, frames from 1.
+    Mot,
+    /// A line of JSON for each frame, with all tracks.
+    Json,
+}
+
 /// Arguments of `visor track`.
 #[derive(clap::Args, Debug)]
 pub struct TrackArgs {
-    /// Detections in MOT format: frame,id,x,y,w,h[,score,…] in pixels, frames from 1.
+    /// A video file, or a URI such as a camera has in the configuration.
+    #[arg(value_name = "SOURCE", required_unless_present = "detections", conflicts_with = "detections")]
+    source: Option<String>,
+    /// How to print.
+    #[arg(long, value_enum, default_value = "mot", conflicts_with = "detections")]
+    format: Format,
+    /// Detector to use; `visor models list` shows them. Default: the configuration's.
+    #[arg(long, value_name = "NAME", conflicts_with = "detections")]
+    model: Option<String>,
+    /// The model's input in pixels, such as 1280x736: larger finds smaller faces.
+    #[arg(long, value_name = "WxH", conflicts_with = "detections")]
+    input: Option<InputSize>,
+    /// Configuration whose models are used. Default: /etc/visor/visor.toml where that is there.
+    #[arg(long, value_name = "FILE", conflicts_with = "detections")]
+    config: Option<PathBuf>,
+    /// The tracker alone, on detections in MOT format: frame,id,x,y,w,h[,score,…] in pixels, frames from 1.
     #[arg(long, value_name = "FILE", requires = "fps")]
-    detections: PathBuf,
+    detections: Option<PathBuf>,
     /// Frames a second of the detections.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "detections")]
     fps: Option<f64>,
     /// Tracking algorithm.
     #[arg(long, value_name = "NAME", value_parser = ALGORITHMS.iter().map(|a| a.name).collect::<Vec<_>>())]
     algorithm: Option<String>,
 }
 
+impl TrackArgs {
+    #[cfg(feature = "media")]
+    fn algorithm(&self) -> String {
+        self.algorithm.clone().unwrap_or_else(|| Config::default().algorithm)
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &TrackArgs) -> Outcome {
+    match (&args.source, &args.detections) {
+        (_, Some(detections)) => on_detections(detections, args),
+        #[cfg(feature = "media")]
+        (Some(source), None) => source::run(source, args),
+        _ => Err(Fault::unavailable("this visor was built without media: it cannot open a source")
+            .remedy("build it with default features, or give --detections")),
+    }
+}
+
+fn on_detections(detections: &Path, args: &TrackArgs) -> Outcome {
     let fps = args.fps.filter(|fps| *fps >= 0.001 && *fps <= 1000.0);
     let fps = fps.ok_or_else(|| Fault::new(FaultKind::Usage, "--fps must be a number from 0.001 to 1000"))?;
-    let frames = read(&args.detections)?;
+    let frames = read(detections)?;
     let mut tracker = tracker(args.algorithm.as_deref())?;
     match print_tracks(tracker.as_mut(), &frames, fps) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -253,7 +253,7 @@ mod tests {
         };
         let latency =
             Latency { decode: Some(ms(6)), detect: ms(11), track: Duration::from_micros(104), recognise: None };
-        publish(journal.observe(&Observation { stamp, frame_size: SIZE, tracks, ended, latency }))
+        publish(journal.observe(&Observation { number: 0, stamp, frame_size: SIZE, tracks, ended, latency }))
     }
 
     fn publish(drafts: Vec<Draft>) -> Vec<Event> {
@@ -359,7 +359,14 @@ mod tests {
         stamp.captured_at -= Duration::from_secs(60);
         let tracks = [track(1, Confirmed, 6000, 0.0)];
         let latency = Latency::default();
-        let events = publish(j.observe(&Observation { stamp, frame_size: SIZE, tracks: &tracks, ended: &[], latency }));
+        let events = publish(j.observe(&Observation {
+            number: 0,
+            stamp,
+            frame_size: SIZE,
+            tracks: &tracks,
+            ended: &[],
+            latency,
+        }));
         assert!(events[0].last_seen >= events[0].first_seen);
     }
 }

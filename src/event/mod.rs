@@ -22,6 +22,8 @@ pub use zone::{Zone, ZoneConfig};
 /// A camera's tracks at one instant, and the proof that this frame was analysed.
 #[derive(Clone, Debug)]
 pub struct Observation<'a> {
+    /// Counts the source's frames, from 0.
+    pub number: u64,
     /// When the analysed frame was taken.
     pub stamp: Stamp,
     /// The frame that boxes refer to.

@@ -8,6 +8,8 @@ use tracing::warn;
 
 use super::Context;
 use crate::config::Camera;
+use crate::detect::Mode;
+use crate::detect::motion::Gate;
 use crate::event::{EventType, Journal, Models, Observation, Settings};
 use crate::fault::Fault;
 use crate::infer::Model;
@@ -43,9 +45,10 @@ impl Running {
             (to_see, when_busy) = (sender, WhenBusy::Wait);
         } else {
             let eyes = eyes()?;
+            let gate = (camera.mode == Mode::Motion).then(|| Gate::new(pipeline::THUMBNAIL));
             let (sender, jobs) = pipeline::channel(1);
             (to_see, when_busy) = (sender, WhenBusy::NewestWins(Pacer::new(camera.analysis_period), jobs.clone()));
-            see = Box::new(move || pipeline::run_see(&jobs, eyes, follower));
+            see = Box::new(move || pipeline::run_see(&jobs, eyes, gate, follower));
         }
         let herald = Herald { id: id.into(), hub: context.hub.clone() };
         let cam_control = Arc::clone(&control);

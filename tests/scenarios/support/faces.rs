@@ -48,7 +48,14 @@ impl Camera {
             let tracks = [face(at)];
             let latency = Latency::default();
             let frame_size = Size::new(640, 480);
-            let drafts = self.journal.observe(&Observation { stamp, frame_size, tracks: &tracks, ended: &[], latency });
+            let drafts = self.journal.observe(&Observation {
+                number: 0,
+                stamp,
+                frame_size,
+                tracks: &tracks,
+                ended: &[],
+                latency,
+            });
             assert_eq!(drafts.len(), 1);
             self.hub.publish(drafts);
             self.hub.faces(self.id, self.journal.faces());

@@ -1,0 +1,146 @@
+//! Tracks of a file or URI: the daemon's own loops, with lines on standard output in the place of events.
+
+use std::io::{BufWriter, Stdout, Write};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
+use super::{Format, TrackArgs};
+use crate::cli::{Outcome, settings};
+use crate::detect;
+use crate::event::Observation;
+use crate::fault::{Fault, Problem};
+use crate::geometry::Size;
+use crate::infer::Manifest;
+use crate::infer::manifest;
+use crate::pipeline::{self, CamNews, Control, Eyes, Follower, Observer, WhenBusy};
+use crate::source::{Config, FilePace, Source, SourceState, Spawner, Uri};
+use crate::supervisor::Engine;
+use crate::track::{Track, TrackState, mot};
+
+/// Prints the tracks of every frame of `source`. Of a live one, of those that there is time for, until it is interrupted.
+pub(super) fn run(source: &str, args: &TrackArgs) -> Outcome {
+    let resolved = settings::resolved(args.config.as_deref())?;
+    let (manifest, input) = detector(args, resolved.detector, resolved.input, &resolved.models)?;
+    let engine = Engine::load(&resolved.models, &manifest, input)?;
+    let sessions = engine.detector().load().sessions();
+    let settings = detect::Settings::new(&detect::Config::default(), &manifest)?;
+    let eyes = || Eyes::new(Arc::clone(engine.detector()), settings);
+    let eyes = (0..sessions).map(|_| eyes()).collect::<Result<Vec<_>, _>>()?;
+
+    let config = Config { pace: FilePace::Fast, ..Config::new(Uri::from_argument(source)) };
+    let held = u32::try_from(3 * sessions + 2).unwrap_or(u32::MAX);
+    let camera = config.resolve(held).map_err(|problems| unusable(source, &problems))?;
+    let spawner = Spawner::start().map_err(|e| Fault::internal(format!("no thread for children: {e}")))?;
+
+    let control = Control::new("track");
+    let tracking =
+        crate::track::Config { algorithm: args.algorithm(), ..Default::default() }.for_detector(settings.score);
+    let printer =
+        Printer { format: args.format, out: BufWriter::new(std::io::stdout()), control: Arc::clone(&control) };
+    let follower = Follower::new(Box::new(move || tracking.build()), printer, Arc::clone(&control));
+    let (to_see, jobs) = pipeline::channel(sessions);
+    let failed = Mutex::new(None);
+    std::thread::scope(|scope| {
+        let see = scope.spawn(move || pipeline::run_see_all(&jobs, eyes, follower));
+        let frames = Box::new(Source::new("track", camera, &spawner));
+        pipeline::run_cam(frames, to_see, WhenBusy::Wait, &control, |news| {
+            // Nobody waits here for a camera to come back.
+            if let CamNews::State(SourceState::Offline { reason, .. } | SourceState::Stalled { reason }) = news {
+                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+                control.stop();
+            }
+        });
+        see.join().map_err(|_| Fault::internal("the analysis has panicked"))
+    })?;
+    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(reason) => Err(Fault::input(format!("{}: {reason}", crate::telemetry::redact(source)))),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn detector(
+    args: &TrackArgs,
+    configured: Manifest,
+    input: Size,
+    models: &crate::infer::Config,
+) -> Result<(Manifest, Size), Fault> {
+    let manifest = match &args.model {
+        Some(name) => manifest::find(Some(&models.folder()), name)?,
+        None => configured,
+    };
+    let asked = args.input.map(|input| input.0).or(args.model.is_none().then_some(input));
+    let size = manifest.size(asked)?;
+    Ok((manifest, size))
+}
+
+fn unusable(source: &str, problems: &[Problem]) -> Fault {
+    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Fault::input(format!("{}: {}", crate::telemetry::redact(source), texts.join("; ")))
+}
+
+/// Prints what is observed.
+struct Printer {
+    format: Format,
+    out: BufWriter<Stdout>,
+    control: Arc<Control>,
+}
+
+/// A line of `--format json`.
+#[derive(Serialize)]
+struct Line<'a> {
+    /// From 1.
+    frame: u64,
+    /// Seconds since the stream began.
+    time: f64,
+    tracks: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    id: u64,
+    r#box: [f32; 4],
+    score: f32,
+    state: TrackState,
+    /// Null while there is no recognition.
+    identity: Option<&'a str>,
+}
+
+impl Entry<'_> {
+    fn of(track: &Track) -> Self {
+        let rect = track.rect;
+        let r#box = [rect.x, rect.y, rect.w, rect.h];
+        Self { id: track.id, r#box, score: track.score, state: track.state, identity: None }
+    }
+}
+
+impl Printer {
+    fn print(&mut self, observation: &Observation<'_>) -> std::io::Result<()> {
+        if self.format == Format::Mot {
+            let mut lines = String::new();
+            mot::write_frame(&mut lines, observation.number + 1, observation.tracks);
+            return self.out.write_all(lines.as_bytes());
+        }
+        let line = Line {
+            frame: observation.number + 1,
+            time: observation.stamp.pts.as_secs_f64(),
+            tracks: observation.tracks.iter().map(Entry::of).collect(),
+        };
+        serde_json::to_writer(&mut self.out, &line)?;
+        self.out.write_all(b"\n")
+    }
+}
+
+impl Observer for Printer {
+    fn observe(&mut self, observation: &Observation<'_>) {
+        if self.print(observation).is_err() {
+            // The reader has read enough.
+            self.control.stop();
+        }
+    }
+
+    fn lost(&mut self) {
+        let _ = self.out.flush();
+    }
+}
