@@ -86,6 +86,7 @@ fn every_face_of_the_dlib_pictures_is_found() {
     let output = detect(&["--json"], &truth.keys().cloned().collect::<Vec<_>>());
     let mut found = 0;
     for line in lines(&output) {
+        assert_eq!(line.frame, None, "a picture is no frame of anything");
         for face in &truth[&line.file] {
             let best = line.faces.iter().map(|f| f.iou(*face)).fold(0.0, f32::max);
             assert!(best >= 0.3, "{}: {face:?} is missed, best overlap {best}", line.file.display());
@@ -137,8 +138,10 @@ fn recall_and_precision(lines: &[Line], truth: &BTreeMap<u64, Vec<(Rect, bool)>>
         let none = Vec::new();
         let boxes = truth.get(&line.frame.unwrap()).unwrap_or(&none);
         let pair = |f: usize, b: usize| (line.faces[f].iou(boxes[b].0), f, b);
-        let mut pairs: Vec<_> =
-            (0..line.faces.len()).flat_map(|f| (0..boxes.len()).map(move |b| (f, b))).map(|(f, b)| pair(f, b)).collect();
+        let mut pairs: Vec<_> = (0..line.faces.len())
+            .flat_map(|f| (0..boxes.len()).map(move |b| (f, b)))
+            .map(|(f, b)| pair(f, b))
+            .collect();
         pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
         let (mut faces_used, mut boxes_used) = (vec![false; line.faces.len()], vec![false; boxes.len()]);
         for (overlap, face, b) in pairs {
