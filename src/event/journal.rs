@@ -39,8 +39,8 @@ pub struct Settings {
 
 /// Turns a camera's observations into drafts of events. Single owner: the camera's analysis thread.
 ///
-/// A track is `started` once it is confirmed, `updated` at most once per interval and only if it was seen since the
-/// last event (a change of zone waits for that too), and `ended` when the tracker gives it up, or on [`Journal::close`].
+/// A track is `started` once it is confirmed, `updated` at most once per interval and only while it is seen
+/// (a change of zone waits for that too), and `ended` when the tracker gives it up, or on [`Journal::close`].
 /// Memory is bounded by the tracker's live tracks: what it no longer names is ended.
 #[derive(Debug)]
 pub struct Journal {
@@ -128,7 +128,7 @@ impl Journal {
         if let Some(open) = self.open.get_mut(&track.id) {
             open.named = true;
             open.see(track, observation, &self.settings);
-            let due = now.saturating_sub(open.told_at) >= self.settings.update_interval && open.seen.at > open.told_at;
+            let due = now.saturating_sub(open.told_at) >= self.settings.update_interval && open.seen.at == now;
             if !due {
                 return None;
             }
@@ -306,15 +306,16 @@ mod tests {
     fn a_lost_track_is_silent_and_ends_where_it_was_last_seen() {
         let mut j = journal();
         observe(&mut j, 100, &[track(7, Confirmed, 100, 0.0)], &[]);
-        for at in 2..30 {
-            assert!(observe(&mut j, at * 100, &[track(7, Lost, 100, 900.0)], &[]).is_empty());
+        assert!(observe(&mut j, 200, &[track(7, Confirmed, 200, 0.0)], &[]).is_empty());
+        for at in 3..30 {
+            assert!(observe(&mut j, at * 100, &[track(7, Lost, 200, 900.0)], &[]).is_empty());
             assert_eq!(j.faces(), 0);
         }
-        let events = observe(&mut j, 3000, &[], &[track(7, Lost, 100, 900.0)]);
+        let events = observe(&mut j, 3000, &[], &[track(7, Lost, 200, 900.0)]);
         assert_eq!(told(&events), [(Ended, "front-1")]);
         assert_eq!(events[0].rect.x, 0.0);
         let seen_for = events[0].last_seen.duration_since(events[0].first_seen).unwrap();
-        assert_eq!(seen_for, ms(100));
+        assert_eq!(seen_for, ms(200));
     }
 
     #[test]
