@@ -134,7 +134,7 @@ pub fn run() -> Result<ExitCode, Fault> {
     match confine() {
         Ok(confinement) => {
             if let Some(text) = confinement.notice() {
-                link.notice(NoticeLevel::Warn, text);
+                link.notice(NoticeLevel::Machine, text);
             }
         }
         Err(fault) => link.fail(&fault.into()),

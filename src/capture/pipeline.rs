@@ -75,7 +75,8 @@ impl Session {
     /// What no user wrote: safe to stand in a pipeline text.
     fn source_text(&self) -> Result<String, Failure> {
         let settings = &self.settings;
-        let fill = |name, values: &[(&str, &str)]| text(name, None, values).map_err(Failure::from);
+        let folder = settings.pipelines.as_deref();
+        let fill = |name, values: &[(&str, &str)]| text(name, folder, values).map_err(Failure::from);
         let seconds = settings.connect_timeout.as_secs().clamp(1, 3600).to_string();
         let micros = settings.connect_timeout.as_micros().to_string();
         match &self.origin {
@@ -226,13 +227,14 @@ fn take(session: &Arc<Session>, bin: &gst::Bin, pad: &gst::Pad, caps: &gst::Caps
 
 /// The texts from a coded stream to the frames' sink, as one bin with one input.
 fn tail(session: &Session, codec: &Codec, decoder: &str) -> Result<gst::Bin, Failure> {
+    let folder = session.settings.pipelines.as_deref();
     let mut parts = Vec::new();
     for name in &codec.texts {
         let values: &[_] = if name.starts_with("rtp-") { &[] } else { &[("decoder", decoder)] };
-        parts.push(text(name, None, values)?);
+        parts.push(text(name, folder, values)?);
     }
     let paced = !session.live() && session.settings.pace != Pace::Fast;
-    parts.push(text("frames", None, &[("sync", if paced { "true" } else { "false" })])?);
+    parts.push(text("frames", folder, &[("sync", if paced { "true" } else { "false" })])?);
     gst::parse::bin_from_description(&parts.join(" ! "), true).map_err(Failure::from_parsing)
 }
 

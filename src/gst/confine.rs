@@ -37,7 +37,7 @@ impl Confinement {
         match self {
             Self::Full => None,
             Self::Partial => {
-                Some("this kernel's Landlock is older than 5.19: children may still truncate files by name")
+                Some("this kernel is older than 6.2: its Landlock cannot keep children from truncating files")
             }
             Self::None => Some("this kernel has no Landlock: children cannot forbid themselves to write files"),
         }

@@ -99,7 +99,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("decode.launch"), "mine ! {decoder}").unwrap();
         assert_eq!(text("decode", Some(folder.path()), &[("decoder", "d")]).unwrap(), "mine ! d");
-        assert!(text("frames", Some(folder.path()), &[]).is_ok(), "others stay built in");
+        assert!(text("file", Some(folder.path()), &[]).is_ok(), "others stay built in");
     }
 
     #[test]

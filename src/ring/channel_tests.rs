@@ -110,6 +110,7 @@ fn credentials_are_neither_shown_nor_quoted() {
         rotate: Rotate::Cw90,
         pace: Pace::Live,
         decoder: Decoder::Auto,
+        pipelines: None,
     };
     let message = ToChild::Settings(settings);
     assert!(!format!("{message:?}").contains("hunter2"));

@@ -17,6 +17,7 @@
 //! ```
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -148,6 +149,8 @@ pub enum NoticeLevel {
     Info,
     /// Something is not as it should be.
     Warn,
+    /// Something is not as it should be with this machine: every child will say so, and once is enough.
+    Machine,
 }
 
 /// Why a child gave up.
@@ -206,14 +209,17 @@ pub struct CaptureSettings {
     pub pace: Pace,
     /// Which decoders may be used.
     pub decoder: Decoder,
+    /// Folder whose pipeline texts replace the built-in ones of the same name.
+    pub pipelines: Option<PathBuf>,
 }
 
 impl PartialEq for CaptureSettings {
     fn eq(&self, other: &Self) -> bool {
-        let Self { uri, transport, latency, connect_timeout, rotate, pace, decoder } = self;
+        let Self { uri, transport, latency, connect_timeout, rotate, pace, decoder, pipelines } = self;
         uri.expose_secret() == other.uri.expose_secret()
             && (transport, latency, connect_timeout) == (&other.transport, &other.latency, &other.connect_timeout)
             && (rotate, pace, decoder) == (&other.rotate, &other.pace, &other.decoder)
+            && *pipelines == other.pipelines
     }
 }
 

@@ -47,6 +47,9 @@ pub struct Config {
     /// Decoders: `auto` (default, hardware where it works) or `software`.
     #[serde(default)]
     pub decoder: Decoder,
+    /// Folder with pipeline texts (`rtsp.launch` …) that replace the built-in ones of the same name. Default: none.
+    #[serde(default)]
+    pub pipelines: Option<PathBuf>,
     /// A camera's clock that is further off than this is not believed, `0s` to `1h`. Default `10s`.
     #[serde(default = "defaults::max_clock_skew")]
     pub max_clock_skew: Period,
@@ -95,6 +98,7 @@ impl Config {
             pace: FilePace::default(),
             repeat: false,
             decoder: Decoder::default(),
+            pipelines: None,
             max_clock_skew: defaults::max_clock_skew(),
         }
     }
@@ -106,6 +110,10 @@ impl Config {
     /// Every problem there is, each with its key.
     pub fn resolve(&self, slots: u32) -> Result<Settings, Vec<Problem>> {
         let mut problems = self.times_out_of_bounds();
+        if let Some(folder) = self.pipelines.as_deref().filter(|folder| !folder.is_dir()) {
+            let what = format!("{} is no folder", folder.display());
+            problems.push(Problem::new("pipelines", what).remedy("name a folder with .launch files, or leave it out"));
+        }
         let target = match self.uri.target() {
             Ok(target) => self.with_credentials(target).map_err(|problem| problems.push(problem)).ok(),
             Err(fault) => {
@@ -165,6 +173,7 @@ impl Config {
                 rotate: self.rotate,
                 pace,
                 decoder: self.decoder,
+                pipelines: self.pipelines.clone(),
             },
             scheme: target.scheme,
             display: target.display().to_owned(),
@@ -323,9 +332,10 @@ mod tests {
             connect_timeout = "1ms"
             stall_timeout = "1h"
             max_clock_skew = "2h"
+            pipelines = "/nonexistent"
             "#,
         );
-        assert_eq!(keys(&wrong), ["latency", "connect_timeout", "stall_timeout", "max_clock_skew", "uri"]);
+        assert_eq!(keys(&wrong), ["latency", "connect_timeout", "stall_timeout", "max_clock_skew", "pipelines", "uri"]);
         assert_eq!(keys(&config("uri = \"rtsp://cam\"\npassword_file = \"/x\"")), ["password_file"]);
         assert_eq!(keys(&config("uri = \"test:\"\nusername = \"me\"")), ["username"]);
         assert_eq!(

@@ -1,6 +1,6 @@
 //! One capture child from its start to its end: what it says, checked and turned into frames.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::{Duration, SystemTime};
 
 use tracing::{debug, info, warn};
@@ -20,6 +20,9 @@ const OLD_RINGS: usize = 4;
 
 /// Lines that one child may have in the log.
 const NOTICES: u32 = 100;
+
+/// What is wrong with the machine has been said. A property of the process, as the machine is.
+static TOLD: Once = Once::new();
 
 /// One capture child. Dropping it kills the child.
 pub(super) struct Session {
@@ -180,6 +183,7 @@ impl Session {
             NoticeLevel::Debug => debug!(camera, text, "capture child notes"),
             NoticeLevel::Info => info!(camera, text, "capture child notes"),
             NoticeLevel::Warn => warn!(camera, text, "capture child warns"),
+            NoticeLevel::Machine => TOLD.call_once(|| warn!(text, "capture children warn")),
         }
     }
 

@@ -55,6 +55,35 @@ fn a_camera_without_a_free_slot_drops() {
 }
 
 #[test]
+fn a_file_in_real_time_takes_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(path) = made(folder.path(), "x264enc tune=zerolatency ! qtmux") else { return };
+    let mut child = CaptureChild::start(CaptureSettings { pace: Pace::Realtime, ..file(&path) });
+    let first = child.frame().header.arrived_ns;
+    let mut last = first;
+    child.play(|shot| last = shot.header.arrived_ns);
+    let took = Duration::from_nanos(last - first);
+    assert!(took > Duration::from_millis(500), "two thirds of a second went by in {took:?}");
+}
+
+#[test]
+fn a_folder_replaces_pipeline_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |text: &str| {
+        std::fs::write(folder.path().join("test.launch"), text).unwrap();
+        let pipelines = Some(folder.path().to_owned());
+        CaptureChild::start(CaptureSettings { pipelines, ..settings("test:?frames=50", Pace::Fast) })
+    };
+    let mut child = with("# mine\nvideotestsrc name=source num-buffers=3 is-live={live} ! capsfilter name=streams");
+    assert_eq!(child.play(|_| {}), 3);
+    for (text, named) in [("nonsense ! more", "nonsense"), ("videotestsrc num-buffers={many}", "{many}")] {
+        let (reason, said) = with(text).failure();
+        assert_eq!(reason, FailReason::Unsupported, "{said}");
+        assert!(said.contains(named), "{said}");
+    }
+}
+
+#[test]
 fn stop_and_a_brain_that_is_gone_end_the_child() {
     let mut child = CaptureChild::start(settings("test:", Pace::Live));
     drop(child.frame());

@@ -113,6 +113,40 @@ fn what_cannot_be_reached_is_told_apart() {
 }
 
 #[test]
+fn a_camera_that_never_answers_does_not_keep_the_child() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut child = CaptureChild::start(at(&format!("rtsp://{}/", silent.local_addr().unwrap())));
+    let _connected = silent.accept().unwrap();
+    child.stop();
+    let asked = Instant::now();
+    let status = child.ended_within(Duration::from_secs(4)).expect("it waits for the camera");
+    eprintln!("ended {:?} after stop", asked.elapsed());
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn what_a_web_camera_refuses_is_told_apart() {
+    let check = |answer: &'static str, expected| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://anna:geheim@{}/video.mjpg", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                let _ = stream.read(&mut [0; 4096]);
+                let head = "Content-Length: 0\r\nConnection: close\r\nWWW-Authenticate: Basic realm=\"x\"";
+                let _ = write!(stream, "HTTP/1.1 {answer}\r\n{head}\r\n\r\n");
+            }
+        });
+        let (reason, text) = CaptureChild::start(at(&url)).failure();
+        assert_eq!(reason, expected, "{answer}: {text}");
+        assert!(!text.contains("anna") && !text.contains("geheim"), "{text}");
+    };
+    check("401 Unauthorized", FailReason::Unauthorised);
+    check("403 Forbidden", FailReason::Unauthorised);
+    check("404 Not Found", FailReason::NotFound);
+    check("503 Service Unavailable", FailReason::Unreachable);
+}
+
+#[test]
 fn a_camera_that_goes_away_is_a_failure() {
     let camera = camera(&["--codec", "mjpeg"]);
     let mut child = CaptureChild::start(at(camera.url("front").unwrap()));

@@ -28,6 +28,7 @@ pub fn settings(uri: impl Into<String>, pace: Pace) -> CaptureSettings {
         rotate: Rotate::Auto,
         pace,
         decoder: Decoder::Auto,
+        pipelines: None,
     }
 }
 
