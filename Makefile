@@ -5,8 +5,10 @@ SHELL := /bin/bash
 PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
-# A soak's length in seconds; the tests take 30.
+# A soak's length in seconds (the tests take 30), and how many cameras at how many analyses a second.
 SOAK_SECONDS ?= 300
+SOAK_CAMERAS ?= 10
+SOAK_FPS ?= 5
 
 # A folder with models and media beside the checkout is used where there is one; see VISOR_ASSETS in the README.
 ifeq ($(VISOR_ASSETS),)
@@ -41,9 +43,10 @@ bench: ## each stage against the bare decoder and runtime, as ratios
 	scripts/setup --release
 	target/release/visor bench
 
-soak: ## the long runs; SOAK_SECONDS=N changes how long each is
+soak: ## the long runs; SOAK_SECONDS=N changes how long each is, SOAK_CAMERAS=N and SOAK_FPS=N how much there is to do
 	scripts/setup --release --tests
-	VISOR_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --locked --release --test scenarios soak -- --nocapture --test-threads 1
+	VISOR_SOAK_SECONDS=$(SOAK_SECONDS) VISOR_SOAK_CAMERAS=$(SOAK_CAMERAS) VISOR_SOAK_FPS=$(SOAK_FPS) \
+		cargo test --locked --release --test scenarios soak -- --nocapture --test-threads 1
 
 install: ## into DESTDIR and PREFIX; build first with `make setup`
 	scripts/install '$(DESTDIR)' '$(PREFIX)' '$(SYSCONFDIR)' '$(UNITDIR)'

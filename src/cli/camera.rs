@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use secrecy::SecretString;
+use tracing::info;
 
 use super::Outcome;
 use crate::fault::{Fault, FaultKind};
@@ -120,11 +121,12 @@ fn load_clip(source: &str, args: &CameraArgs) -> Result<Clip, Fault> {
         "copy" if !source.starts_with("test:") => Clip::copy(source)?,
         codec => Clip::encode(source, &recipe(codec, args)?)?,
     };
-    eprintln!(
-        "camera: {source}: {:.1} s of video, {:.1} MB, ready after {:.1} s",
-        clip.length().as_secs_f64(),
-        clip.bytes() as f64 / 1e6,
-        began.elapsed().as_secs_f64()
+    info!(
+        source,
+        seconds = clip.length().as_secs_f64(),
+        bytes = clip.bytes(),
+        encoded_in_ms = began.elapsed().as_millis() as u64,
+        "clip loaded"
     );
     Ok(clip)
 }

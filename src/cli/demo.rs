@@ -92,7 +92,9 @@ fn introduce(detector: &Manifest, input: Size, say: &impl Fn(&str)) {
             store::DEFAULT_DETECTOR,
             detector.name
         ));
-        say("          As many frames are analysed as this machine carries; the summary says how many.");
+        say(
+            "          Up to 10 frames a second are analysed, or as many as this machine carries; the summary says how many.",
+        );
     }
 }
 

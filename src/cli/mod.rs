@@ -74,10 +74,10 @@ impl Command {
     /// The daemon tells what it does; a command that answers a question speaks of trouble alone.
     const fn default_log(&self) -> &'static str {
         match self {
-            // ONNX Runtime tells each step of its optimiser at info.
+            // ONNX Runtime warns of each weight of a model that an old exporter wrote: hundreds of lines about nothing.
             #[cfg(feature = "media")]
-            Self::Run(_) => "info,ort=warn",
-            _ => "warn",
+            Self::Run(_) => "info,ort=error",
+            _ => "warn,ort=error",
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::fault::Fault;
 /// Plugins that every child role needs.
 const COMMON: &[&str] = &["coreelements", "app", "videoconvertscale", "videofilter", "videotestsrc", "videoparsersbad"];
 
-/// Starts GStreamer and loads [`COMMON`] plugins and `wanted`, each by its short name (`rtsp` is `libgstrtsp.so`).
+/// Starts GStreamer and loads `COMMON` plugins and `wanted`, each by its short name (`rtsp` is `libgstrtsp.so`).
 ///
 /// # Errors
 /// Where GStreamer does not start or its core plugin cannot be found.

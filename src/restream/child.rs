@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -34,7 +35,8 @@ impl SimulatedCamera {
     /// Where the program cannot be started or ends before it serves; its own words are on standard error.
     pub fn start<S: AsRef<std::ffi::OsStr>>(visor: &Path, args: &[S]) -> Result<Self, Fault> {
         let doing = |e: &dyn std::fmt::Display| Fault::unavailable(format!("the simulated camera did not start: {e}"));
-        // Its standard input is its lifeline: it ends when this process does, however that comes about.
+        // Its standard input is its lifeline: it ends when this process does, however that comes about. A terminal's
+        // Ctrl-C is for whoever started it.
         let mut child = Command::new(visor)
             .args(["camera", "--until-eof"])
             .args(args)
@@ -43,6 +45,7 @@ impl SimulatedCamera {
             .envs(ENVIRONMENT.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .process_group(0)
             .spawn()
             .map_err(|e| doing(&e))?;
         let mut line = String::new();

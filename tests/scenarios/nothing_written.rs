@@ -77,6 +77,8 @@ fn soak_no_file_is_opened_for_writing() {
         daemon.wait_for_frames("a", 5.0);
         daemon.wait_for_frames("b", 5.0);
     }
+    let analysed = daemon.analysed("a") + daemon.analysed("b");
+    let took = began.elapsed();
     assert!(daemon.stop().success());
     let trace = eventually("the trace of the daemon's end", || {
         std::fs::read_to_string(&trace)
@@ -84,6 +86,10 @@ fn soak_no_file_is_opened_for_writing() {
             .filter(|text| text.lines().filter(|l| l.contains("+++ exited")).count() > 2)
     });
     assert!(trace.contains("O_RDONLY"), "the trace holds nothing at all");
+    println!(
+        "{analysed} frames analysed in {took:?}, {} calls that open or change a file traced",
+        trace.lines().count()
+    );
     assert_eq!(writes(&trace), Vec::<&str>::new());
     assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0, "something is in the home folder");
 }

@@ -1,6 +1,7 @@
 //! The demo's broker: one that listens already, or Debian's mosquitto on a free port.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -40,11 +41,13 @@ impl Broker {
         let port = free_port().map_err(|e| failed(&e))?;
         let program = PROGRAMS.iter().find(|p| Path::new(p).is_file()).unwrap_or(&PROGRAMS[2]);
         // Without a configuration it listens on loopback only and writes nothing. setpriv lets it not outlive the demo.
+        // In a group of its own a terminal's Ctrl-C does not reach it: the last events are yet to be delivered.
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "TERM", program, "-p", &port.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()
             .map_err(|e| failed(&e))?;
         let deadline = Instant::now() + PATIENCE;

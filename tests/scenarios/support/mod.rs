@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod capture_child;
+#[cfg(feature = "media")]
 pub mod daemon;
 pub mod faces;
 pub mod mot;
