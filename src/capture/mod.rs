@@ -79,6 +79,9 @@ const PLUGINS: &[&str] = &[
 /// How long the main loop sleeps, at most, before it looks whether it should stop.
 const TICK: Duration = Duration::from_millis(100);
 
+/// What an element that has the same time-out is given to say itself what is wrong.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// Why there is no picture, for the brain and its log. Never a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Failure {
@@ -187,9 +190,14 @@ fn show(session: &Arc<Session>) -> Result<End, Failure> {
 /// The main loop: says that it is alive, and waits for the end.
 fn watch(session: &Session, bus: &gst::Bus) -> Result<End, Failure> {
     let mut alive_at = Monotonic::default();
+    let give_up = Monotonic::now().plus(session.settings.connect_timeout + GRACE);
     loop {
         if session.link.stopping() {
             return Ok(End::Stopped);
+        }
+        // parsebin sometimes swallows a demuxer's error, and then waits for ever
+        if !session.opened() && Monotonic::now() >= give_up {
+            return Err(Failure::new(FailReason::Timeout, "it showed no stream in time"));
         }
         if alive_at.elapsed() >= ALIVE_EVERY {
             alive_at = Monotonic::now();

@@ -58,6 +58,11 @@ impl Session {
         !matches!(self.origin, Origin::File(_) | Origin::Test(TestPicture { frames: Some(_), .. }))
     }
 
+    /// Whether a video stream has been taken.
+    pub fn opened(&self) -> bool {
+        self.taken.load(Ordering::Acquire)
+    }
+
     /// Whether the source has been seen to offer other things than video, and no video.
     pub fn lacks_video(&self) -> bool {
         self.other.load(Ordering::Acquire) && !self.taken.load(Ordering::Acquire)

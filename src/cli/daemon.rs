@@ -58,6 +58,7 @@ impl Daemon {
         prepare: impl FnOnce(&Hub) -> Result<(), Fault>,
     ) -> Result<Self, Fault> {
         forbid_core_dumps();
+        lift_file_size_limit();
         let (lifecycle, latch) = Lifecycle::start();
         let exporter = metrics::install()?;
         let runtime =
@@ -194,5 +195,17 @@ fn forbid_core_dumps() {
     let limited = setrlimit(Resource::Core, none);
     if let Err(error) = limited.and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable)) {
         warn!(%error, "core dumps cannot be forbidden");
+    }
+}
+
+/// The daemon writes no file, but the memory that frames cross in counts as one. Where the limit cannot be lifted the
+/// cameras say so.
+fn lift_file_size_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Fsize);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Fsize, Rlimit { current: maximum, maximum })
+    {
+        warn!(%error, "the limit on the size of files cannot be lifted");
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
 use super::map::ReadMap;
 use super::wire::{BrainEnd, FrameHeader, SendError, ToChild};
@@ -181,6 +182,7 @@ impl Drop for Lease {
 
 /// Memory of a fixed size that no process can ever change the size of.
 fn sealed_memory(bytes: u64) -> io::Result<OwnedFd> {
+    check_limit(bytes, getrlimit(Resource::Fsize).current)?;
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let memory = match memfd_create(c"visor-ring", flags | MemfdFlags::NOEXEC_SEAL) {
         // a kernel before 6.3 does not know the flag
@@ -190,4 +192,27 @@ fn sealed_memory(bytes: u64) -> io::Result<OwnedFd> {
     ftruncate(&memory, bytes)?;
     fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
     Ok(memory)
+}
+
+/// The limit on the size of files holds for memory that can be shared, too, and the kernel's answer to whoever goes
+/// beyond it is a signal that kills.
+fn check_limit(bytes: u64, limit: Option<u64>) -> io::Result<()> {
+    match limit {
+        Some(limit) if bytes > limit => Err(io::Error::other(format!(
+            "shared memory counts as a file, and the limit on the size of files is {limit} bytes (raise RLIMIT_FSIZE)"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod limit_tests {
+    use super::check_limit;
+
+    #[test]
+    fn a_limit_on_the_size_of_files_is_named() {
+        assert!(check_limit(4096, None).is_ok() && check_limit(4096, Some(4096)).is_ok());
+        let error = check_limit(4097, Some(4096)).unwrap_err().to_string();
+        assert!(error.contains("4096 bytes") && error.contains("RLIMIT_FSIZE"), "{error}");
+    }
 }

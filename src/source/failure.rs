@@ -7,6 +7,10 @@ use super::SourceState;
 use super::watch::Overdue;
 use crate::ring::wire::FailReason;
 
+/// The longest pause where a cure may come at any moment: with the time to open a stream and to wait for its keyframe
+/// this stays below five seconds.
+const OFTEN: Duration = Duration::from_secs(2);
+
 /// Why a capture child is replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -50,7 +54,7 @@ impl Failure {
             ),
             _ => false,
         };
-        if often { most.min(Duration::from_secs(4)) } else { most }
+        if often { most.min(OFTEN) } else { most }
     }
 
     /// The source's state from now on.

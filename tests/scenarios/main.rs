@@ -1,19 +1,25 @@
 //! One integration binary, a scenario a file. Those that need GStreamer say so in their first line.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a scenario that breaks off has failed, and says where")]
 
+mod broker_faults;
 mod camera;
+mod camera_faults;
 mod capture;
 mod capture_cameras;
 mod capture_faults;
+mod capture_garbage;
 mod check;
 mod daemon;
+mod daemon_faults;
 mod detect;
+mod faults_together;
 mod many_cameras;
 mod models;
 mod mqtt;
 mod mqtt_daemon;
 mod mqtt_faults;
 mod nothing_written;
+mod odd_files;
 mod reload;
 mod service;
 mod support;

@@ -11,34 +11,10 @@ use crate::mqtt::{close, hub, settings};
 use crate::support::broker::Broker;
 use crate::support::faces::Camera;
 use crate::support::proxy::Proxy;
-use crate::support::recorder::Recorder;
+use crate::support::recorder::{Recorder, check_delivery};
 use crate::support::wait::{PATIENCE, eventually, soak_time};
 use visor::sink::{Hub, mqtt};
 use visor::units::Period;
-
-/// Most events that a break of the connection may make the broker see twice.
-const WINDOW: u64 = 64;
-
-/// Judges the numbers that arrived: all of 1 to `last`, in order; after each of at most `breaks` breaks up to a window
-/// of them once more.
-fn check_delivery(seqs: &[u64], last: u64, breaks: usize) {
-    let mut highest = 0;
-    let mut steps_back = 0;
-    let mut previous = 0;
-    for seq in seqs {
-        assert!(*seq <= highest + 1, "a hole: {seq} after {highest}");
-        if *seq <= previous {
-            steps_back += 1;
-            assert!(seq + WINDOW > highest, "{seq} again, long after {highest}");
-        } else {
-            assert_eq!(*seq, previous + 1, "out of order");
-        }
-        previous = *seq;
-        highest = highest.max(*seq);
-    }
-    assert_eq!(highest, last);
-    assert!(steps_back <= breaks, "{steps_back} repetitions, but only {breaks} breaks");
-}
 
 #[test]
 fn a_broker_that_is_absent_at_first_gets_everything_later() {

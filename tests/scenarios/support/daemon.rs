@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -62,7 +63,12 @@ impl Daemon {
         let file = dir.path().join("visor.toml");
         std::fs::write(&file, with_http(config)).unwrap();
         command.args(["run", "--config"]).arg(&file);
-        command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        // The spawner's own lines say which process captures which camera.
+        command
+            .env("RUST_LOG", "info,visor::source::spawner=debug")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -111,23 +117,18 @@ impl Daemon {
 
     /// Status and body of an answer over http; `None` while nobody answers.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        fetch(&self.address()?, path)
+    }
+
+    /// Where it listens for http; `None` until it does.
+    pub fn address(&self) -> Option<String> {
         let listens = self.log().into_iter().find(|entry| entry["message"] == "http listens")?;
-        let address = listens["address"].as_str()?.to_owned();
-        let mut stream = TcpStream::connect(&address).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        let status = head.split_whitespace().nth(1)?.parse().ok()?;
-        Some((status, body.to_owned()))
+        Some(listens["address"].as_str()?.to_owned())
     }
 
     /// The sum of a metric's samples whose labels contain all of `labels`.
     pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
-        let Some((_, text)) = self.get("/metrics") else { return 0.0 };
-        let samples = text.lines().filter_map(|line| line.strip_prefix(name));
-        let samples = samples.filter(|rest| rest.starts_with(['{', ' ']) && labels.iter().all(|l| rest.contains(l)));
-        samples.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        self.get("/metrics").map_or(0.0, |(_, text)| sum(&text, name, labels))
     }
 
     /// Frames of `camera` that were analysed.
@@ -141,6 +142,13 @@ impl Daemon {
         eventually(&format!("{more} more frames of {camera}"), || {
             (self.analysed(camera) >= before + more).then_some(())
         });
+    }
+
+    /// The capture children that `camera` has had so far, the present one last.
+    pub fn captures(&self, camera: &str) -> Vec<i32> {
+        let log = self.log();
+        let started = log.iter().filter(|e| e["message"] == "capture child started" && e["camera"] == camera);
+        started.map(|entry| entry["pid"].as_i64().unwrap() as i32).collect()
     }
 
     /// Process ids of its capture children.
@@ -172,6 +180,25 @@ impl Drop for Daemon {
             }
         }
     }
+}
+
+/// Status and body of an answer over http; `None` where nobody answers in time.
+pub fn fetch(address: &str, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split_whitespace().nth(1)?.parse().ok()?;
+    Some((status, body.to_owned()))
+}
+
+/// The sum of a metric's samples in what `/metrics` says, of those whose labels contain all of `labels`.
+pub fn sum(text: &str, name: &str, labels: &[&str]) -> f64 {
+    let samples = text.lines().filter_map(|line| line.strip_prefix(name));
+    let samples = samples.filter(|rest| rest.starts_with(['{', ' ']) && labels.iter().all(|l| rest.contains(l)));
+    samples.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
 fn with_http(config: &str) -> String {

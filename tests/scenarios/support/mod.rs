@@ -8,4 +8,6 @@ pub mod faces;
 pub mod mot;
 pub mod proxy;
 pub mod recorder;
+#[cfg(feature = "media")]
+pub mod scene;
 pub mod wait;

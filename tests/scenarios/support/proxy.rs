@@ -28,7 +28,15 @@ struct Shared {
 impl Proxy {
     /// A relay to `upstream` on this machine; refuses everybody until opened where `open` is false.
     pub fn to(upstream: u16, open: bool) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::listening(TcpListener::bind("127.0.0.1:0").unwrap(), upstream, open)
+    }
+
+    /// An open relay that listens at a port that was named before.
+    pub fn at(port: u16, upstream: u16) -> Self {
+        Self::listening(TcpListener::bind(("127.0.0.1", port)).unwrap(), upstream, true)
+    }
+
+    fn listening(listener: TcpListener, upstream: u16, open: bool) -> Self {
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             upstream,

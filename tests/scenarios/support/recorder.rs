@@ -123,3 +123,27 @@ impl Drop for Recorder {
         drop(self.client.try_disconnect());
     }
 }
+
+/// Most events that a break of the connection may make the broker see twice.
+const WINDOW: u64 = 64;
+
+/// Judges the numbers that arrived: all of 1 to `last`, in order; after each of at most `breaks` breaks up to a window
+/// of them once more.
+pub fn check_delivery(seqs: &[u64], last: u64, breaks: usize) {
+    let mut highest = 0;
+    let mut steps_back = 0;
+    let mut previous = 0;
+    for seq in seqs {
+        assert!(*seq <= highest + 1, "a hole: {seq} after {highest}");
+        if *seq <= previous {
+            steps_back += 1;
+            assert!(seq + WINDOW > highest, "{seq} again, long after {highest}");
+        } else {
+            assert_eq!(*seq, previous + 1, "out of order");
+        }
+        previous = *seq;
+        highest = highest.max(*seq);
+    }
+    assert_eq!(highest, last);
+    assert!(steps_back <= breaks, "{steps_back} repetitions, but only {breaks} breaks");
+}
