@@ -158,9 +158,10 @@ pub fn run_cam(
         match frames.next(Monotonic::now().plus(TICK)) {
             SourceEvent::Frame(frame) => {
                 control.tally.captured();
+                // The epoch first: detection that is switched off in between then makes the frame an old one.
+                let epoch = control.epoch();
                 if control.detect.load(Ordering::Relaxed) {
-                    let job = Job { epoch: control.epoch(), frame };
-                    offer(job, &to_see, &mut when_busy, control);
+                    offer(Job { epoch, frame }, &to_see, &mut when_busy, control);
                 }
             }
             SourceEvent::Opened(_) => control.tally.opened(),
@@ -322,6 +323,7 @@ impl<O: Observer> Follower<O> {
 impl<O: Observer> Drop for Follower<O> {
     fn drop(&mut self) {
         self.observer.lost();
+        self.control.tally.faces(0);
     }
 }
 
@@ -354,16 +356,32 @@ pub fn run_see<O: Observer>(jobs: &Receiver<Job>, mut eyes: Eyes, mut gate: Opti
     }
 }
 
-/// `see-<id>` of a file: each frame, as many at once as there are eyes, in order.
+/// `see-<id>` of a file: each frame, as many at once as there are eyes, in order. Frames that wait when the camera is
+/// stopped are not analysed.
 pub fn run_see_all<O: Observer>(jobs: &Receiver<Job>, eyes: Vec<Eyes>, mut follower: Follower<O>) {
     let control = Arc::clone(&follower.control);
     let see = |job: Job, eyes: &mut Eyes| {
+        if control.stopped() {
+            return None;
+        }
         let thumbnail = eyes.glance(&job);
         eyes.see(&job, thumbnail, FILE_DEADLINE, &control)
     };
-    in_order(jobs, eyes, see, |seen| {
-        if let Some(seen) = seen {
-            follower.follow(&seen);
-        }
+    follow_in_order(jobs, eyes, see, &mut follower);
+}
+
+fn follow_in_order<T: Send, O: Observer>(
+    jobs: &Receiver<Job>,
+    tools: Vec<T>,
+    see: impl Fn(Job, &mut T) -> Option<Seen> + Sync,
+    follower: &mut Follower<O>,
+) {
+    in_order(jobs, tools, TICK, see, |seen| match seen {
+        Some(Some(seen)) => follower.follow(&seen),
+        Some(None) => {}
+        None => follower.keep_up(),
     });
 }
+
+#[cfg(test)]
+mod tests;

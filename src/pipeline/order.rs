@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-/// Runs `work` on each job, with a thread for each of the `tools`, and hands the results to `take` in the jobs' order.
-/// Returns when the jobs' sender is gone and every job is done. At most two jobs a tool are under way or waiting for
-/// an earlier one: past that the workers wait, and with them the sender.
+/// Runs `work` on each job, with a thread for each of the `tools`, and hands the results to `take` in the jobs' order;
+/// `None` each time that a `tick` passed without any. Returns when the jobs' sender is gone and every job is done. At
+/// most two jobs a tool are under way or waiting for an earlier one: past that the workers wait, and with them the
+/// sender.
 pub fn in_order<J, T, R>(
     jobs: &Receiver<J>,
     tools: Vec<T>,
+    tick: Duration,
     work: impl Fn(J, &mut T) -> R + Sync,
-    mut take: impl FnMut(R),
+    mut take: impl FnMut(Option<R>),
 ) where
     J: Send,
     T: Send,
@@ -45,11 +48,19 @@ pub fn in_order<J, T, R>(
         let give_back = give_back;
         let mut early = BTreeMap::new();
         let mut expected = 0;
-        for result in results {
-            let Some((number, result)) = result else { return };
-            early.insert(number, result);
+        // Moved in too: workers that have a result for nobody then end.
+        let results = results;
+        loop {
+            match results.recv_timeout(tick) {
+                Ok(Some((number, result))) => early.insert(number, result),
+                Err(RecvTimeoutError::Timeout) => {
+                    take(None);
+                    continue;
+                }
+                Ok(None) | Err(RecvTimeoutError::Disconnected) => return,
+            };
             while let Some(result) = early.remove(&expected) {
-                take(result);
+                take(Some(result));
                 expected += 1;
                 let _ = give_back.try_send(());
             }
@@ -80,6 +91,8 @@ fn take_numbered<J>(jobs: &Receiver<J>, next: &Mutex<u64>) -> Option<(u64, J)> {
 mod tests {
     use super::*;
 
+    const TICK: Duration = Duration::from_secs(1);
+
     #[test]
     fn results_keep_the_order_of_the_jobs() {
         let (send, jobs) = bounded(4);
@@ -90,7 +103,7 @@ mod tests {
                 (0..(n * 7919) % 5000).fold(n, |a, b| std::hint::black_box(a ^ b));
                 n
             };
-            in_order(&jobs, vec![(); 4], uneven, |n| seen.push(n));
+            in_order(&jobs, vec![(); 4], TICK, uneven, |n| seen.extend(n));
         });
         assert_eq!(seen, (0..500).collect::<Vec<_>>());
     }
@@ -100,6 +113,25 @@ mod tests {
     fn a_worker_that_panics_leaves_nobody_waiting() {
         let (send, jobs) = bounded(64);
         (0..64).for_each(|n| send.send(n).unwrap());
-        in_order(&jobs, vec![(); 3], |n: u64, _: &mut ()| assert_ne!(n, 20), |()| {});
+        in_order(&jobs, vec![(); 3], TICK, |n: u64, _: &mut ()| assert_ne!(n, 20), |_| {});
+    }
+
+    #[test]
+    fn time_passes_also_without_jobs() {
+        let (send, jobs) = bounded(1);
+        send.send(1_u64).unwrap();
+        let (mut send, mut got) = (Some(send), Vec::new());
+        in_order(
+            &jobs,
+            vec![(); 2],
+            Duration::from_millis(1),
+            |n, _| n,
+            |n| {
+                got.push(n);
+                // the jobs end with the first tick
+                send = send.take().filter(|_| n.is_some());
+            },
+        );
+        assert!(got.contains(&Some(1)) && got.contains(&None), "{got:?}");
     }
 }

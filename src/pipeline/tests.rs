@@ -1,0 +1,135 @@
+//! The loops with frames from memory and without a model.
+
+use std::sync::Mutex;
+use std::time::SystemTime;
+
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+use super::*;
+use crate::frame::{ClockSource, Colorimetry, ColourMatrix, ColourRange, Layout, PixelFormat};
+use crate::geometry::Rect;
+use crate::source::Replay;
+use crate::track;
+
+/// Counts what it is told.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<(usize, usize)>>);
+
+impl Observer for Told {
+    fn observe(&mut self, _: &Observation<'_>) {
+        self.0.lock().unwrap().0 += 1;
+    }
+
+    fn lost(&mut self) {
+        self.0.lock().unwrap().1 += 1;
+    }
+}
+
+fn stamp(ms: u64) -> Stamp {
+    let clock = ClockSource::Arrival;
+    let (pts, captured_at) = (Duration::from_millis(ms), SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
+    Stamp { pts, arrived_at: Monotonic::now(), decode: None, captured_at, clock }
+}
+
+fn frame(number: u64, ms: u64) -> Frame {
+    let colour = Colorimetry { matrix: ColourMatrix::Bt601, range: ColourRange::Limited };
+    let layout = Layout::packed(Size::new(2, 2), PixelFormat::I420, colour);
+    Frame::new(number, stamp(ms), layout, Arc::new(vec![0; 6])).unwrap()
+}
+
+fn face(epoch: u64, number: u64) -> Seen {
+    let detection = Detection { rect: Rect::new(100.0, 100.0, 50.0, 60.0), score: 0.9, landmarks: None };
+    Seen {
+        epoch,
+        stamp: stamp(100 * number),
+        number,
+        size: Size::new(640, 360),
+        detections: vec![detection],
+        thumbnail: vec![0; THUMBNAIL.pixels() as usize],
+        detect_time: Duration::ZERO,
+    }
+}
+
+fn follower(told: &Told, control: &Arc<Control>) -> Follower<Told> {
+    Follower::new(Box::new(|| track::Config::default().build()), told.clone(), Arc::clone(control))
+}
+
+#[test]
+fn of_a_live_camera_the_newest_frame_waits() {
+    let control = Control::new("newest");
+    let (to_see, jobs) = channel(1);
+    let busy = WhenBusy::NewestWins(Pacer::new(Duration::from_millis(100)), jobs.clone());
+    // 30 frames a second, of which every third is due, and nobody who takes them
+    run_cam(Box::new(Replay::new((0..30).map(|n| frame(n, n * 100 / 3)))), to_see, busy, &control, |_| {});
+    let waiting: Vec<u64> = jobs.try_iter().map(|job| job.frame.number).collect();
+    assert_eq!(waiting, [27]);
+    let Counts { captured, dropped, .. } = control.tally.counts();
+    assert_eq!((captured, dropped), (30, 9));
+}
+
+#[test]
+fn of_a_file_every_frame_waits_for_room() {
+    let control = Control::new("file");
+    let (to_see, jobs) = channel(2);
+    let cam = Arc::clone(&control);
+    let frames = Replay::new((0..50).map(|n| frame(n, n)));
+    let cam = std::thread::spawn(move || run_cam(Box::new(frames), to_see, WhenBusy::Wait, &cam, |_| {}));
+    assert_eq!(jobs.iter().map(|job| job.frame.number).collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
+    cam.join().unwrap();
+    assert_eq!(control.tally.counts().dropped, 0);
+}
+
+#[test]
+fn a_file_that_waits_for_room_stops_when_told() {
+    let control = Control::new("stop");
+    let (to_see, jobs) = channel(1);
+    let cam = Arc::clone(&control);
+    let frames = Replay::new((0..50).map(|n| frame(n, n)));
+    let cam = std::thread::spawn(move || run_cam(Box::new(frames), to_see, WhenBusy::Wait, &cam, |_| {}));
+    control.stop();
+    cam.join().unwrap();
+    assert!(jobs.len() <= 1);
+}
+
+#[test]
+fn detection_switched_off_ends_what_is_followed_without_another_frame() {
+    let (control, told) = (Control::new("switch"), Told::default());
+    let (to_see, jobs) = channel(1);
+    let mut follower = follower(&told, &control);
+    (0..5).for_each(|n| follower.follow(&face(0, n)));
+    control.detect(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| follow_in_order(&jobs, vec![()], |_, ()| None, &mut follower));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while told.0.lock().unwrap().1 == 0 && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        drop(to_see);
+    });
+    assert_eq!(*told.0.lock().unwrap(), (5, 1));
+}
+
+#[test]
+fn a_frame_of_before_the_switch_is_not_followed() {
+    let (control, told) = (Control::new("epoch"), Told::default());
+    let mut follower = follower(&told, &control);
+    control.detect(false);
+    control.detect(true);
+    follower.follow(&face(0, 0));
+    follower.follow(&face(1, 1));
+    assert_eq!(*told.0.lock().unwrap(), (1, 1));
+}
+
+#[test]
+fn a_camera_that_is_gone_has_no_tracks_in_the_metrics() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let exporter = recorder.handle();
+    metrics::with_local_recorder(&recorder, || {
+        let control = Control::new("gone");
+        let mut follower = follower(&Told::default(), &control);
+        (0..5).for_each(|n| follower.follow(&face(0, n)));
+        assert!(exporter.render().contains("visor_tracks_active{camera=\"gone\"} 1"), "{}", exporter.render());
+        drop(follower);
+        assert!(exporter.render().contains("visor_tracks_active{camera=\"gone\"} 0"), "{}", exporter.render());
+    });
+}
