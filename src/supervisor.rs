@@ -53,13 +53,15 @@ impl Supervisor {
     /// change.
     pub fn apply(&mut self, settings: Resolved, changes: &Changes) {
         self.settings = settings;
+        // All that go stop side by side.
+        for running in changes.removed.iter().chain(&changes.changed).filter_map(|id| self.cameras.get(id)) {
+            running.stop();
+        }
         for id in &changes.removed {
             self.cameras.remove(id);
             self.context.hub.remove_camera(id);
             info!(camera = id, "camera removed");
         }
-        // All that go stop side by side.
-        changes.changed.iter().filter_map(|id| self.cameras.get(id)).for_each(Running::stop);
         for id in changes.changed.iter().chain(&changes.added) {
             self.cameras.remove(id);
             self.add(id);
@@ -89,9 +91,7 @@ impl Supervisor {
             self.cameras.remove(&id);
             self.add(&id);
         }
-        for (id, camera) in &self.cameras {
-            self.context.hub.camera_stats(id, camera.stats());
-        }
+        self.show_stats();
     }
 
     /// Whether every camera is a file that has been seen to its end.
@@ -106,8 +106,10 @@ impl Supervisor {
 
     /// Stops all cameras at once; what they followed is said to have ended.
     pub fn stop(mut self) {
-        self.cameras.values().for_each(Running::stop);
-        self.tick_last();
+        for running in self.cameras.values() {
+            running.stop();
+        }
+        self.show_stats();
         let ids: Vec<String> = self.cameras.keys().cloned().collect();
         self.cameras.clear();
         for id in ids {
@@ -115,7 +117,7 @@ impl Supervisor {
         }
     }
 
-    fn tick_last(&self) {
+    fn show_stats(&self) {
         for (id, camera) in &self.cameras {
             self.context.hub.camera_stats(id, camera.stats());
         }

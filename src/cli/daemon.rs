@@ -28,7 +28,6 @@ const FLUSH: Duration = Duration::from_secs(2);
 
 /// A running daemon.
 pub(super) struct Daemon {
-    /// Last: its threads serve the others until these are gone.
     lifecycle: Lifecycle,
     wishes: Wishes,
     engine: Arc<Engine>,
@@ -37,6 +36,7 @@ pub(super) struct Daemon {
     supervisor: Supervisor,
     server: Server,
     file: Option<PathBuf>,
+    /// Last: its threads serve the others until these are gone.
     _runtime: runtime::Runtime,
 }
 
@@ -169,17 +169,15 @@ impl Daemon {
             server.stop();
             runtime.shutdown_background();
         };
-        if end == End::Hung {
-            // Threads that wait for the model would never be joined; a second is for the sinks.
-            drain(&wishes.stop, Duration::from_secs(1), work);
-            return ExitCode::from(FaultKind::Internal.exit_code());
-        }
         let drained = drain(&wishes.stop, DRAIN_DEADLINE, work);
         lifecycle.stopped();
         if drained == Drained::DeadlinePassed {
             warn!("not everything ended in time");
         }
-        ExitCode::SUCCESS
+        match end {
+            End::Asked => ExitCode::SUCCESS,
+            End::Hung => ExitCode::from(FaultKind::Internal.exit_code()),
+        }
     }
 }
 

@@ -24,11 +24,6 @@ pub(super) fn tell_phase(phase: Phase) {
     }
 }
 
-/// One line for `systemctl status`.
-pub fn tell_status(status: &str) {
-    tell(&[NotifyState::Status(&crate::telemetry::redact(status))]);
-}
-
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "systemd does not listen");

@@ -35,7 +35,7 @@ impl CameraStatus {
     }
 }
 
-/// Counts since the daemon started, for `<prefix>/stats`.
+/// Counts since the camera was started, for `<prefix>/stats`: a reload that changes it begins anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct CameraStats {
     /// Frames received.

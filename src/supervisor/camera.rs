@@ -1,7 +1,8 @@
 //! One camera while it runs: its two threads, and what they tell.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tracing::warn;
@@ -18,11 +19,20 @@ use crate::sink::{CameraStats, CameraStatus, Hub};
 use crate::source::{Scheme, Source, SourceState};
 use crate::track::Tracker;
 
-/// A camera's threads and their control. Dropping it stops them and waits for them.
+/// How long a camera's threads may take to end. Only a model that hangs takes longer, and nothing cures that but the end
+/// of the process, which must not wait for it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often a thread that is to end is looked at; the standard library's join knows no deadline.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A camera's threads and their control. Dropping it stops them and waits for them, but not for ever.
 pub(super) struct Running {
     id: Arc<str>,
     control: Arc<Control>,
     threads: Vec<JoinHandle<()>>,
+    /// When both loops were told to end.
+    stopped: OnceLock<Instant>,
 }
 
 impl Running {
@@ -55,7 +65,7 @@ impl Running {
         let cam = move || {
             pipeline::run_cam(Box::new(source), to_see, when_busy, &cam_control, |news| herald.tell(&news));
         };
-        let mut running = Self { id: id.into(), control, threads: Vec::new() };
+        let mut running = Self { id: id.into(), control, threads: Vec::new(), stopped: OnceLock::new() };
         running.threads.push(spawn(format!("see-{id}"), see)?);
         running.threads.push(spawn(format!("cam-{id}"), cam)?);
         Ok(running)
@@ -88,17 +98,24 @@ impl Running {
         }
     }
 
-    /// Tells both loops to end, without waiting: so that many cameras stop at once.
-    pub(super) fn stop(&self) {
+    /// Tells both loops to end, without waiting: so that many cameras stop at once. Until when they may take, counted
+    /// from the first call.
+    pub(super) fn stop(&self) -> Instant {
         self.control.stop();
+        *self.stopped.get_or_init(Instant::now) + PATIENCE
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.control.stop();
+        let deadline = self.stop();
         for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
+            while !thread.is_finished() && Instant::now() < deadline {
+                std::thread::sleep(LOOK_EVERY);
+            }
+            if !thread.is_finished() {
+                warn!(camera = &*self.id, "a thread of the camera does not end; it is left behind");
+            } else if thread.join().is_err() {
                 warn!(camera = &*self.id, "a thread of the camera had panicked");
             }
         }
@@ -169,5 +186,34 @@ impl Observer for Teller {
     fn lost(&mut self) {
         self.hub.publish(self.journal.close());
         self.hub.faces(&self.id, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running(work: impl FnOnce() + Send + 'static) -> Running {
+        let thread = spawn("test".to_owned(), work).unwrap();
+        Running { id: "test".into(), control: Control::new("test"), threads: vec![thread], stopped: OnceLock::new() }
+    }
+
+    #[test]
+    fn a_thread_that_never_ends_holds_nobody_up() {
+        let (release, hang) = crossbeam_channel::bounded::<()>(0);
+        let camera = running(move || {
+            let _ = hang.recv();
+        });
+        camera.stopped.set(Instant::now() - PATIENCE).unwrap();
+        drop(camera);
+        // it is still there, and nobody waits for it
+        release.send(()).unwrap();
+    }
+
+    #[test]
+    fn a_thread_that_ends_is_waited_for() {
+        let (done, ended) = crossbeam_channel::bounded(1);
+        drop(running(move || done.send(()).unwrap()));
+        assert_eq!(ended.try_recv(), Ok(()));
     }
 }
