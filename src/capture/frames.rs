@@ -22,8 +22,9 @@ use super::link::{Link, Times, WhenFull};
 
 /// Coded pictures under way in a decoder, at most; frame threads and reordering hold some tens.
 const UNDER_WAY: usize = 128;
-/// A live picture that waited longer than this in front of the decoder is not worth decoding.
-const MAX_LAG: Duration = Duration::from_secs(1);
+/// A live picture that waited longer than this in front of the decoder, beside what the jitter buffer may hold it back,
+/// is not worth decoding.
+pub(super) const MAX_LAG: Duration = Duration::from_secs(1);
 /// After so many pictures without a keyframe the stream may be one that has none (gradual refresh).
 const KEYFRAME_HOPE: u32 = 300;
 /// From 1900, NTP's origin, to 1970.
@@ -87,14 +88,20 @@ impl Gate {
     }
 }
 
-/// Watches what goes into the decoder: holds back what no picture can come of, and notes when the others came.
-pub(super) fn watch_coded(decoder: &gst::Element, live: bool, arrivals: Arc<Arrivals>, link: Arc<Link>) {
+/// Watches what goes into the decoder: holds back what no picture can come of, and what lags behind more than
+/// `most_lag`; notes when the others came.
+pub(super) fn watch_coded(
+    decoder: &gst::Element,
+    most_lag: Option<Duration>,
+    arrivals: Arc<Arrivals>,
+    link: Arc<Link>,
+) {
     let Some(pad) = decoder.static_pad("sink") else { return };
     let gate = Mutex::new(Gate::default());
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
         let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
-        let late = live && lag(pad, buffer) > MAX_LAG;
+        let late = most_lag.is_some_and(|most| lag(pad, buffer) > most);
         if !gate.lock().unwrap_or_else(PoisonError::into_inner).passes(keyframe, late) {
             link.dropped();
             return gst::PadProbeReturn::Drop;

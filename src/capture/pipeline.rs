@@ -14,7 +14,7 @@ use crate::ring::wire::{CaptureSettings, Decoder, FailReason, Pace, Rotate, Tran
 
 use super::Failure;
 use super::codec::{self, Codec};
-use super::frames::{Arrivals, Frames, Stream, watch_coded};
+use super::frames::{Arrivals, Frames, MAX_LAG, Stream, watch_coded};
 use super::link::{Link, WhenFull};
 use super::origin::{Origin, Remote, TestPicture};
 use super::webcam;
@@ -219,7 +219,7 @@ fn take(session: &Arc<Session>, bin: &gst::Bin, pad: &gst::Pad, caps: &gst::Caps
         hardware,
         live: session.live(),
         transport: matches!(session.origin, Origin::Rtsp(_)).then(|| transport(&session.settings)),
-        full: if session.settings.pace == Pace::Fast { WhenFull::Wait } else { WhenFull::Drop },
+        full: if session.live() { WhenFull::Drop } else { WhenFull::Wait },
     };
     let tail = tail(session, &codec, decoder)?;
     prepare(session, &tail, stream)?;
@@ -248,7 +248,8 @@ fn prepare(session: &Arc<Session>, tail: &gst::Bin, stream: Stream) -> Result<()
     let arrivals = Arc::new(Arrivals::default());
     if let Some(decoder) = tail.by_name("decoder") {
         codec::tune(&decoder, stream.live);
-        watch_coded(&decoder, stream.live, Arc::clone(&arrivals), Arc::clone(&session.link));
+        let most_lag = stream.live.then(|| MAX_LAG + session.settings.latency);
+        watch_coded(&decoder, most_lag, Arc::clone(&arrivals), Arc::clone(&session.link));
     }
     let direction = match session.settings.rotate {
         Rotate::Auto => "auto",

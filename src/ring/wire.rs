@@ -266,7 +266,7 @@ pub enum Rotate {
 pub enum Pace {
     /// As the camera gives them; no free slot drops the picture.
     Live,
-    /// A file at the speed of its own times; no free slot drops the picture, as with a camera.
+    /// A file at the speed of its own times, slower where pictures are not taken; no free slot waits.
     Realtime,
     /// A file as fast as pictures are taken; no free slot waits.
     Fast,

@@ -59,10 +59,10 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FilePace {
-    /// At the speed of its own times, as if it were a camera.
+    /// At the speed of its own times, slower where the analysis is; none is left out.
     #[default]
     Realtime,
-    /// As fast as its frames are taken, leaving none out.
+    /// As fast as its frames are taken; none is left out.
     Fast,
 }
 

@@ -67,6 +67,21 @@ fn a_file_in_real_time_takes_its_time() {
 }
 
 #[test]
+fn a_file_in_real_time_waits_for_a_free_slot() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(path) = made(folder.path(), "x264enc tune=zerolatency ! qtmux") else { return };
+    let frames = CaptureChild::start(file(&path)).play(|_| {});
+    let mut child = CaptureChild::start(CaptureSettings { pace: Pace::Realtime, ..file(&path) }).slots(3);
+    let held = [child.frame(), child.frame(), child.frame()];
+    let began = Instant::now();
+    eventually("several frames' time to pass", || Some(began.elapsed()).filter(|t| t.as_millis() > 200));
+    drop(held);
+    let mut dropped = 0;
+    let rest = child.play(|shot| dropped = shot.header.dropped_total);
+    assert_eq!((3 + rest, dropped), (frames, 0));
+}
+
+#[test]
 fn a_folder_replaces_pipeline_texts() {
     let folder = tempfile::tempdir().unwrap();
     let with = |text: &str| {
