@@ -12,6 +12,7 @@ use super::timeline::{Complaint, Timeline};
 use super::watch::Watch;
 use crate::clock::Monotonic;
 use crate::frame::{Frame, Layout};
+use crate::geometry::Size;
 use crate::ring::wire::{BrainEnd, FrameHeader, NoticeLevel, Received, StreamInfo, Text, ToBrain, ToChild};
 use crate::ring::{self, Ring};
 
@@ -142,8 +143,9 @@ impl Session {
         let impossible = || Failure::Lied(format!("pictures of impossible size {:?}", layout.size));
         let fitting = ring::slots_that_fit(layout).ok_or_else(impossible)?.min(slots);
         if fitting < slots {
-            let size = format!("{}x{}", layout.size.width, layout.size.height);
-            warn!(camera = &*self.camera, size, slots = fitting, wanted = slots, "pictures too large for a full ring");
+            let Size { width, height } = layout.size;
+            let text = format!("pictures of {width}x{height} leave room for {fitting} slots, not {slots}");
+            self.notice(NoticeLevel::Warn, &text);
         }
         self.rings += 1;
         let ring = Ring::create(self.rings, layout, fitting, &self.channel)

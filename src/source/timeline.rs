@@ -70,7 +70,8 @@ impl Timeline {
         let here = wall.checked_sub(now.since(arrived)).unwrap_or(wall);
         let claimed = SystemTime::UNIX_EPOCH + Duration::from_nanos(header.captured_unix_ns);
         let off = claimed.duration_since(here).unwrap_or_else(|e| e.duration());
-        let trusted = header.clock == ClockSource::Media || off <= self.skew;
+        // a file's label is its position; nothing live has one
+        let trusted = if header.clock == ClockSource::Media { !self.live } else { off <= self.skew };
         let stamp = Stamp {
             pts,
             arrived_at: arrived,
@@ -159,6 +160,17 @@ mod tests {
     fn a_live_stream_begins_at_zero_and_a_file_where_it_says() {
         check_pts(true, &[(70, 100), (71, 101)], &[0, 1]);
         check_pts(false, &[(70, 100), (71, 100)], &[70, 71]);
+    }
+
+    #[test]
+    fn a_live_stream_cannot_be_labelled_as_a_file() {
+        let claim = FrameHeader { clock: ClockSource::Media, ..header(0, secs(100), secs(5)) };
+        let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let (now, file) = (Monotonic::from_nanos(secs(100)), SystemTime::UNIX_EPOCH + Duration::from_secs(5));
+        for (live, clock, captured_at) in [(true, ClockSource::Arrival, wall), (false, ClockSource::Media, file)] {
+            let (stamp, _) = Timeline::new(live, SKEW).stamp(&claim, now, wall);
+            assert_eq!((stamp.clock, stamp.captured_at), (clock, captured_at), "live: {live}");
+        }
     }
 
     #[test]
