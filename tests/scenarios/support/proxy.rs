@@ -32,6 +32,7 @@ impl Proxy {
     }
 
     /// An open relay that listens at a port that was named before.
+    #[cfg(feature = "media")]
     pub fn at(port: u16, upstream: u16) -> Self {
         Self::listening(TcpListener::bind(("127.0.0.1", port)).unwrap(), upstream, true)
     }
