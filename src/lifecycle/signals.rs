@@ -2,11 +2,13 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
 use crate::fault::Fault;
 
@@ -42,6 +44,8 @@ pub struct Wishes {
     /// Holds one: while a reload is waiting, another adds nothing and is dropped.
     pub reload: Receiver<Reload>,
     reload_sender: Sender<Reload>,
+    /// Told of each SIGHUP: the file is read then, and its version is no news any more.
+    hung_up: Arc<Notify>,
 }
 
 impl Wishes {
@@ -57,15 +61,16 @@ impl Wishes {
         let (stop_sender, stop) = bounded(2);
         let (reload_sender, reload) = bounded(1);
         runtime.spawn(forward_stop(terminate, interrupt, stop_sender));
-        runtime.spawn(forward_hangup(hangup, reload_sender.clone()));
-        Ok(Self { stop, reload, reload_sender })
+        let hung_up = Arc::new(Notify::new());
+        runtime.spawn(forward_hangup(hangup, reload_sender.clone(), Arc::clone(&hung_up)));
+        Ok(Self { stop, reload, reload_sender, hung_up })
     }
 
     /// Also wishes a reload whenever the file at `path` is another one than at the time of this call: to be called
     /// before the file is read.
     pub fn watch_file(&self, runtime: &Handle, path: &Path) {
         let watched = Watched::new(fingerprint(path));
-        runtime.spawn(watch_file(path.to_owned(), watched, self.reload_sender.clone()));
+        runtime.spawn(watch_file(path.to_owned(), watched, self.reload_sender.clone(), Arc::clone(&self.hung_up)));
     }
 }
 
@@ -89,9 +94,10 @@ async fn forward_stop(mut terminate: Signal, mut interrupt: Signal, stop: Sender
     }
 }
 
-async fn forward_hangup(mut hangup: Signal, reload: Sender<Reload>) {
+async fn forward_hangup(mut hangup: Signal, reload: Sender<Reload>, hung_up: Arc<Notify>) {
     while hangup.recv().await.is_some() {
         tracing::info!(signal = "SIGHUP", "reload asked for");
+        hung_up.notify_one();
         let _ = reload.try_send(Reload::Signal);
     }
 }
@@ -104,11 +110,17 @@ fn fingerprint(path: &Path) -> Fingerprint {
     Some((meta.dev(), meta.ino(), meta.len(), meta.modified().ok()?))
 }
 
-async fn watch_file(path: PathBuf, mut watched: Watched, reload: Sender<Reload>) {
+async fn watch_file(path: PathBuf, mut watched: Watched, reload: Sender<Reload>, hung_up: Arc<Notify>) {
     let mut tick = tokio::time::interval(FILE_POLL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tick.tick().await;
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = hung_up.notified() => {
+                watched.read(fingerprint(&path));
+                continue;
+            }
+        }
         if watched.changed(fingerprint(&path)) {
             tracing::info!(file = %path.display(), "configuration file changed");
             let _ = reload.try_send(Reload::FileChanged);
@@ -125,6 +137,11 @@ struct Watched {
 impl Watched {
     fn new(used: Fingerprint) -> Self {
         Self { used, last: used }
+    }
+
+    /// Somebody else has the file read, as it is now.
+    fn read(&mut self, now: Fingerprint) {
+        *self = Self::new(now);
     }
 
     /// Whether the file is there, differs from the version in use, and was the same at the last look.
@@ -218,6 +235,16 @@ mod tests {
         let seen = [version(1), version(2), version(3), version(3), version(3), None, None, version(1), version(1)];
         let changed: Vec<bool> = seen.into_iter().map(|v| watched.changed(v)).collect();
         assert_eq!(changed, [false, false, false, true, false, false, false, false, true]);
+    }
+
+    #[test]
+    fn what_a_hangup_has_read_is_no_change() {
+        let version = |n| Some((1, n, 1, SystemTime::UNIX_EPOCH));
+        let mut watched = Watched::new(version(1));
+        assert!(!watched.changed(version(2)));
+        watched.read(version(2));
+        let seen = [version(2), version(2), version(3), version(3)].map(|v| watched.changed(v));
+        assert_eq!(seen, [false, false, false, true]);
     }
 
     /// Real signals to a real process: the test's own binary, which runs `child` below and nothing else.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, never};
 use metrics::{counter, gauge};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::backoff::Backoff;
 use super::config::Settings;
@@ -30,6 +30,8 @@ pub struct Source {
     /// To be told; a call of `next` adds two at most, and none while any is left.
     events: VecDeque<SourceEvent>,
     backoff: Backoff,
+    /// The failure that was last spoken of: one that repeats itself is no news until the source was online again.
+    spoken_of: Option<String>,
     line: Timeline,
     frames: u64,
     captured: metrics::Counter,
@@ -70,6 +72,7 @@ impl Source {
             state: SourceState::Connecting,
             events: VecDeque::from([SourceEvent::Changed(SourceState::Connecting)]),
             backoff: Backoff::new(settings.limits.backoff_least),
+            spoken_of: None,
             line: Timeline::new(live, settings.limits.clock_skew),
             frames: 0,
             captured: counter!(FRAMES_CAPTURED, "camera" => camera.to_owned()),
@@ -163,6 +166,7 @@ impl Source {
             Phase::Waiting(Wait { start_at: Monotonic::now(), after: None, probe: None, away: false })
         } else {
             self.up.set(0.0);
+            info!(camera = &*self.camera, source = self.settings.display, "the file has ended");
             Phase::Ended
         };
         self.leave(next);
@@ -174,7 +178,13 @@ impl Source {
         let pause = self.backoff.pause(failure.longest_pause(limits.backoff_most));
         let retry_in_ms = pause.as_millis() as u64;
         let (camera, reason) = (&*self.camera, failure.label());
-        warn!(camera, source = self.settings.display, reason, error = %failure, retry_in_ms, "source lost");
+        let error = failure.to_string();
+        if self.spoken_of.as_ref() == Some(&error) {
+            debug!(camera, source = self.settings.display, reason, error, retry_in_ms, "source still lost");
+        } else {
+            warn!(camera, source = self.settings.display, reason, error, retry_in_ms, "source lost");
+            self.spoken_of = Some(error);
+        }
         let knock_at = self.settings.peer.clone();
         let probe = knock_at.and_then(|peer| {
             let started = Probe::start(&self.camera, peer, limits.probe_every);
@@ -200,6 +210,7 @@ impl Source {
         self.up.set(if state == SourceState::Online { 1.0 } else { 0.0 });
         if state == SourceState::Online {
             info!(camera = &*self.camera, source = self.settings.display, "source online");
+            self.spoken_of = None;
         }
         self.state = state.clone();
         self.events.push_back(SourceEvent::Changed(state));

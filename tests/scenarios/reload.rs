@@ -2,6 +2,7 @@
 #![cfg(feature = "media")]
 
 use crate::support::daemon::{Daemon, checkout, models};
+use crate::support::wait::eventually;
 
 /// A picture that shows no face, from no camera.
 const CAMERA: &str = "[cameras.front]\nuri = \"test:\"\nanalysis_fps = 2\n";
@@ -34,4 +35,20 @@ fn a_changed_file_is_taken_in_and_a_wrong_one_is_named_and_left() {
     daemon.signal(rustix::process::Signal::TERM);
     assert_eq!(daemon.wait().code(), Some(0));
     assert!(daemon.log().iter().all(|entry| !entry.to_string().contains("hunter2")));
+}
+
+/// A webcam that is unplugged for a year should not fill a journal.
+#[test]
+fn a_source_that_stays_away_is_spoken_of_once() {
+    if !checkout("models/store/libonnxruntime.so").is_file() {
+        eprintln!("skipped: models/store/libonnxruntime.so is missing (scripts/setup makes it)");
+        return;
+    }
+    let daemon = Daemon::start(&format!("{}[cameras.cam]\nuri = \"v4l2:///dev/video97\"\n", models()));
+    daemon.wait_ready();
+    eventually("the child to be started again", || {
+        (daemon.metric("visor_camera_restarts_total", &["cam"]) >= 3.0).then_some(())
+    });
+    let spoken_of = daemon.log().iter().filter(|entry| entry["message"] == "source lost").count();
+    assert_eq!(spoken_of, 1);
 }
