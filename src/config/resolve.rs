@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -83,14 +83,20 @@ impl Resolved {
             notes.push("events go nowhere: there is neither [mqtt] nor log.events = true".to_owned());
         }
         for (id, camera) in &self.cameras {
-            let file = camera.source.scheme == Scheme::File;
-            let file = file.then(|| url::Url::parse(&camera.source.display).ok()?.to_file_path().ok()).flatten();
+            let file = local_file(&camera.source);
             if let Some(missing) = file.filter(|file| !file.exists()) {
                 notes.push(format!("cameras.{id}.uri: there is no {} now", missing.display()));
             }
         }
         notes
     }
+}
+
+/// The file or device that a source reads on this machine.
+fn local_file(source: &source::Settings) -> Option<PathBuf> {
+    let local = matches!(source.scheme, Scheme::File | Scheme::V4l2);
+    let address = local.then(|| source.display.replacen("v4l2:", "file:", 1))?;
+    url::Url::parse(&address).ok()?.to_file_path().ok()
 }
 
 /// One camera, resolved.
@@ -181,12 +187,29 @@ fn detector(models: &infer::Config) -> Result<(Manifest, Size), Vec<Problem>> {
         let remedy = format!("if that suits you, set models.accept_licences = [\"{}\"]", manifest.name);
         problems.push(Problem::new("accept_licences", what).remedy(remedy));
     }
+    problems.extend(unknown_licences(models, &folder));
     let size = manifest.size(models.input.map(|input| input.0));
     let size = size.map_err(|fault| problems.push(Problem::new("input", fault.what).remedy(fault.remedy)));
     match size {
         Ok(size) if problems.is_empty() => Ok((manifest, size)),
         _ => Err(problems),
     }
+}
+
+/// What is accepted must be the name or the licence of a model: a slip of the pen would show only when it is needed.
+fn unknown_licences(models: &infer::Config, folder: &Path) -> Vec<Problem> {
+    let catalogue = manifest::catalogue(Some(folder)).unwrap_or_default();
+    let known: Vec<&str> = catalogue.iter().flat_map(|m| [m.name.as_str(), m.licence.as_str()]).collect();
+    let unknown = models.accept_licences.iter().filter(|accepted| !known.contains(&accepted.as_str()));
+    unknown
+        .map(|accepted| {
+            let problem = Problem::new("accept_licences", format!("no model is named \"{accepted}\""));
+            match super::check::nearest(accepted, &known) {
+                Some(near) => problem.remedy(format!("did you mean \"{near}\"?")),
+                None => problem.remedy("`visor models list` shows them"),
+            }
+        })
+        .collect()
 }
 
 /// `None` where there is nothing wrong with the camera itself, but no detector to resolve it for.

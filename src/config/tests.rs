@@ -214,6 +214,21 @@ fn the_broker_is_off_unless_its_table_is_there() {
 }
 
 #[test]
+fn what_is_accepted_is_a_model_or_a_licence() {
+    resolved("[models]\naccept_licences = [\"scrfd-500m\", \"LicenseRef-InsightFace-non-commercial\"]\n");
+    let problems = resolve_with("[models]\naccept_licences = [\"scrfd-500n\"]\n", &[]).unwrap_err();
+    let expected = "models.accept_licences (line 2): no model is named \"scrfd-500n\"; did you mean \"scrfd-500m\"?";
+    assert_eq!(problems.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
+}
+
+#[test]
+fn a_user_is_named_once() {
+    let problems = resolve_with(&format!("{FRONT}username = \"viewer\"\n"), &[]).unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0].key, "cameras.front.username");
+}
+
+#[test]
 fn notes_say_what_will_not_happen() {
     let notes = resolved("").notes().concat();
     assert!(notes.contains("no camera is configured") && notes.contains("events go nowhere"), "{notes}");
@@ -223,6 +238,8 @@ fn notes_say_what_will_not_happen() {
         notes,
         ["every camera is switched off (enabled = false)", "cameras.a.uri: there is no /nowhere/a b.mp4 now"]
     );
+    let notes = resolved("[log]\nevents = true\n[cameras.a]\nuri = \"v4l2:///dev/video97?fps=5\"\n").notes();
+    assert_eq!(notes, ["cameras.a.uri: there is no /dev/video97 now"]);
 }
 
 #[test]

@@ -151,6 +151,9 @@ impl Config {
             }
             (Some(user), file) => (user, file),
         };
+        if target.has_credentials() {
+            return Err(Problem::new("username", "is also in uri").remedy("name the user in one place"));
+        }
         let password = file.as_deref().map_or_else(|| Ok(String::new()), read_password)?;
         target.with_credentials(user, &password).ok_or_else(|| {
             Problem::new("username", "this kind of source takes no credentials")

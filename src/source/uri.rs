@@ -168,6 +168,11 @@ impl Target {
         &self.display
     }
 
+    /// Whether a user or a password stands in it.
+    pub(super) fn has_credentials(&self) -> bool {
+        !self.url.username().is_empty() || self.url.password().is_some()
+    }
+
     /// The same address with other credentials. `None` where such an address has no place for them.
     #[must_use]
     pub fn with_credentials(mut self, user: &str, password: &str) -> Option<Self> {
