@@ -54,6 +54,11 @@ impl Fault {
         self
     }
 
+    /// A wrong command line.
+    pub fn usage(what: impl Into<String>) -> Self {
+        Self::new(FaultKind::Usage, what)
+    }
+
     /// Something needed is not there.
     pub fn unavailable(what: impl Into<String>) -> Self {
         Self::new(FaultKind::Unavailable, what)

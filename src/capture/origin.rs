@@ -77,7 +77,8 @@ impl Origin {
         let (Self::Rtsp(remote) | Self::Http(remote)) = self else { return text.to_owned() };
         let password = remote.password.as_ref().map(ExposeSecret::expose_secret);
         let secrets = [remote.user.as_deref(), password, Some(remote.location.as_str())];
-        let present = secrets.into_iter().flatten().filter(|secret| !secret.is_empty());
+        // a short one is more likely a word's part than a secret shown
+        let present = secrets.into_iter().flatten().filter(|secret| secret.len() >= 3);
         present.fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
     }
 }

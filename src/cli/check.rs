@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use super::Outcome;
 use crate::config::{self, Camera, DEFAULT_FILE, Resolved};
 use crate::detect::Mode;
-use crate::fault::FaultKind;
+use crate::fault::{Fault, FaultKind};
 use crate::frame::{Colorimetry, ColourMatrix, ColourRange, Layout, PixelFormat};
 use crate::geometry::Size;
+use crate::infer::Runtime;
 use crate::infer::store::{self, State};
 use crate::ring;
 
@@ -24,8 +25,8 @@ pub struct CheckArgs {
     config: PathBuf,
 }
 
-/// Runs the command: exit status 78 where the configuration is wrong, 69 where it is sound but a model or the library
-/// is not there.
+/// Runs the command: exit status 78 where the configuration is wrong, 69 where it is sound but a model, the
+/// library or the provider is not there.
 pub fn run(args: &CheckArgs) -> Outcome {
     let resolved = config::load(&args.config).map_err(|problems| config::fault(&args.config, &problems))?;
     let missing = missing(&resolved);
@@ -39,7 +40,7 @@ pub fn run(args: &CheckArgs) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     for what in missing {
-        eprintln!("visor: {what}");
+        super::complain(&what);
     }
     Ok(ExitCode::from(FaultKind::Unavailable.exit_code()))
 }
@@ -58,12 +59,20 @@ fn missing(resolved: &Resolved) -> Vec<String> {
             missing.push(format!("{}: {what}; fetch it anew: visor models pull {}", file.display(), detector.name))
         }
     }
-    let library = resolved.models.library();
-    if !library.exists() {
-        missing
-            .push(format!("{} is not there; set models.library to ONNX Runtime's shared library", library.display()));
-    }
+    missing.extend(runtime(resolved, missing.is_empty()).err().map(|fault| fault.to_string()));
     missing
+}
+
+/// Loads the library, and the detector on its provider where its file is there, as the daemon will.
+fn runtime(resolved: &Resolved, file_is_there: bool) -> Result<(), Fault> {
+    let runtime = Runtime::load(&resolved.models)?;
+    if file_is_there {
+        let detector = &resolved.detector;
+        runtime.open(detector, 1, detector.input.shape(1, resolved.input))?;
+    } else {
+        runtime.provider()?;
+    }
+    Ok(())
 }
 
 fn describe(resolved: &Resolved) -> String {

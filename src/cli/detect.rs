@@ -35,7 +35,7 @@ pub struct DetectArgs {
     #[arg(long, value_name = "WxH")]
     input: Option<InputSize>,
     /// Least score of a face, 0 to 1.
-    #[arg(long)]
+    #[arg(long, value_parser = score)]
     score: Option<f32>,
     /// Folder with the models, instead of the configuration's.
     #[arg(long, value_name = "FOLDER")]
@@ -48,17 +48,23 @@ pub struct DetectArgs {
     accept_licence: Vec<String>,
 }
 
+fn score(text: &str) -> Result<f32, String> {
+    let within = text.parse().ok().filter(|score| (0.0..=1.0).contains(score));
+    within.ok_or_else(|| "must be a number from 0 to 1".to_owned())
+}
+
 /// Runs the command.
 pub fn run(args: &DetectArgs) -> Outcome {
     let mut detector = detector(args)?;
-    let mut printer = Printer { json: args.json, out: std::io::stdout().lock() };
+    let mut printer = Printer { json: args.json, out: std::io::stdout().lock(), unread: false };
     let mut failed = false;
     for path in args.files.iter().flat_map(|path| expand(path)) {
         let done = path.and_then(|path| file(&path, &mut detector, &mut printer));
         match done {
+            _ if printer.unread => break,
             Err(fault) if fault.kind == FaultKind::Input => {
                 failed = true;
-                eprintln!("visor: {fault}");
+                super::complain(&fault);
             }
             other => other?,
         }
@@ -75,6 +81,13 @@ fn detector(args: &DetectArgs) -> Result<Detector, Fault> {
         Some(name) => (runtime.manifest(name)?, None),
         None => (detector, Some(input)),
     };
+    if !manifest.may_run(&models.accept_licences) {
+        return Err(Fault::usage(format!(
+            "{} may not be used commercially (licence {})",
+            manifest.name, manifest.licence
+        ))
+        .remedy(format!("if that suits you, add --accept-licence {}", manifest.name)));
+    }
     let size = manifest.size(args.input.map(|input| input.0).or(size))?;
     let thresholds = Settings::new(&Config { score: args.score, ..Config::default() }, &manifest)?;
     let model = runtime.open(&manifest, 1, manifest.input.shape(1, size))?;
@@ -187,12 +200,17 @@ impl FaceLine {
 struct Printer<W> {
     json: bool,
     out: W,
+    /// The reader has read enough (`| head`), which is no error: the rest is not worth the work.
+    unread: bool,
 }
 
 impl<W: Write> Printer<W> {
     fn print(&mut self, line: &Line) -> Result<(), Fault> {
         let text = if self.json { json(line)? } else { table(line) };
-        writeln!(self.out, "{text}").map_err(|e| Fault::input(format!("standard output: {e}")))
+        writeln!(self.out, "{text}").map_err(|e| {
+            self.unread = e.kind() == std::io::ErrorKind::BrokenPipe;
+            Fault::input(format!("standard output: {e}"))
+        })
     }
 }
 

@@ -77,6 +77,8 @@ impl Command {
             // ONNX Runtime warns of each weight of a model that an old exporter wrote: hundreds of lines about nothing.
             #[cfg(feature = "media")]
             Self::Run(_) => "info,ort=error",
+            // They say themselves why a file cannot be read, and no camera is waited for.
+            Self::Detect(_) | Self::Track(_) => "warn,ort=error,visor::source=error",
             _ => "warn,ort=error",
         }
     }
@@ -94,7 +96,7 @@ pub fn main() -> ExitCode {
     let outcome =
         telemetry::init(cli.log.as_deref(), cli.command.default_log()).and_then(|()| run_command(&cli.command));
     outcome.unwrap_or_else(|fault: Fault| {
-        eprintln!("visor: {fault}");
+        complain(&fault);
         ExitCode::from(fault.kind.exit_code())
     })
 }
@@ -116,6 +118,11 @@ fn run_command(command: &Command) -> Outcome {
         #[cfg(feature = "media")]
         Command::Capture(args) => capture::run(args),
     }
+}
+
+/// Says on standard error what is wrong. Where nobody reads it, nobody misses it: `eprintln` would panic.
+fn complain(what: &dyn std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "visor: {what}");
 }
 
 /// Writes an answer to standard output. A reader that has read enough (`| head`) is no error.

@@ -177,7 +177,7 @@ fn pull(folder: &Path, names: &[String]) -> Outcome {
     match failed.pop() {
         None => Ok(ExitCode::SUCCESS),
         Some(last) => {
-            failed.iter().for_each(|fault| eprintln!("visor: {fault}"));
+            failed.iter().for_each(|fault| super::complain(fault));
             Err(last)
         }
     }

@@ -179,6 +179,11 @@ impl Runtime {
         })
     }
 
+    /// Whether the library has the provider that the settings name; what a model needs of it is told by opening one.
+    pub fn provider(&self) -> Result<Provider, Fault> {
+        self.settings().map(|_| self.config.provider)
+    }
+
     pub(super) fn settings(&self) -> Result<SessionBuilder, Fault> {
         let builder = one_thread(&self.environment)
             .map_err(|e| Fault::internal(format!("ONNX Runtime refuses the session's settings: {}", e.message())))?;

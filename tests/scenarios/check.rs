@@ -56,6 +56,36 @@ fn a_sound_one_is_described_without_passwords() {
 }
 
 #[test]
+fn a_library_or_provider_that_cannot_be_had_is_69() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = folder.path().join("libonnxruntime.so");
+    std::fs::write(&library, "no library").unwrap();
+    let (status, out, err) = check(&format!("[models]\nlibrary = {library:?}\n"), &[]);
+    assert_eq!(status, 69, "{err}");
+    assert!(err.contains("is not a build of ONNX Runtime") && !out.contains("is sound"), "{out}{err}");
+
+    let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/store/libonnxruntime.so");
+    if !store.exists() {
+        eprintln!("skipped: libonnxruntime.so is not in models/store");
+        return;
+    }
+    let (status, out, err) = check("[models]\nprovider = \"openvino\"\n", &[]);
+    assert_eq!(status, 69, "{err}");
+    assert!(err.contains("provider \"openvino\" is not to be had") && !out.contains("is sound"), "{out}{err}");
+}
+
+/// `visor … 2>&1 | head` closes both.
+#[test]
+fn nobody_listening_is_no_panic() {
+    let closed = || std::process::Stdio::from(std::io::pipe().unwrap().1);
+    for (arguments, status) in [(["check", "--config", "/nonexistent"], 78), (["schema", "--log", "info"], 0)] {
+        let mut visor = Command::new(env!("CARGO_BIN_EXE_visor"));
+        let ended = visor.args(arguments).stdout(closed()).stderr(closed()).status().unwrap();
+        assert_eq!(ended.code(), Some(status), "{arguments:?}");
+    }
+}
+
+#[test]
 fn the_schema_is_printed_whole() {
     let output = visor(&["schema"], &[]);
     let committed = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/schema.json")).unwrap();
