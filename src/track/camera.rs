@@ -184,4 +184,32 @@ mod tests {
         assert_eq!(shift(&vec![40; 96 * 54], &vec![90; 96 * 54]), None);
         assert_eq!(shift(&[], &[]), None);
     }
+
+    /// Two by two pictures in one, each its own scene; the first shows its scene from (`x`, 0).
+    fn tiles(x: i32) -> Vec<u8> {
+        let (width, height) = (SIZE.width as usize, SIZE.height as usize);
+        let scenes = [picture(x, 0, None), picture(40, 90, None), picture(80, 20, None), picture(7, 50, None)];
+        let tile = |i: usize| usize::from(i % width >= width / 2) + 2 * usize::from(i / width >= height / 2);
+        (0..width * height).map(|i| scenes[tile(i)][i]).collect()
+    }
+
+    #[test]
+    fn what_one_of_four_pictures_shows_is_not_the_camera() {
+        for x in [1, 2, 4, 6, 300] {
+            assert_eq!(shift(&tiles(0), &tiles(x)), None, "one pans or cuts by {x}");
+        }
+        let mut exchanged = tiles(0);
+        exchanged.rotate_right(SIZE.width as usize / 2);
+        assert_eq!(shift(&tiles(0), &exchanged), None, "two change places");
+    }
+
+    #[test]
+    fn a_zoom_is_no_pan() {
+        let scene = picture(0, 0, None);
+        let (width, height) = (SIZE.width as usize, SIZE.height as usize);
+        let zoomed: Vec<u8> = (0..width * height)
+            .map(|i| scene[(height / 10 + i / width * 4 / 5) * width + width / 10 + i % width * 4 / 5])
+            .collect();
+        assert_eq!(shift(&scene, &zoomed), None);
+    }
 }

@@ -8,6 +8,7 @@
 //! | [`camera`] | whether the picture moved as a whole |
 //! | [`cascade`] | association in passes |
 //! | [`layout`] | faces that change places all at once |
+//! | [`look`] | what a face looks like in small |
 //! | [`roster`] | the live tracks and their life cycle |
 //! | [`mot`] | detections and tracks as text |
 //! | [`synthetic`] | a made-up crowd for benchmark and tests |
@@ -24,6 +25,7 @@ pub mod camera;
 pub mod cascade;
 pub mod kalman;
 pub mod layout;
+pub mod look;
 pub mod mot;
 pub mod motion;
 pub mod roster;

@@ -61,13 +61,16 @@ impl BoxMotion {
     }
 
     /// Moves on by `dt` seconds while the box is out of sight: it comes to rest, in the frame (a face that walked out can
-    /// only come back at the edge), and may have done anything meanwhile.
+    /// only come back at the edge), and may have done anything meanwhile. Its extent stays: what makes a box shrink or
+    /// grow before it is lost, the edge of the frame or of what covers it, does not go on beyond.
     pub fn predict_unseen(&mut self, dt: f64, frame: Size) {
         let share = (-dt / UNSEEN_REST).exp();
         for axis in [&mut self.x, &mut self.y, &mut self.w, &mut self.h] {
             axis.damp(share);
         }
+        let extent = (self.w.value, self.h.value);
         self.step(dt, UNSEEN_MANOEUVRE);
+        (self.w.value, self.h.value) = extent;
         for (axis, limit) in [(&mut self.x, frame.width), (&mut self.y, frame.height)] {
             let inside = axis.value.clamp(0.0, f64::from(limit));
             if inside != axis.value {
@@ -190,6 +193,20 @@ mod tests {
             "it stops after speed times 0.5 s: {}",
             free.rect().x - before
         );
+    }
+
+    #[test]
+    fn out_of_sight_it_keeps_its_extent() {
+        let cut = |step: u32| Rect::new(940.0 + 4.0 * step as f32, 300.0, 60.0 - 4.0 * step as f32, 80.0);
+        let mut motion = BoxMotion::new(cut(0));
+        for step in 1..10 {
+            motion.predict(0.1);
+            motion.correct(cut(step));
+        }
+        let before = motion.rect();
+        (0..20).for_each(|_| motion.predict_unseen(0.1, FRAME));
+        assert_eq!((motion.rect().w, motion.rect().h), (before.w, before.h));
+        assert!(motion.is_sound());
     }
 
     #[test]

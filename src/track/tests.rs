@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{ALGORITHMS, Algorithm, Analysis, Config, Track, TrackState, Tracker};
+use super::{ALGORITHMS, Algorithm, Analysis, Config, Thumbnail, Track, TrackState, Tracker};
 use crate::detect::Detection;
 use crate::geometry::{Rect, Size};
 use proptest::prelude::*;
@@ -115,6 +115,63 @@ fn a_low_score_continues_a_track_and_opens_none() {
     }
     let seen: Vec<_> = tracker.tracks().iter().map(|t| (t.id, t.hits)).collect();
     assert_eq!(seen, [(1, 20)]);
+}
+
+#[test]
+fn a_face_that_is_seen_is_not_lost_however_weakly() {
+    let dim = |score: f32| Detection { score, ..face(100.0, 100.0, 80.0) };
+    let mut tracker = Config::default().build();
+    for step in 0..40u32 {
+        update(tracker.as_mut(), f64::from(step) * 0.1, &[dim(if step < 10 { 0.92 } else { 0.72 })]);
+        assert!(step < 5 || tracker.tracks()[0].state == TrackState::Confirmed, "at step {step}");
+    }
+}
+
+#[test]
+fn who_is_back_in_place_where_nobody_else_moves_is_the_same_face() {
+    check_track(
+        |t| {
+            let away = (1.0..3.2).contains(&t);
+            let back = face(if t > 2.0 { 885.0 } else { 900.0 }, 205.0, 90.0);
+            [face(100.0, 200.0, 90.0), back].into_iter().take(if away { 1 } else { 2 }).collect()
+        },
+        4.0,
+        &[1, 2],
+    );
+}
+
+/// A grey picture of [`FRAME`] in small, bright where the faces are that it is told of, with their luma.
+fn luma(faces: &[(Detection, u8)]) -> Vec<u8> {
+    let scale = 160.0 / FRAME.width as f32;
+    let at = |i: usize| ((i % 160) as f32 / scale, (i / 160) as f32 / scale);
+    let inside = |r: Rect, (x, y): (f32, f32)| x >= r.x && x < r.right() && y >= r.y && y < r.bottom();
+    let tone = |i: usize| faces.iter().find(|(face, _)| inside(face.rect, at(i))).map_or(100, |&(_, tone)| tone);
+    (0..160 * 90).map(tone).collect()
+}
+
+/// The track of a face that comes back after a second and a half, a step aside and `tone` in the picture.
+fn back_as(tone: u8) -> u64 {
+    let mut tracker = Config::default().build();
+    for step in 0..30u32 {
+        let shown = match step {
+            0..10 => Some((face(500.0, 300.0, 100.0), 180)),
+            10..25 => None,
+            _ => Some((face(620.0, 310.0, 100.0), tone)),
+        };
+        let detections: Vec<_> = shown.iter().map(|shown| shown.0).collect();
+        let luma = luma(shown.as_slice());
+        let thumbnail = Some(Thumbnail { size: Size::new(160, 90), luma: &luma });
+        let at = Duration::from_secs_f64(f64::from(step) * 0.1);
+        tracker.update(Analysis { at, frame_size: FRAME, detections: &detections, thumbnail });
+        check_invariants(tracker.as_ref());
+    }
+    tracker.tracks().iter().find(|t| t.state == TrackState::Confirmed).map_or(0, |t| t.id)
+}
+
+#[test]
+fn who_is_back_a_step_aside_is_known_by_the_look() {
+    assert_eq!(back_as(185), 1, "the same face");
+    assert_eq!(back_as(60), 2, "somebody else");
 }
 
 #[test]

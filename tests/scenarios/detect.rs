@@ -9,7 +9,7 @@ use serde_json::Value;
 use visor::geometry::Rect;
 
 /// A file of the development media, where this machine has them, the runtime and the default model.
-fn media(path: &str) -> Option<PathBuf> {
+pub(super) fn media(path: &str) -> Option<PathBuf> {
     let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/store");
     let needed = ["libonnxruntime.so", "yunet_n_dynamic.onnx"];
     if let Some(missing) = needed.iter().find(|name| !store.join(name).exists()) {

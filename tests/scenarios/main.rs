@@ -24,3 +24,4 @@ mod reload;
 mod service;
 mod support;
 mod track;
+mod track_video;
