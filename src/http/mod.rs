@@ -142,7 +142,7 @@ impl Server {
     }
 
     /// Takes on new settings: other tokens hold from the next request on; another address is bound before the old one
-    /// is let go.
+    /// is let go, where it can be. Not to be called on the runtime itself.
     ///
     /// # Errors
     /// The new address cannot be bound; the server then goes on as it was.
@@ -152,16 +152,30 @@ impl Server {
             self.settings = settings;
             return Ok(());
         }
-        let next = Self::start(settings, self.app.clone(), &self.runtime)?;
-        std::mem::replace(self, next).stop();
+        match Self::start(settings.clone(), self.app.clone(), &self.runtime) {
+            Ok(next) => std::mem::replace(self, next).stop(),
+            Err(_) if settings.listen.port() == self.bound.address.port() => self.move_over(settings)?,
+            Err(fault) => return Err(fault),
+        }
         Ok(())
+    }
+
+    /// Goes over to another address with the same port. From 127.0.0.1 to 0.0.0.0 it is free only once the old one is
+    /// let go; that is taken back where the new one cannot be had even then.
+    fn move_over(&mut self, settings: Settings) -> Result<(), Fault> {
+        self.bound.close(&self.runtime);
+        let moved = Self::start(settings, self.app.clone(), &self.runtime);
+        let (outcome, next) = match moved {
+            Ok(next) => (Ok(()), next),
+            Err(fault) => (Err(fault), Self::start(self.settings.clone(), self.app.clone(), &self.runtime)?),
+        };
+        *self = next;
+        outcome
     }
 
     /// Stops listening, lets answers under way finish for at most a second. Not to be called on the runtime itself.
     pub fn stop(self) {
-        self.bound.cancel.cancel();
-        let ended = self.bound.connections.wait();
-        let _ = self.runtime.block_on(async { tokio::time::timeout(STOP_DEADLINE, ended).await });
+        self.bound.close(&self.runtime);
     }
 }
 
@@ -188,6 +202,12 @@ impl Bound {
         bound.connections.close();
         tracing::info!(%address, "http listens");
         Ok(bound)
+    }
+
+    fn close(&self, runtime: &Handle) {
+        self.cancel.cancel();
+        let ended = self.connections.wait();
+        let _ = runtime.block_on(async { tokio::time::timeout(STOP_DEADLINE, ended).await });
     }
 }
 

@@ -144,6 +144,16 @@ fn a_reload_rebinds_and_a_failed_one_changes_nothing() {
 }
 
 #[test]
+fn a_reload_goes_from_loopback_to_everywhere_on_the_same_port() {
+    let mut bench = serve(settings("127.0.0.1:0", None));
+    let first = bench.server.local_addr();
+    let everywhere = Settings { listen: SocketAddr::from(([0, 0, 0, 0], first.port())), tokens: None };
+    bench.server.reload(everywhere.clone()).unwrap();
+    assert_eq!(bench.server.local_addr(), everywhere.listen);
+    assert_eq!(ask(first, "GET", "/livez", "").0, 200);
+}
+
+#[test]
 fn a_stopped_server_closes_idle_connections() {
     let bench = serve(settings("127.0.0.1:0", None));
     let address = bench.server.local_addr();
