@@ -1,6 +1,6 @@
 //! The models that all cameras share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,12 +17,15 @@ pub const HOPELESS: Duration = Duration::from_secs(10);
 /// between two frames.
 pub struct Engine {
     detector: Arc<ArcSwap<Model>>,
+    /// Those that were replaced and may still be at work: a call that hangs does so also after its model was replaced.
+    replaced: Mutex<Vec<Weak<Model>>>,
 }
 
 impl Engine {
     /// Loads the library and the detector.
     pub fn load(config: &Config, detector: &Manifest, input: Size) -> Result<Self, Fault> {
-        Ok(Self { detector: Arc::new(ArcSwap::new(Self::open(config, detector, input)?)) })
+        let detector = Self::open(config, detector, input)?;
+        Ok(Self { detector: Arc::new(ArcSwap::new(detector)), replaced: Mutex::default() })
     }
 
     /// Loads a detector, for now beside the one in use.
@@ -42,7 +45,10 @@ impl Engine {
 
     /// Puts another detector in the place of the present one, which ends with its last call.
     pub fn swap(&self, detector: Arc<Model>) {
-        self.detector.store(detector);
+        let old = self.detector.swap(detector);
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        replaced.retain(|model| model.strong_count() > 0);
+        replaced.push(Arc::downgrade(&old));
     }
 
     /// The detector, whichever it is at the moment.
@@ -52,9 +58,12 @@ impl Engine {
 
     /// Why the process should be restarted, if it should.
     pub fn health(&self) -> Result<(), String> {
-        match self.detector.load().oldest_call() {
-            Some(age) if age > HOPELESS => {
-                Err(format!("model {} has not answered for {} s", self.detector.load().manifest().name, age.as_secs()))
+        let replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let models = replaced.iter().filter_map(Weak::upgrade).chain([self.detector.load_full()]);
+        let ages = models.filter_map(|model| Some((model.oldest_call()?, model)));
+        match ages.max_by_key(|(age, _)| *age) {
+            Some((age, model)) if age > HOPELESS => {
+                Err(format!("model {} has not answered for {} s", model.manifest().name, age.as_secs()))
             }
             _ => Ok(()),
         }
