@@ -1,5 +1,6 @@
 //! The demo's broker: one that listens already, or Debian's mosquitto on a free port.
 
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -25,9 +26,9 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    /// The broker that listens on the usual port, or else a new one.
+    /// The broker that listens on the usual port and lets everybody in, or else a new one.
     pub(super) fn find_or_start() -> Result<Self, Fault> {
-        if listens(MQTT) { Ok(Self::at(MQTT, None)) } else { Self::start() }
+        if welcomes(MQTT) { Ok(Self::at(MQTT, None)) } else { Self::start() }
     }
 
     fn at(port: u16, started: Option<Child>) -> Self {
@@ -86,9 +87,31 @@ impl Drop for Broker {
     }
 }
 
+/// MQTT 3.1.1's CONNECT of a client without name, user and password.
+const CONNECT: [u8; 14] = *b"\x10\x0c\0\x04MQTT\x04\x02\0\x05\0\0";
+
+/// Its answer where everything is well.
+const CONNACK: [u8; 4] = *b"\x20\x02\0\0";
+
+/// Whether a broker listens there that lets everybody in.
+fn welcomes(port: u16) -> bool {
+    let asked = || -> std::io::Result<bool> {
+        let mut stream = connect(port)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(&CONNECT)?;
+        let mut answer = [0; CONNACK.len()];
+        stream.read_exact(&mut answer)?;
+        Ok(answer == CONNACK)
+    };
+    asked().unwrap_or(false)
+}
+
 fn listens(port: u16) -> bool {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    TcpStream::connect_timeout(&address, Duration::from_millis(300)).is_ok()
+    connect(port).is_ok()
+}
+
+fn connect(port: u16) -> std::io::Result<TcpStream> {
+    TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), Duration::from_millis(300))
 }
 
 fn free_port() -> std::io::Result<u16> {
