@@ -117,14 +117,15 @@ fn camera(args: &DemoArgs, say: &impl Fn(&str)) -> Result<(Option<SimulatedCamer
     Ok((Some(camera), uri))
 }
 
-/// A path becomes a `file:` address; everything else is taken as it is.
+/// A path becomes a `file:` address, or `v4l2:` where it is a device's; everything else is taken as it is.
 fn address(source: &str) -> Result<String, Fault> {
     if source.contains(':') && !Path::new(source).exists() {
         return Ok(source.to_owned());
     }
     let path = std::fs::canonicalize(source).map_err(|e| Fault::unavailable(format!("{source}: {e}")))?;
     let url = url::Url::from_file_path(&path).map_err(|()| Fault::internal(format!("{source} has no address")))?;
-    Ok(url.into())
+    let scheme = if path.starts_with("/dev") { "v4l2" } else { "file" };
+    Ok(url.as_str().replacen("file", scheme, 1))
 }
 
 /// The configuration that the demo stands for.
@@ -146,5 +147,18 @@ fn how_long(seconds: Option<u64>) -> String {
     match seconds {
         Some(n) => format!("for {n} s; Ctrl-C ends it sooner"),
         None => "until Ctrl-C".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_file_or_a_device() {
+        assert_eq!(address("/dev/null").unwrap(), "v4l2:///dev/null");
+        assert_eq!(address("/proc/version").unwrap(), "file:///proc/version");
+        assert_eq!(address("rtsp://camera/1").unwrap(), "rtsp://camera/1");
+        assert!(address("/nonexistent/clip.mp4").is_err());
     }
 }
