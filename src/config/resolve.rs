@@ -255,7 +255,8 @@ fn resolve_detect(config: &detect::Config, manifest: &Manifest) -> Result<detect
 
 fn resolve_track(config: &track::Config) -> Result<track::Config, Vec<Problem>> {
     if track::Algorithm::by_name(&config.algorithm).is_some() {
-        return Ok(config.clone());
+        let disorder = scores_out_of_order(config);
+        return if disorder.is_empty() { Ok(config.clone()) } else { Err(disorder) };
     }
     let names: Vec<&str> = track::ALGORITHMS.iter().map(|a| a.name).collect();
     let what = format!("\"{}\" is none of {}", config.algorithm, names.join(", "));
@@ -264,6 +265,20 @@ fn resolve_track(config: &track::Config) -> Result<track::Config, Vec<Problem>> 
         problem.remedy = format!("did you mean \"{near}\"?");
     }
     Err(vec![problem])
+}
+
+/// `low_score` ≤ `high_score` ≤ `sure_score`, of those that are written.
+fn scores_out_of_order(config: &track::Config) -> Vec<Problem> {
+    let scores =
+        [("low_score", config.low_score), ("high_score", config.high_score), ("sure_score", config.sure_score)];
+    let written: Vec<_> = scores.into_iter().filter_map(|(key, score)| Some((key, score?))).collect();
+    let pairs = written.windows(2).filter(|pair| pair[0].1 > pair[1].1);
+    pairs
+        .map(|pair| {
+            let [(lower, low), (upper, high)] = [pair[0], pair[1]];
+            Problem::new(lower, format!("{lower} = {low} is greater than {upper} = {high}"))
+        })
+        .collect()
 }
 
 fn zones(written: &[ZoneConfig]) -> Result<Vec<Zone>, Vec<Problem>> {

@@ -222,6 +222,15 @@ fn what_is_accepted_is_a_model_or_a_licence() {
 }
 
 #[test]
+fn a_tracker_s_scores_stand_in_order() {
+    let scores = |low, sure| format!("{FRONT}[cameras.front.track]\nlow_score = {low}\nsure_score = {sure}\n");
+    resolved(&scores(0.4, 0.4));
+    let problems = resolve_with(&scores(0.9, 0.2), &[]).unwrap_err();
+    let expected = "cameras.front.track.low_score (line 4): low_score = 0.9 is greater than sure_score = 0.2";
+    assert_eq!(problems.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
+}
+
+#[test]
 fn a_user_is_named_once() {
     let problems = resolve_with(&format!("{FRONT}username = \"viewer\"\n"), &[]).unwrap_err();
     assert_eq!(problems.len(), 1, "{problems:?}");
