@@ -1,7 +1,7 @@
 //! Home Assistant's MQTT discovery: a device for each camera.
 //!
 //! Topics and keys as on <https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery>, one message an entity, which
-//! every Home Assistant since 2021 takes.
+//! every Home Assistant takes; the event entity exists since 2023.8.
 
 use serde_json::{Value, json};
 
