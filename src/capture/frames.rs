@@ -226,7 +226,7 @@ fn wall_clock() -> Duration {
 }
 
 /// Tells decoders that this sink reads any strides; they would copy each picture into tight rows otherwise.
-fn accept_strides(pad: &gst::Pad) {
+pub(super) fn accept_strides(pad: &gst::Pad) {
     pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| match info.query_mut().map(|q| q.view_mut()) {
         Some(gst::QueryViewMut::Allocation(query)) => {
             query.add_allocation_meta::<gst_video::VideoMeta>(None);

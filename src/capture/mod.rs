@@ -21,6 +21,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::gst::{confine, meaning, start};
 use crate::ring::wire::{ALIVE_EVERY, ChildEnd, Decoder, FailReason, NoticeLevel, ToBrain};
 
+pub mod bare;
 mod codec;
 mod frames;
 mod link;

@@ -59,6 +59,9 @@ pub struct CameraArgs {
     /// Make the demo's clip out of the photographs in a folder, and serve nothing.
     #[arg(long, num_args = 2, value_names = ["PHOTOS", "OUT"], conflicts_with = "mounts")]
     make_sample: Option<Vec<PathBuf>>,
+    /// Encode a clip anew in the size and at the rate asked for, into a file, and serve nothing.
+    #[arg(long, num_args = 2, value_names = ["CLIP", "OUT"], conflicts_with = "mounts")]
+    transcode: Option<Vec<PathBuf>>,
 }
 
 fn mount_text(text: &str) -> Result<(String, String), String> {
@@ -77,6 +80,10 @@ pub fn run(args: &CameraArgs) -> Outcome {
     restream::ready()?;
     if let Some([photos, out]) = args.make_sample.as_deref() {
         sample::make(photos, out)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some([clip, out]) = args.transcode.as_deref() {
+        sample::transcode(&clip.to_string_lossy(), &recipe("h264", args)?, out)?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.mounts.is_empty() {

@@ -1,12 +1,24 @@
 //! `visor capture`: the child that reads a camera. Started by the daemon, never by hand.
 
-use super::Outcome;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-/// It has no arguments: what to open comes over its standard input.
+use super::{Outcome, print};
+use crate::capture::{self, bare};
+use crate::fault::Fault;
+
+/// What to open comes over its standard input.
 #[derive(clap::Args, Debug)]
-pub struct CaptureArgs {}
+pub struct CaptureArgs {
+    /// Decode this file instead, let go of the pictures, and print how long that took: for the benchmark.
+    #[arg(long, value_name = "FILE")]
+    bare: Option<PathBuf>,
+}
 
 /// Runs the child to its end.
-pub fn run(_: &CaptureArgs) -> Outcome {
-    crate::capture::run()
+pub fn run(args: &CaptureArgs) -> Outcome {
+    let Some(file) = &args.bare else { return capture::run() };
+    let decoded = serde_json::to_string(&bare::decode(file)?).map_err(|e| Fault::internal(e.to_string()))?;
+    print(&format!("{decoded}\n"))?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Outcome;
 use super::daemon::Daemon;
+use super::{Outcome, SAMPLE};
 use crate::config::{self, Resolved};
 use crate::fault::Fault;
 use crate::geometry::Size;
@@ -20,9 +20,6 @@ mod summary;
 
 use broker::Broker;
 use summary::{Listener, Summary};
-
-/// The clip that `make demo` makes; relative to the checkout.
-const SAMPLE: &str = ".cache/sample/people.mp4";
 
 /// The one camera's id.
 const CAMERA: &str = "demo";

@@ -21,10 +21,16 @@ mod demo;
 mod detect;
 mod models;
 #[cfg(feature = "media")]
+mod processor;
+#[cfg(feature = "media")]
 mod run;
 mod schema;
 mod settings;
 mod track;
+
+/// The clip that `make demo` makes; relative to the checkout.
+#[cfg(feature = "media")]
+const SAMPLE: &str = ".cache/sample/people.mp4";
 
 /// What a command ends with.
 pub type Outcome = Result<ExitCode, Fault>;

@@ -47,7 +47,7 @@ enum Command {
 
 /// Runs the command.
 pub fn run(args: &ModelsArgs) -> Outcome {
-    let mut config = settings::resolved(args.config.as_deref())?.models;
+    let mut config = settings::models(args.config.as_deref())?;
     config.folder = args.folder.clone().or(config.folder);
     match args.command.as_ref().unwrap_or(&Command::List { json: false }) {
         Command::List { json } => list(&config, *json),

@@ -2,20 +2,13 @@
 
 use std::path::Path;
 
-use crate::config::{self, DEFAULT_FILE, Resolved};
+use crate::config::{self, DEFAULT_FILE};
 use crate::fault::Fault;
+use crate::infer;
 
-/// The settings of `file`; where none is named those of the default file, and where that is not there the defaults with
-/// the environment over them.
-pub fn resolved(file: Option<&Path>) -> Result<Resolved, Fault> {
+/// `[models]` of `file`; where none is named, of the default file if that is there. The environment lies over it.
+pub fn models(file: Option<&Path>) -> Result<infer::Config, Fault> {
     let default = Path::new(DEFAULT_FILE);
-    match file.or_else(|| default.exists().then_some(default)) {
-        Some(file) => config::load(file).map_err(|problems| config::fault(file, &problems)),
-        None => {
-            let variables: Vec<_> = std::env::vars_os()
-                .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
-                .collect();
-            config::resolve_text("", &variables).map_err(|problems| config::fault(Path::new("environment"), &problems))
-        }
-    }
+    let file = file.or_else(|| default.exists().then_some(default));
+    config::models(file).map_err(|problems| config::fault(file.unwrap_or_else(|| Path::new("environment")), &problems))
 }

@@ -102,6 +102,36 @@ pub fn load(file: &Path) -> Result<Resolved, Vec<Problem>> {
     resolve_text(&read_file(file)?, &variables())
 }
 
+/// `[models]` alone, of `file` (of none: the defaults) with the environment over it: what a camera's section holds does
+/// not matter to who fetches a model.
+///
+/// # Errors
+/// Every problem of that section, or of a text that is not TOML.
+pub fn models(file: Option<&Path>) -> Result<infer::Config, Vec<Problem>> {
+    models_of(&file.map_or_else(|| Ok(String::new()), read_file)?, &variables())
+}
+
+fn models_of(text: &str, variables: &[(String, String)]) -> Result<infer::Config, Vec<Problem>> {
+    const SECTION: &str = "models";
+    let mut document = Document::parse(text)?;
+    let within = |key: &str| key.strip_prefix(SECTION).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let mut problems = document.overlay(variables);
+    problems.retain(|problem| within(&problem.key));
+    if let Some(sections) = document.value.as_object_mut() {
+        sections.retain(|section, _| section == SECTION);
+    }
+    let mut value = std::mem::take(&mut document.value);
+    problems.extend(check::check(&mut value));
+    match read(value) {
+        Ok(config) if problems.is_empty() => Ok(config.models),
+        Ok(_) => Err(document.located(problems)),
+        Err(unread) => {
+            problems.extend(unread);
+            Err(document.located(problems))
+        }
+    }
+}
+
 fn read_file(file: &Path) -> Result<String, Vec<Problem>> {
     std::fs::read_to_string(file).map_err(|e| {
         let problem = Problem::new("", format!("cannot read {}: {e}", file.display()));

@@ -181,8 +181,7 @@ fn detector(models: &infer::Config) -> Result<(Manifest, Size), Vec<Problem>> {
     if manifest.task != Task::Detect {
         problems.push(Problem::new("detector", format!("{} does not detect faces", manifest.name)));
     }
-    let accepted = |name: &String| *name == manifest.name || *name == manifest.licence;
-    if manifest.non_commercial && !models.accept_licences.iter().any(accepted) {
+    if !manifest.may_run(&models.accept_licences) {
         let what = format!("{} may not be used commercially (licence {})", manifest.name, manifest.licence);
         let remedy = format!("if that suits you, set models.accept_licences = [\"{}\"]", manifest.name);
         problems.push(Problem::new("accept_licences", what).remedy(remedy));

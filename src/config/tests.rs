@@ -300,3 +300,18 @@ fn line() -> impl proptest::strategy::Strategy<Value = String> {
         _ => format!("{key} = {value}"),
     })
 }
+
+#[test]
+fn the_models_are_read_whatever_else_is_wrong() {
+    let text = "[models]\ndetector = \"yunet-s\"\n[mqtt]\nport = 1\n[cameras.FRONT]\nfps = \"x\"\n";
+    let environment = [("VISOR__MODELS__PROVIDER".to_owned(), "cuda".to_owned())];
+    let models = models_of(text, &environment).unwrap();
+    assert_eq!((models.detector.as_str(), models.provider.name()), ("yunet-s", "cuda"));
+}
+
+#[test]
+fn the_models_own_problems_are_named() {
+    let shown = |text: &str| models_of(text, &[]).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert!(shown("[cameras.front]\nfps = 1\n[models]\ndetektor = \"x\"\n")[0].starts_with("models.detektor (line 4)"));
+    assert_eq!(shown("models = 3\n"), ["models (line 1): is an integer, must be a table"]);
+}

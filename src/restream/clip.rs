@@ -154,11 +154,11 @@ impl Clip {
     /// # Errors
     /// Where the source cannot be decoded or an encoder is not installed.
     pub fn encode(source: &str, recipe: &Recipe) -> Result<Self, Fault> {
-        let takes = recipe
-            .sizes
-            .iter()
-            .map(|&size| Self::collect(&encoding_text(source, recipe, size), source))
-            .collect::<Result<Vec<_>, _>>()?;
+        let take = |&size| {
+            let text = encoding_text(source, recipe, size);
+            Self::collect(&format!("{text} ! appsink name=out sync=false max-buffers=64"), source)
+        };
+        let takes = recipe.sizes.iter().map(take).collect::<Result<Vec<_>, _>>()?;
         interleave(takes, recipe.keyframe_interval())
     }
 
@@ -224,7 +224,8 @@ fn drain(pipeline: &gstreamer::Pipeline, sink: &AppSink) -> Result<Vec<gstreamer
     }
 }
 
-fn encoding_text(source: &str, recipe: &Recipe, size: PictureSize) -> String {
+/// From the file named `file`, or a pattern, to compressed pictures.
+pub(super) fn encoding_text(source: &str, recipe: &Recipe, size: PictureSize) -> String {
     let (fps, PictureSize { width, height }) = (recipe.fps, size);
     let input = match source.strip_prefix("test:") {
         Some("") => format!("videotestsrc pattern=ball num-buffers={}", fps * 10),
@@ -234,7 +235,7 @@ fn encoding_text(source: &str, recipe: &Recipe, size: PictureSize) -> String {
     format!(
         "{input} ! videoconvert ! videoscale add-borders=true ! videorate \
          ! video/x-raw,format=I420,width={width},height={height},framerate={fps}/1,pixel-aspect-ratio=1/1 \
-         ! {} ! appsink name=out sync=false max-buffers=64",
+         ! {}",
         recipe.codec.encoder(recipe.keyframe_interval())
     )
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use gstreamer::prelude::*;
 
-use super::{broken, clip::first_error};
+use super::broken;
+use super::clip::{Recipe, encoding_text, first_error};
 use crate::fault::Fault;
 
 const FPS: u64 = 25;
@@ -40,22 +41,44 @@ const SCENES: [Scene; 4] = [
 /// Where a photograph, an encoder or the place for the clip is missing.
 pub fn make(photos: &Path, out: &Path) -> Result<(), Fault> {
     let doing = format!("cannot make the sample clip {}", out.display());
-    let pipeline = gstreamer::parse::launch(&pipeline_text()).map_err(|e| broken(&doing, e))?;
-    let pipeline = pipeline.downcast::<gstreamer::Pipeline>().map_err(|_| broken(&doing, "not a pipeline"))?;
+    let pipeline = parse(&pipeline_text(), &doing)?;
     for (n, scene) in SCENES.iter().enumerate() {
         set_location(&pipeline, &format!("photo{n}"), &photos.join(scene.file));
     }
-    // Under another name until it is whole, so that a clip that was cut short is never taken for one that is done.
-    let unfinished = out.with_extension("part");
-    set_location(&pipeline, "out", &unfinished);
     move_the_window(&pipeline);
+    write(&pipeline, out, &doing)
+}
+
+/// Encodes `clip` anew by `recipe`, whose first size counts, into an MP4 at `out`.
+///
+/// # Errors
+/// Where the clip cannot be decoded, or an encoder or the place for the result is missing.
+pub fn transcode(clip: &str, recipe: &Recipe, out: &Path) -> Result<(), Fault> {
+    let doing = format!("cannot make {} out of {clip}", out.display());
+    let size = *recipe.sizes.first().ok_or_else(|| broken(&doing, "no picture size"))?;
+    let text = format!("{} ! h264parse ! mp4mux faststart=true ! filesink name=out", encoding_text(clip, recipe, size));
+    let pipeline = parse(&text, &doing)?;
+    set_location(&pipeline, "file", Path::new(clip));
+    write(&pipeline, out, &doing)
+}
+
+fn parse(text: &str, doing: &str) -> Result<gstreamer::Pipeline, Fault> {
+    let pipeline = gstreamer::parse::launch(text).map_err(|e| broken(doing, e))?;
+    pipeline.downcast().map_err(|_| broken(doing, "not a pipeline"))
+}
+
+/// Plays to the end, under another name until the file is whole, so that a clip that was cut short is never taken for
+/// one that is done.
+fn write(pipeline: &gstreamer::Pipeline, out: &Path, doing: &str) -> Result<(), Fault> {
+    let unfinished = out.with_extension("part");
+    set_location(pipeline, "out", &unfinished);
     let ended = pipeline
         .set_state(gstreamer::State::Playing)
-        .map_err(|e| broken(&doing, e))
-        .and_then(|_| wait_for_end(&pipeline).map_err(|e| broken(&doing, e)));
+        .map_err(|e| broken(doing, e))
+        .and_then(|_| wait_for_end(pipeline).map_err(|e| broken(doing, e)));
     let _ = pipeline.set_state(gstreamer::State::Null);
     ended?;
-    std::fs::rename(&unfinished, out).map_err(|e| broken(&doing, e))
+    std::fs::rename(&unfinished, out).map_err(|e| broken(doing, e))
 }
 
 fn pipeline_text() -> String {

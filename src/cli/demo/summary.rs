@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::cli::processor::ProcessorTime;
 use crate::event::{Event, EventType};
 use crate::sink::{CameraStats, Sink};
 use crate::supervisor::Supervisor;
@@ -90,7 +91,7 @@ impl Summary {
     /// Reads this process' processor time and that of its capture processes, which must have ended by now; the
     /// simulated camera and the broker must not have.
     pub(super) fn take_processor_time(&mut self) {
-        self.processor = processor_time().unwrap_or_default();
+        self.processor = ProcessorTime::now().total();
     }
 
     pub(super) fn report(&self, listener: &Listener) -> Report {
@@ -160,13 +161,4 @@ impl fmt::Display for Report {
 
 fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
-}
-
-/// User and system time of this process and of its children that have ended (`proc(5)`, stat).
-fn processor_time() -> Option<Duration> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let ticks: u64 =
-        stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(4).filter_map(|v| v.parse::<u64>().ok()).sum();
-    let hz = rustix::param::clock_ticks_per_second();
-    Some(Duration::from_secs_f64(ticks as f64 / hz as f64))
 }

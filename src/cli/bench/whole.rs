@@ -1,0 +1,154 @@
+//! A file through the capture child, and through the whole pipeline, against the decoder and the runtime alone.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use super::Bench;
+use super::decode::{self, Cost, Rate};
+use super::figure::{Aim, Figure, median};
+use super::models::{Screen, thresholds, time_bare};
+use crate::clock::Monotonic;
+use crate::detect::Sampler;
+use crate::event::Observation;
+use crate::fault::Fault;
+use crate::frame::PixelFormat;
+use crate::infer::Model;
+use crate::pipeline::{self, Control, Eyes, Follower, Observer, WhenBusy};
+use crate::source::{Config, FilePace, Frames, Source, SourceEvent, SourceState, Spawner};
+use crate::track;
+
+/// Rounds at least, however long they take.
+const ROUNDS: usize = 3;
+
+/// Frames that the daemon may hold beside those that it analyses.
+const SLOTS_BESIDE_ANALYSES: usize = 4;
+
+/// Decoded by the capture child and fetched from the ring, against decoding alone.
+pub(super) fn ring(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
+    let (clip, spawner) = (bench.clip.path()?, spawner()?);
+    let (mut times, mut bare) = (Vec::new(), Vec::new());
+    let began = Instant::now();
+    while began.elapsed() < bench.time || times.len() < ROUNDS {
+        bare.push(decode::cost(|| decode::bare(&clip))?);
+        times.push(decode::cost(|| fetch_all(source(bench, &spawner, 1)?))?);
+    }
+    let figure = |name, what: &str, part: fn(&Cost) -> f64| Figure {
+        name,
+        value: median(&mut times.iter().map(part).collect::<Vec<_>>()),
+        unit: "ms",
+        baseline: Some(median(&mut bare.iter().map(part).collect::<Vec<_>>())),
+        aim: Aim::Ratio(0.0..=1.10),
+        what: format!("{what} a frame of the clip through capture child and ring; bare: a process that decodes"),
+    };
+    Ok(vec![figure("ring", "time", |cost| cost.wall), figure("ring-cpu", "processor time", |cost| cost.processor)])
+}
+
+/// Takes all frames and lets go of each at once.
+fn fetch_all(mut source: Source) -> Result<Rate, Fault> {
+    let mut rate = Rate::default();
+    loop {
+        match source.next(Monotonic::now().plus(Duration::from_secs(1))) {
+            SourceEvent::Frame(_) => rate.count(),
+            SourceEvent::Ended => return Ok(rate),
+            SourceEvent::Changed(SourceState::Stalled { reason } | SourceState::Offline { reason, .. }) => {
+                return Err(Fault::unavailable(reason));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn spawner() -> Result<Spawner, Fault> {
+    Spawner::start().map_err(|e| Fault::unavailable(format!("cannot start a thread: {e}")))
+}
+
+fn source(bench: &Bench, spawner: &Spawner, analyses: usize) -> Result<Source, Fault> {
+    let mut config = Config::new(bench.clip.uri()?.as_str().into());
+    config.pace = FilePace::Fast;
+    let slots = u32::try_from(analyses + SLOTS_BESIDE_ANALYSES).unwrap_or(u32::MAX);
+    let settings = config.resolve(slots);
+    let settings = settings
+        .map_err(|problems| Fault::config(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+    Ok(Source::new("bench", settings, spawner))
+}
+
+/// From the file to tracks, against whichever of decoder and sessions is slower alone.
+pub(super) fn file(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
+    let (clip, spawner, model) = (bench.clip.path()?, spawner()?, bench.models.detector()?);
+    let (mut whole, mut decoding, mut detecting) = (Vec::new(), Vec::new(), Vec::new());
+    let began = Instant::now();
+    while began.elapsed() < bench.time || whole.len() < ROUNDS {
+        decoding.push(1e3 / decode::bare(&clip)?.millis()?);
+        detecting.push(bare_sessions(&model, bench.time / 8)?);
+        whole.push(1e3 / see_all(source(bench, &spawner, model.sessions() + 1)?, &model)?);
+    }
+    let (decoding, detecting) = (median(&mut decoding), median(&mut detecting));
+    Ok(vec![Figure {
+        name: "file",
+        value: median(&mut whole),
+        unit: "fps",
+        baseline: Some(decoding.min(detecting)),
+        aim: Aim::Ratio(0.9..=f64::INFINITY),
+        what: format!(
+            "the clip from file to tracks; bare: the slower of its decoder ({decoding:.0} fps) and {} sessions ({detecting:.0} fps), each with the machine to itself",
+            model.sessions()
+        ),
+    }])
+}
+
+/// Calls a second of all sessions at once.
+fn bare_sessions(model: &Model, time: Duration) -> Result<f64, Fault> {
+    let screen = Screen::new(PixelFormat::I420);
+    let work = || {
+        let mut sampler = Sampler::new(&model.manifest().input, model.input_shape());
+        let (input, _) = sampler.fill(screen.picture()?);
+        time_bare(model, input)?;
+        let (began, mut calls) = (Instant::now(), 0_u32);
+        while began.elapsed() < time {
+            time_bare(model, input)?;
+            calls += 1;
+        }
+        Ok(f64::from(calls) / began.elapsed().as_secs_f64())
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..model.sessions()).map(|_| scope.spawn(work)).collect();
+        let panicked = || Fault::internal("a thread of the benchmark panicked");
+        threads.into_iter().map(|thread| thread.join().map_err(|_| panicked())?).sum()
+    })
+}
+
+/// Counts what was analysed.
+struct Counter(Arc<Mutex<Rate>>);
+
+impl Observer for Counter {
+    fn observe(&mut self, _: &Observation<'_>) {
+        if let Ok(mut rate) = self.0.lock() {
+            rate.count();
+        }
+    }
+
+    fn lost(&mut self) {}
+}
+
+/// Milliseconds a frame with the two loops that the daemon runs for a file.
+fn see_all(source: Source, model: &Arc<Model>) -> Result<f64, Fault> {
+    let control = Control::new("bench");
+    let rate = Arc::new(Mutex::new(Rate::default()));
+    let make_tracker = || track::Config::default().build();
+    let follower = Follower::new(Box::new(make_tracker), Counter(Arc::clone(&rate)), Arc::clone(&control));
+    let current = Arc::new(ArcSwap::new(Arc::clone(model)));
+    let settings = thresholds(model)?;
+    let eyes = || Eyes::new(Arc::clone(&current), settings);
+    let eyes = (0..model.sessions()).map(|_| eyes()).collect::<Result<Vec<_>, _>>()?;
+    let (to_see, jobs) = pipeline::channel(model.sessions());
+    thread::scope(|scope| {
+        scope.spawn(|| pipeline::run_see_all(&jobs, eyes, follower));
+        pipeline::run_cam(Box::new(source), to_see, WhenBusy::Wait, &control, |_| {});
+    });
+    let rate = *rate.lock().map_err(|_| Fault::internal("a thread of the benchmark panicked"))?;
+    rate.millis()
+}

@@ -1,0 +1,46 @@
+//! Processor time, as the kernel accounts for it in steps of a hundredth of a second.
+
+use std::time::Duration;
+
+/// User and system time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ProcessorTime {
+    /// Of this process.
+    pub(super) own: Duration,
+    /// Of its children that have ended and were waited for.
+    pub(super) children: Duration,
+}
+
+impl ProcessorTime {
+    /// Until now (`proc(5)`, stat); nothing where that cannot be read.
+    pub(super) fn now() -> Self {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        // the name in front may hold anything, so fields are counted from its end
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let ticks: Vec<u64> = fields.split_whitespace().skip(11).take(4).filter_map(|t| t.parse().ok()).collect();
+        let hz = rustix::param::clock_ticks_per_second() as f64;
+        let time =
+            |pair: Option<&[u64]>| Duration::from_secs_f64(pair.unwrap_or_default().iter().sum::<u64>() as f64 / hz);
+        Self { own: time(ticks.get(..2)), children: time(ticks.get(2..4)) }
+    }
+
+    /// Both.
+    pub(super) fn total(self) -> Duration {
+        self.own + self.children
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_childs_time_counts_once_it_has_ended() {
+        let before = ProcessorTime::now();
+        let busy = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
+        assert!(std::process::Command::new("sh").args(["-c", busy]).status().unwrap().success());
+        let after = ProcessorTime::now();
+        assert!(after.children > before.children);
+        assert!(after.total() >= after.own + before.children);
+    }
+}
