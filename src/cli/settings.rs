@@ -1,14 +1,26 @@
 //! The settings of commands that work without a configuration file.
+//!
+//! Where no file is named the default file counts, and where that is not there the defaults; the environment lies over
+//! them.
 
 use std::path::Path;
 
-use crate::config::{self, DEFAULT_FILE};
-use crate::fault::Fault;
+use crate::config::{self, DEFAULT_FILE, Resolved};
+use crate::fault::{Fault, Problem};
 use crate::infer;
 
-/// `[models]` of `file`; where none is named, of the default file if that is there. The environment lies over it.
+/// The settings of `file`.
+pub fn resolved(file: Option<&Path>) -> Result<Resolved, Fault> {
+    read(file, |file| file.map_or_else(config::load_environment, config::load))
+}
+
+/// Its `[models]` alone: a mistake elsewhere does not matter.
 pub fn models(file: Option<&Path>) -> Result<infer::Config, Fault> {
+    read(file, config::models)
+}
+
+fn read<T>(file: Option<&Path>, read: fn(Option<&Path>) -> Result<T, Vec<Problem>>) -> Result<T, Fault> {
     let default = Path::new(DEFAULT_FILE);
     let file = file.or_else(|| default.exists().then_some(default));
-    config::models(file).map_err(|problems| config::fault(file.unwrap_or_else(|| Path::new("environment")), &problems))
+    read(file).map_err(|problems| config::fault(file.unwrap_or_else(|| Path::new("environment")), &problems))
 }

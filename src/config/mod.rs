@@ -102,6 +102,14 @@ pub fn load(file: &Path) -> Result<Resolved, Vec<Problem>> {
     resolve_text(&read_file(file)?, &variables())
 }
 
+/// What the environment alone leads to.
+///
+/// # Errors
+/// Every problem there is.
+pub fn load_environment() -> Result<Resolved, Vec<Problem>> {
+    resolve_text("", &variables())
+}
+
 /// `[models]` alone, of `file` (of none: the defaults) with the environment over it: what a camera's section holds does
 /// not matter to who fetches a model.
 ///

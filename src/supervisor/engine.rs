@@ -24,17 +24,12 @@ pub struct Engine {
 impl Engine {
     /// Loads the library and the detector.
     pub fn load(config: &Config, detector: &Manifest, input: Size) -> Result<Self, Fault> {
-<<<<<<< HEAD
-        let detector = Self::open(config, detector, input)?;
-        Ok(Self { detector: Arc::new(ArcSwap::new(detector)), replaced: Mutex::default() })
-=======
         Self::open(config, detector, input).map(Self::with)
     }
 
     /// An engine with a detector that is loaded already.
     pub fn with(detector: Arc<Model>) -> Self {
-        Self { detector: Arc::new(ArcSwap::new(detector)) }
->>>>>>> 6cb135e (Measure each stage and the whole against the bare decoder and runtime)
+        Self { detector: Arc::new(ArcSwap::new(detector)), replaced: Mutex::default() }
     }
 
     /// Loads a detector, for now beside the one in use.

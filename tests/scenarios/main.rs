@@ -1,6 +1,7 @@
 //! One integration binary, a scenario a file. Those that need GStreamer say so in their first line.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a scenario that breaks off has failed, and says where")]
 
+mod bench;
 mod broker_faults;
 mod camera;
 mod camera_faults;
