@@ -1,4 +1,4 @@
-//! Visor watches cameras: it finds each face, follows it, and tells the world over MQTT.
+//! Visor watches cameras: it finds each face, follows it, and says over MQTT what it sees.
 //!
 //! Read the modules in the order in which a frame travels; imports run the same way, a stage never imports a later one.
 //!

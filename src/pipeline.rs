@@ -23,7 +23,7 @@ pub use tally::{Counts, DropReason, Tally};
 
 use crate::clock::Monotonic;
 use crate::detect::motion::Gate;
-use crate::detect::{Detection, Detector, Settings, Thumbnailer};
+use crate::detect::{Config, Detection, Detector, Settings, Thumbnailer};
 use crate::event::{Latency, Observation};
 use crate::fault::Fault;
 use crate::frame::{Frame, Picture, Stamp};
@@ -103,7 +103,8 @@ impl Control {
         }
     }
 
-    fn forget(&self) {
+    /// Ends what is being followed, and begins anew with the next frame.
+    pub fn forget(&self) {
         self.epoch.fetch_add(1, Ordering::Release);
     }
 
@@ -211,16 +212,16 @@ fn offer(mut job: Job, to_see: &Sender<Job>, when_busy: &mut WhenBusy, control: 
 pub struct Eyes {
     /// The model in use, whichever it is at the moment.
     current: Arc<ArcSwap<Model>>,
-    settings: Settings,
+    config: Config,
     detector: Detector,
     thumbnailer: Thumbnailer,
 }
 
 impl Eyes {
     /// Eyes that look with the `current` model, and take on another one between two frames.
-    pub fn new(current: Arc<ArcSwap<Model>>, settings: Settings) -> Result<Self, Fault> {
-        let detector = Detector::new(current.load_full(), settings)?;
-        Ok(Self { current, settings, detector, thumbnailer: Thumbnailer::new(THUMBNAIL) })
+    pub fn new(current: Arc<ArcSwap<Model>>, config: Config) -> Result<Self, Fault> {
+        let detector = detector(current.load_full(), &config)?;
+        Ok(Self { current, config, detector, thumbnailer: Thumbnailer::new(THUMBNAIL) })
     }
 
     /// The frame in small.
@@ -250,10 +251,16 @@ impl Eyes {
     fn look(&mut self, picture: Picture<'_>, deadline: Instant) -> Result<Vec<Detection>, String> {
         let current = self.current.load();
         if !Arc::ptr_eq(&current, self.detector.model()) {
-            self.detector = Detector::new(Arc::clone(&current), self.settings).map_err(|fault| fault.to_string())?;
+            self.detector = detector(Arc::clone(&current), &self.config).map_err(|fault| fault.to_string())?;
         }
         self.detector.detect(picture, deadline).map(<[_]>::to_vec).map_err(|error| error.to_string())
     }
+}
+
+/// A detector with the model's own thresholds where the settings have none.
+fn detector(model: Arc<Model>, config: &Config) -> Result<Detector, Fault> {
+    let settings = Settings::new(config, model.manifest())?;
+    Detector::new(model, settings)
 }
 
 /// The end of `see-<id>` that has an order: track → observe.

@@ -52,6 +52,9 @@ impl Supervisor {
     /// Takes on new settings: starts, stops and replaces the cameras that `changes` names. The engine is its owner's to
     /// change.
     pub fn apply(&mut self, settings: Resolved, changes: &Changes) {
+        if changes.models {
+            self.cameras.values().for_each(Running::begin_anew);
+        }
         self.settings = settings;
         // All that go stop side by side.
         for running in changes.removed.iter().chain(&changes.changed).filter_map(|id| self.cameras.get(id)) {

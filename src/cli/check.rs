@@ -131,7 +131,7 @@ fn describe_camera(camera: &Camera) -> String {
     if !camera.enabled {
         return format!("{}, switched off", camera.source.display);
     }
-    let mode = match camera.mode {
+    let mode = match camera.detect.detect {
         Mode::Always => "",
         Mode::Motion => " while something moves",
     };

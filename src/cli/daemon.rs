@@ -72,6 +72,12 @@ impl Daemon {
         settings.notes().iter().for_each(|note| warn!(%note, "configuration"));
         let engine = Arc::new(Engine::load(&settings.models, &settings.detector, settings.input)?);
         let hub = Hub::new();
+        info!(
+            version = env!("CARGO_PKG_VERSION"),
+            boot_id = &**hub.board().boot_id(),
+            cameras = settings.cameras.len(),
+            "visor starts"
+        );
         hub.open(&settings.sinks())?;
         prepare(&hub)?;
         let app = App {

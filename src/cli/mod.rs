@@ -35,7 +35,7 @@ const SAMPLE: &str = ".cache/sample/people.mp4";
 /// What a command ends with.
 pub type Outcome = Result<ExitCode, Fault>;
 
-/// Watches cameras: finds each face, follows it, and tells the world over MQTT.
+/// Watches cameras: finds each face, follows it, and says over MQTT what it sees.
 #[derive(Parser, Debug)]
 #[command(name = "visor", version, about, propagate_version = true)]
 pub struct Cli {

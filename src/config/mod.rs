@@ -67,9 +67,9 @@ pub struct CameraConfig {
     /// What is looked for in them.
     #[serde(flatten)]
     pub detect: detect::Config,
-    /// Frames analysed a second, at most; more than 0, up to 120. Default 10.
+    /// Frames analysed a second, at most; 0.5 to 120. Default 10.
     #[serde(default = "analysis_fps")]
-    #[schemars(range(min = 0.1, max = 120.0))]
+    #[schemars(range(min = 0.5, max = 120.0))]
     pub analysis_fps: f64,
     /// Least time between two `updated` events of one track. A length of time; default `1s`.
     #[serde(default = "update_interval")]

@@ -106,10 +106,8 @@ pub struct Camera {
     pub enabled: bool,
     /// Where its pictures come from, with the credentials.
     pub source: source::Settings,
-    /// When frames are analysed.
-    pub mode: detect::Mode,
-    /// Thresholds of the detector.
-    pub detect: detect::Settings,
+    /// When frames are analysed, and thresholds: what is not set here is the model's own, whichever model looks.
+    pub detect: detect::Config,
     /// Least time between two analyses.
     pub analysis_period: Duration,
     /// Least time between two `updated` events of one track.
@@ -231,7 +229,6 @@ fn resolve_camera(
     Ok(Some(Camera {
         enabled: camera.enabled,
         source,
-        mode: camera.detect.detect,
         detect,
         analysis_period: Duration::from_secs_f64(1.0 / camera.analysis_fps),
         update_interval: camera.update_interval.0,
@@ -247,8 +244,9 @@ fn resolve_source(source: &source::Config, sessions: usize) -> Result<source::Se
 }
 
 /// The schema has judged each threshold alone; what is left is how they stand to each other.
-fn resolve_detect(config: &detect::Config, manifest: &Manifest) -> Result<detect::Settings, Vec<Problem>> {
+fn resolve_detect(config: &detect::Config, manifest: &Manifest) -> Result<detect::Config, Vec<Problem>> {
     detect::Settings::new(config, manifest)
+        .map(|_| config.clone())
         .map_err(|fault| vec![Problem::new("low_score", fault.what).remedy(fault.remedy)])
 }
 

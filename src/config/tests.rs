@@ -78,7 +78,7 @@ latency = "1m"
             "cameras.front.url (line 9): is not a key of visor's; did you mean uri?",
             "cameras.Back (line 10): \"Back\" is not an id: a-z or 0-9, then up to 62 of a-z, 0-9, _ and -",
             "cameras.Back.uri (line 11): \"gopher\" is not a known kind of source; use one of rtsp, rtsps, http, https, v4l2, file, test",
-            "cameras.Back.analysis_fps (line 12): is 0, must be at least 0.1",
+            "cameras.Back.analysis_fps (line 12): is 0, must be at least 0.5",
             "cameras.Back.stall_timeout (line 13): \"5\" is not a length of time such as \"200ms\", \"5s\" or \"1m 30s\"",
             "cameras.Back.score (line 14): is 1.5, must be at most 1.0",
             "cameras.Back.zones[0].name (line 15): \"a b\" is not an id: a-z or 0-9, then up to 62 of a-z, 0-9, _ and -",

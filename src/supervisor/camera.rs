@@ -42,8 +42,8 @@ impl Running {
         let source = Source::new(id, camera.source.clone(), &context.spawner);
         let every_frame = camera.source.scheme == Scheme::File;
         let teller = Teller::new(id, camera, context, &control);
-        let follower = Follower::new(maker(camera), teller, Arc::clone(&control));
-        let eyes = || Eyes::new(Arc::clone(context.engine.detector()), camera.detect);
+        let follower = Follower::new(maker(camera, context), teller, Arc::clone(&control));
+        let eyes = || Eyes::new(Arc::clone(context.engine.detector()), camera.detect.clone());
 
         let see: Box<dyn FnOnce() + Send>;
         let (to_see, when_busy);
@@ -55,7 +55,7 @@ impl Running {
             (to_see, when_busy) = (sender, WhenBusy::Wait);
         } else {
             let eyes = eyes()?;
-            let gate = (camera.mode == Mode::Motion).then(|| Gate::new(pipeline::THUMBNAIL));
+            let gate = (camera.detect.detect == Mode::Motion).then(|| Gate::new(pipeline::THUMBNAIL));
             let (sender, jobs) = pipeline::channel(1);
             (to_see, when_busy) = (sender, WhenBusy::NewestWins(Pacer::new(camera.analysis_period), jobs.clone()));
             see = Box::new(move || pipeline::run_see(&jobs, eyes, gate, follower));
@@ -69,6 +69,11 @@ impl Running {
         running.threads.push(spawn(format!("see-{id}"), see)?);
         running.threads.push(spawn(format!("cam-{id}"), cam)?);
         Ok(running)
+    }
+
+    /// Begins anew with the next frame: another model looks, with thresholds of its own.
+    pub(super) fn begin_anew(&self) {
+        self.control.forget();
     }
 
     /// Switches detection.
@@ -127,9 +132,14 @@ fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<JoinHandl
     std::thread::Builder::new().name(name).spawn(work).map_err(|e| Fault::unavailable(format!("{failed}: {e}")))
 }
 
-fn maker(camera: &Camera) -> Box<dyn Fn() -> Box<dyn Tracker> + Send> {
-    let config = camera.track.for_detector(camera.detect.score);
-    Box::new(move || config.build())
+/// Makes trackers whose thresholds are those of the model that looks at the time.
+fn maker(camera: &Camera, context: &Context) -> Box<dyn Fn() -> Box<dyn Tracker> + Send> {
+    let (config, set) = (camera.track.clone(), camera.detect.score);
+    let detector = Arc::clone(context.engine.detector());
+    Box::new(move || {
+        let score = set.unwrap_or_else(|| detector.load().manifest().thresholds.score);
+        config.for_detector(score).build()
+    })
 }
 
 /// Says how a camera is.

@@ -126,3 +126,31 @@ fn detection_is_switched_over_mqtt() {
     recorder.publish("visor/front/detect/set", false, "ON");
     daemon.wait_for_frames("front", 3.0);
 }
+
+#[test]
+fn another_model_looks_between_two_frames_and_the_camera_stays() {
+    let (Some(clip), Some(broker)) = (sample(), Broker::open()) else { return };
+    let recorder = Recorder::at(broker.port);
+    let (_camera, url) = camera(&clip, "front");
+    let with_models = |models: &str| {
+        format!("{models}{}", config(&broker, &[("front", &url)]).replacen(super::support::daemon::models(), "", 1))
+    };
+    let daemon = Daemon::start(&with_models(models()));
+    recorder.wait_for_json("visor/front/events", |event| event["type"] == "started");
+    let children = daemon.children();
+    let other = match models().contains("input") {
+        true => models().replace("320x192", "256x160"),
+        false => format!("{}input = \"320x192\"\n", models()),
+    };
+    daemon.reload(&with_models(&other));
+    daemon.wait_for_log("configuration reloaded", |_| true);
+    daemon.wait_for_frames("front", 5.0);
+    assert_eq!(daemon.children(), children, "the capture child was replaced");
+    assert_eq!(daemon.metric("visor_camera_restarts_total", &["front"]), 0.0);
+    // What was followed with the old model has ended; the new one finds faces too.
+    let boundary = recorder.on("visor/front/events").len();
+    eventually("a face that the new model finds", || {
+        recorder.on("visor/front/events").iter().skip(boundary).any(|event| event.contains("\"started\"")).then_some(())
+    });
+    assert!(daemon.stop().success());
+}

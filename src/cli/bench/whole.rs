@@ -10,9 +10,9 @@ use arc_swap::ArcSwap;
 use super::Bench;
 use super::decode::{self, Cost, Rate};
 use super::figure::{Aim, Figure, median};
-use super::models::{Screen, thresholds, time_bare};
+use super::models::{Screen, time_bare};
 use crate::clock::Monotonic;
-use crate::detect::Sampler;
+use crate::detect::{self, Sampler};
 use crate::event::Observation;
 use crate::fault::Fault;
 use crate::frame::PixelFormat;
@@ -141,8 +141,7 @@ fn see_all(source: Source, model: &Arc<Model>) -> Result<f64, Fault> {
     let make_tracker = || track::Config::default().build();
     let follower = Follower::new(Box::new(make_tracker), Counter(Arc::clone(&rate)), Arc::clone(&control));
     let current = Arc::new(ArcSwap::new(Arc::clone(model)));
-    let settings = thresholds(model)?;
-    let eyes = || Eyes::new(Arc::clone(&current), settings);
+    let eyes = || Eyes::new(Arc::clone(&current), detect::Config::default());
     let eyes = (0..model.sessions()).map(|_| eyes()).collect::<Result<Vec<_>, _>>()?;
     let (to_see, jobs) = pipeline::channel(model.sessions());
     thread::scope(|scope| {

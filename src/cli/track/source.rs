@@ -26,7 +26,7 @@ pub(super) fn run(source: &str, args: &TrackArgs) -> Outcome {
     let engine = Engine::load(&resolved.models, &manifest, input)?;
     let sessions = engine.detector().load().sessions();
     let settings = detect::Settings::new(&detect::Config::default(), &manifest)?;
-    let eyes = || Eyes::new(Arc::clone(engine.detector()), settings);
+    let eyes = || Eyes::new(Arc::clone(engine.detector()), detect::Config::default());
     let eyes = (0..sessions).map(|_| eyes()).collect::<Result<Vec<_>, _>>()?;
 
     let config = Config { pace: FilePace::Fast, ..Config::new(Uri::from_argument(source)) };
