@@ -12,8 +12,8 @@ pub struct Writer {
     id: u32,
     slot_bytes: usize,
     taken: Vec<bool>,
-    /// Where the search for a free slot begins, so that slots take turns.
-    next: usize,
+    /// Free slots; the last one released is taken first, since the processor's caches still hold it.
+    free: Vec<u32>,
 }
 
 impl Writer {
@@ -24,8 +24,8 @@ impl Writer {
         let total =
             total.filter(|_| slots <= MAX_SLOTS).and_then(|total| usize::try_from(total).ok()).ok_or_else(wrong)?;
         let memory = WriteMap::new(memory, total)?;
-        let taken = vec![false; slots as usize];
-        Ok(Self { memory, id, slot_bytes: total / taken.len(), taken, next: 0 })
+        let (taken, free) = (vec![false; slots as usize], (0..slots).rev().collect());
+        Ok(Self { memory, id, slot_bytes: total / slots as usize, taken, free })
     }
 
     /// The ring's number, for [`FrameHeader::ring`](super::wire::FrameHeader::ring).
@@ -40,11 +40,9 @@ impl Writer {
 
     /// Takes a slot to write into, until [`Writer::released`] is called for it. `None` where the brain holds all of them.
     pub fn free_slot(&mut self) -> Option<u32> {
-        let slots = self.taken.len();
-        let slot = (self.next..self.next + slots).map(|n| n % slots).find(|slot| !self.taken[*slot])?;
-        self.taken[slot] = true;
-        self.next = (slot + 1) % slots;
-        u32::try_from(slot).ok()
+        let slot = self.free.pop()?;
+        self.taken[slot as usize] = true;
+        Some(slot)
     }
 
     /// The bytes of a slot that [`Writer::free_slot`] gave and that has not been announced yet. Empty for a slot that the
@@ -60,8 +58,10 @@ impl Writer {
 
     /// The slot is free again: the brain released it, or it was taken and then not announced.
     pub fn released(&mut self, slot: u32) {
-        if let Some(taken) = self.taken.get_mut(slot as usize) {
-            *taken = false;
+        if let Some(taken) = self.taken.get_mut(slot as usize)
+            && std::mem::take(taken)
+        {
+            self.free.push(slot);
         }
     }
 }
