@@ -38,9 +38,15 @@ fn pick(offered: &gst::CapsRef, wish: &Wish) -> Option<gst::Caps> {
     let fixed = offered.iter_with_features().filter(|(_, features)| !features.contains("memory:DMABuf"));
     let fixed = fixed.filter_map(|(structure, _)| {
         let mut structure = structure.to_owned();
-        structure.fixate_field_nearest_int("width", i32::try_from(size.width).ok()?);
-        structure.fixate_field_nearest_int("height", i32::try_from(size.height).ok()?);
-        structure.fixate_field_nearest_fraction("framerate", gst::Fraction::new(i32::try_from(fps).ok()?, 1));
+        // A field that is not there is no choice, and asking for it makes GStreamer complain.
+        for (field, wanted) in [("width", size.width), ("height", size.height)] {
+            if structure.has_field(field) {
+                structure.fixate_field_nearest_int(field, i32::try_from(wanted).ok()?);
+            }
+        }
+        if structure.has_field("framerate") {
+            structure.fixate_field_nearest_fraction("framerate", gst::Fraction::new(i32::try_from(fps).ok()?, 1));
+        }
         structure.fixate();
         let caps = gst::Caps::from(structure);
         Codec::of(&caps)?;

@@ -93,10 +93,8 @@ fn a_camera_that_stalls_is_opened_again() {
     scene.recorder.wait_for("visor/front/status", "stalled");
     scene.lost("stall", stopped);
     // The kernel still accepts connections for the stopped process, so that knocking tells nothing.
-    eventually("three attempts to open it", || {
-        let lost = scene.daemon.log().into_iter().filter(|e| e["message"] == "source lost" && e["reason"] == "timeout");
-        (lost.count() >= 3).then_some(())
-    });
+    let attempts = || scene.daemon.metric("visor_camera_restarts_total", &["camera=\"front\""]);
+    eventually("three attempts to open it", || (attempts() >= 3.0).then_some(()));
     assert_eq!(scene.recorder.on("visor/front/status").last().unwrap(), "offline");
     let resumed = Timestamp::now();
     signal(pid, Signal::CONT);

@@ -209,7 +209,7 @@ fn a_score_or_size_that_cannot_be_is_refused() {
     let picture = [folder.join("2008_002470.jpg")];
     assert_eq!(detect(&["--input", "0x5"], &picture).status.code(), Some(2));
     assert_eq!(detect(&["--input", "641x384"], &picture).status.code(), Some(78));
-    assert_eq!(detect(&["--score", "2"], &picture).status.code(), Some(78));
+    assert_eq!(detect(&["--score", "2"], &picture).status.code(), Some(2));
     assert_eq!(detect(&["--model", "yunet-m"], &picture).status.code(), Some(78));
     assert_eq!(detect(&[], &[]).status.code(), Some(2));
 }
