@@ -12,6 +12,7 @@
 //! | [`source`] | the brain's side of a capture child: start, watch, restart |
 //! | [`detect`] | picture → faces |
 //! | [`track`] | faces → tracks |
+//! | [`recognise`] | tracks → people: embeddings, gallery, identity |
 //! | [`event`] | tracks → events with gapless numbers |
 //! | [`sink`] | events → MQTT, log |
 //! | [`lifecycle`] [`http`] | phases and readiness; health, metrics, version |
@@ -41,6 +42,7 @@ pub mod infer;
 pub mod lifecycle;
 pub mod metrics;
 pub mod pipeline;
+pub mod recognise;
 #[cfg(feature = "media")]
 pub mod restream;
 pub mod ring;

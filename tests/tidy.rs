@@ -36,6 +36,7 @@ const ORDER: &[&str] = &[
     "source",
     "detect",
     "track",
+    "recognise",
     "event",
     "sink",
     "lifecycle",
