@@ -83,3 +83,27 @@ impl Identity {
     /// The identity of everyone while recognition is off.
     pub const OFF: Self = Self::Undecided { reason: Some(Reason::RecognitionOff) };
 }
+
+/// What became of a track's identity in one analysis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// It is decided, for the first time or again: a person's name or a stranger's alias.
+    Identified,
+    /// It is decided otherwise than before.
+    Revised,
+    /// It was decided and is so no more.
+    Retracted,
+}
+
+/// Who a track is at one instant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// The track's id, unique within its tracker.
+    pub track: u64,
+    /// Who it is, as far as is known.
+    pub identity: Identity,
+    /// Fitness of its face in this frame; `None` where none was looked at.
+    pub quality: Option<Quality>,
+    /// What this analysis changed; `None` where all is as it was.
+    pub change: Option<Change>,
+}

@@ -9,4 +9,4 @@ pub mod embedding;
 pub mod identity;
 
 pub use embedding::Embedding;
-pub use identity::{Identity, Quality, Reason};
+pub use identity::{Change, Identity, Quality, Reason, Verdict};
