@@ -156,6 +156,8 @@ fn table(out: &mut impl std::io::Write, listed: &[Listed<'_>]) -> std::io::Resul
 fn cells(model: &Listed<'_>) -> [String; 7] {
     let task = match model.task {
         Task::Detect => "detect",
+        Task::Embed => "embed",
+        Task::Landmarks => "landmarks",
     };
     let licence = if model.non_commercial { "non-commercial, must be accepted" } else { model.licence };
     let origins = if model.origins.is_empty() { "by hand" } else { &model.origins };

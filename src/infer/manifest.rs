@@ -26,6 +26,10 @@ const BUILT_IN: &[&str] = &[
     include_str!("../../models/ssd-mobilenetv1-tfod.toml"),
     include_str!("../../models/scrfd-500m.toml"),
     include_str!("../../models/scrfd-2.5g.toml"),
+    include_str!("../../models/face-reid-0095.toml"),
+    include_str!("../../models/dlib-resnet.toml"),
+    include_str!("../../models/mobilefacenet-y1.toml"),
+    include_str!("../../models/landmarks-0009.toml"),
 ];
 
 /// What a model is for.
@@ -34,6 +38,10 @@ const BUILT_IN: &[&str] = &[
 pub enum Task {
     /// Finds faces in a picture.
     Detect,
+    /// Tells people apart by an aligned face.
+    Embed,
+    /// Finds the five landmarks in the box of a face.
+    Landmarks,
 }
 
 /// The order of a picture tensor's dimensions.
@@ -67,12 +75,13 @@ pub enum Kind {
 }
 
 /// How a picture of another shape becomes the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resize {
     /// Scaled as a whole to the top left corner, the rest black.
     Letterbox,
     /// Each axis scaled on its own.
+    #[default]
     Stretch,
 }
 
@@ -97,7 +106,8 @@ pub struct InputSpec {
     /// Set where the graph takes other sizes too, whose sides are then multiples of this.
     #[serde(default)]
     pub multiple_of: Option<u32>,
-    /// How a picture is brought to that size.
+    /// How a picture is brought to that size. Embedders do not ask: their template says it.
+    #[serde(default)]
     pub resize: Resize,
 }
 
@@ -177,6 +187,24 @@ pub struct Thresholds {
     pub nms: f32,
 }
 
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { score: 0.5, nms: 0.3 }
+    }
+}
+
+/// What an embedder's numbers are worth.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmbeddingSpec {
+    /// How many numbers a face becomes.
+    pub dimension: usize,
+    /// Where the face lies in the input: `reid-128`, `arcface-112`, `dlib-150` or `facenet-160`.
+    pub template: String,
+    /// Cosine similarity from which two pictures are taken for one person.
+    pub threshold: f32,
+}
+
 /// A model: what it is, how it is used, where it comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -203,8 +231,12 @@ pub struct Manifest {
     pub note: String,
     /// What goes in.
     pub input: InputSpec,
-    /// Lines that the decoder draws.
+    /// Lines that a detector's decoder draws.
+    #[serde(default)]
     pub thresholds: Thresholds,
+    /// Of an embedder: what its numbers are worth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<EmbeddingSpec>,
     /// What comes out, in the order that the family's decoder expects.
     pub outputs: Vec<OutputSpec>,
     /// Where the file can be had, tried in this order.
@@ -228,6 +260,9 @@ impl Manifest {
         }
         if Path::new(&self.file).file_name().is_none_or(|name| name != self.file.as_str()) {
             return wrong(format!("file \"{}\" is not a plain file name", self.file));
+        }
+        if (self.task == Task::Embed) != self.embedding.is_some() {
+            return wrong("[embedding] belongs to task = \"embed\", and to no other".into());
         }
         if self.outputs.is_empty() {
             return wrong("no outputs".into());
