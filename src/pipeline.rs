@@ -1,36 +1,34 @@
 //! The two loops of a camera, naming each stage.
 //!
-//! `cam-<id>` takes frames in and says how the camera is; it never runs a model. `see-<id>` owns the tracker:
-//! detect → track → observe, synchronous and single-owner. Between them is one bounded channel whose full-policy is
-//! the source's: of a live camera only the newest frame waits, a file waits for room so that each of its frames is
-//! seen. A file has several detections in flight; their order is restored before the tracker sees them.
+//! `cam-<id>` takes frames in and says how the camera is; it never runs a model. `see-<id>` owns tracker and identities:
+//! detect → track → recognise → observe, synchronous and single-owner. Between them is one bounded channel whose
+//! full-policy is the source's: of a live camera only the newest frame waits, a file waits for room so that each of its
+//! frames is seen. A file has several detections in flight; their order is restored before the tracker sees them.
 
+mod eyes;
+mod follower;
 mod order;
 mod pace;
 mod tally;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError, bounded};
-use tracing::warn;
 
+pub use eyes::{Eyes, Seen};
+pub use follower::{Follower, Named, Names};
 pub use order::in_order;
 pub use pace::Pacer;
 pub use tally::{Counts, DropReason, Tally};
 
 use crate::clock::Monotonic;
 use crate::detect::motion::Gate;
-use crate::detect::{Config, Detection, Detector, Settings, Thumbnailer};
-use crate::event::{Latency, Observation};
-use crate::fault::Fault;
-use crate::frame::{Frame, Picture, Stamp};
+use crate::event::Observation;
+use crate::frame::Frame;
 use crate::geometry::Size;
-use crate::infer::Model;
 use crate::source::{Frames, SourceEvent, SourceState};
-use crate::track::{Analysis, Thumbnail, TrackState, Tracker};
 
 /// How long a loop waits at most before it looks whether it should stop.
 const TICK: Duration = Duration::from_millis(100);
@@ -44,8 +42,8 @@ const LIVE_DEADLINE: Duration = Duration::from_secs(1);
 /// A file is in no hurry, but a model that hangs is noticed all the same.
 const FILE_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Without a frame for this long, what was followed is gone; a capture child is replaced sooner.
-const GONE: Duration = Duration::from_secs(5);
+/// Names that a live camera's tracks do not have by then are left for a later frame.
+const LIVE_NAMING: Duration = Duration::from_millis(250);
 
 /// Size of the grey picture by which the tracker sees the camera move, and the gate sees anything move.
 pub const THUMBNAIL: Size = Size::new(160, 90);
@@ -57,6 +55,9 @@ pub trait Observer: Send {
 
     /// The stream broke or ended: whatever was followed is gone.
     fn lost(&mut self);
+
+    /// Time passes; called some times a second, with or without frames.
+    fn idle(&mut self);
 }
 
 /// What is switched and counted while the loops run; shared with whoever controls the camera.
@@ -64,6 +65,7 @@ pub struct Control {
     stop: AtomicBool,
     ended: AtomicBool,
     detect: AtomicBool,
+    recognise: AtomicBool,
     /// Counts up when what is being followed must be forgotten; a frame of an older epoch is not analysed.
     epoch: AtomicU64,
     /// The camera's counters.
@@ -71,12 +73,13 @@ pub struct Control {
 }
 
 impl Control {
-    /// A running camera with detection on.
+    /// A running camera with detection and recognition on.
     pub fn new(camera: &str) -> Arc<Self> {
         Arc::new(Self {
             stop: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             detect: AtomicBool::new(true),
+            recognise: AtomicBool::new(true),
             epoch: AtomicU64::new(0),
             tally: Tally::new(camera),
         })
@@ -103,6 +106,15 @@ impl Control {
         }
     }
 
+    /// Switches recognition, from the next frame on; names that were given are taken back when it goes off.
+    pub fn recognise(&self, on: bool) {
+        self.recognise.store(on, Ordering::Relaxed);
+    }
+
+    fn recognises(&self) -> bool {
+        self.recognise.load(Ordering::Relaxed)
+    }
+
     /// Ends what is being followed, and begins anew with the next frame.
     pub fn forget(&self) {
         self.epoch.fetch_add(1, Ordering::Release);
@@ -117,21 +129,6 @@ impl Control {
 pub struct Job {
     epoch: u64,
     frame: Frame,
-}
-
-/// A frame whose faces are known.
-pub struct Seen {
-    epoch: u64,
-    /// The frame's own time.
-    pub stamp: Stamp,
-    /// Counts the source's frames.
-    pub number: u64,
-    /// The size that boxes refer to.
-    pub size: Size,
-    /// Its faces, down to the detector's low score.
-    pub detections: Vec<Detection>,
-    thumbnail: Vec<u8>,
-    detect_time: Duration,
 }
 
 /// The channel between the loops: a live camera keeps one frame waiting, a file as many as it has detectors.
@@ -208,143 +205,17 @@ fn offer(mut job: Job, to_see: &Sender<Job>, when_busy: &mut WhenBusy, control: 
     }
 }
 
-/// What looks at a frame: a detector, and the maker of its thumbnail. One for each thread that analyses.
-pub struct Eyes {
-    /// The model in use, whichever it is at the moment.
-    current: Arc<ArcSwap<Model>>,
-    config: Config,
-    detector: Detector,
-    thumbnailer: Thumbnailer,
-}
-
-impl Eyes {
-    /// Eyes that look with the `current` model, and take on another one between two frames.
-    pub fn new(current: Arc<ArcSwap<Model>>, config: Config) -> Result<Self, Fault> {
-        let detector = detector(current.load_full(), &config)?;
-        Ok(Self { current, config, detector, thumbnailer: Thumbnailer::new(THUMBNAIL) })
-    }
-
-    /// The frame in small.
-    fn glance(&mut self, job: &Job) -> Vec<u8> {
-        let mut thumbnail = Vec::new();
-        self.thumbnailer.make(job.frame.picture(), &mut thumbnail);
-        thumbnail
-    }
-
-    /// Finds the faces of one frame. `None` where the model failed or had no time: the frame counts as dropped.
-    fn see(&mut self, job: &Job, thumbnail: Vec<u8>, deadline: Duration, control: &Control) -> Option<Seen> {
-        let began = Instant::now();
-        match self.look(job.frame.picture(), began + deadline) {
-            Ok(detections) => {
-                let Frame { stamp, number, .. } = job.frame;
-                let (size, detect_time) = (job.frame.size(), began.elapsed());
-                Some(Seen { epoch: job.epoch, stamp, number, size, detections, thumbnail, detect_time })
-            }
-            Err(error) => {
-                control.tally.dropped(DropReason::Failed);
-                warn!(%error, "frame not analysed");
-                None
-            }
-        }
-    }
-
-    fn look(&mut self, picture: Picture<'_>, deadline: Instant) -> Result<Vec<Detection>, String> {
-        let current = self.current.load();
-        if !Arc::ptr_eq(&current, self.detector.model()) {
-            self.detector = detector(Arc::clone(&current), &self.config).map_err(|fault| fault.to_string())?;
-        }
-        self.detector.detect(picture, deadline).map(<[_]>::to_vec).map_err(|error| error.to_string())
-    }
-}
-
-/// A detector with the model's own thresholds where the settings have none.
-fn detector(model: Arc<Model>, config: &Config) -> Result<Detector, Fault> {
-    let settings = Settings::new(config, model.manifest())?;
-    Detector::new(model, settings)
-}
-
-/// The end of `see-<id>` that has an order: track → observe.
-pub struct Follower<O: Observer> {
-    make_tracker: Box<dyn Fn() -> Box<dyn Tracker> + Send>,
-    tracker: Box<dyn Tracker>,
-    observer: O,
-    control: Arc<Control>,
-    epoch: u64,
-    last: Instant,
-}
-
-impl<O: Observer> Follower<O> {
-    /// A follower with a fresh tracker.
-    pub fn new(make_tracker: Box<dyn Fn() -> Box<dyn Tracker> + Send>, observer: O, control: Arc<Control>) -> Self {
-        let epoch = control.epoch();
-        Self { tracker: make_tracker(), make_tracker, observer, control, epoch, last: Instant::now() }
-    }
-
-    /// Forgets what it follows, where the control asks for it or nothing was to be seen for too long.
-    fn keep_up(&mut self) {
-        let epoch = self.control.epoch();
-        let gone = self.following() && self.last.elapsed() > GONE;
-        if gone || epoch != self.epoch {
-            self.epoch = epoch;
-            self.tracker = (self.make_tracker)();
-            self.observer.lost();
-            self.control.tally.faces(0);
-        }
-    }
-
-    fn following(&self) -> bool {
-        !self.tracker.tracks().is_empty()
-    }
-
-    /// Takes in one frame's faces.
-    pub fn follow(&mut self, seen: &Seen) {
-        self.keep_up();
-        if seen.epoch != self.epoch {
-            return;
-        }
-        self.last = Instant::now();
-        let began = Instant::now();
-        self.tracker.update(Analysis {
-            at: seen.stamp.pts,
-            frame_size: seen.size,
-            detections: &seen.detections,
-            thumbnail: Some(Thumbnail { size: THUMBNAIL, luma: &seen.thumbnail }),
-        });
-        let latency =
-            Latency { decode: seen.stamp.decode, detect: seen.detect_time, track: began.elapsed(), recognise: None };
-        let observation = Observation {
-            number: seen.number,
-            stamp: seen.stamp,
-            frame_size: seen.size,
-            tracks: self.tracker.tracks(),
-            ended: self.tracker.ended(),
-            latency,
-        };
-        self.observer.observe(&observation);
-        let confirmed = observation.tracks.iter().filter(|track| track.state == TrackState::Confirmed).count();
-        self.control.tally.faces(confirmed);
-        self.control.tally.analysed(&latency, seen.stamp.arrived_at.elapsed());
-    }
-}
-
-impl<O: Observer> Drop for Follower<O> {
-    fn drop(&mut self) {
-        self.observer.lost();
-        self.control.tally.faces(0);
-    }
-}
-
 /// `see-<id>` of a live camera: one pair of eyes, one frame at a time, until `cam-` has gone. A frame that the `gate`
 /// keeps back is not analysed, and not counted as dropped.
 pub fn run_see<O: Observer>(jobs: &Receiver<Job>, mut eyes: Eyes, mut gate: Option<Gate>, mut follower: Follower<O>) {
-    let control = Arc::clone(&follower.control);
+    let control = Arc::clone(follower.control());
     loop {
-        let job = match jobs.recv_timeout(TICK) {
+        let next = jobs.recv_timeout(TICK);
+        // Whatever becomes of the frame: it may be too old, or show nothing that moves, or fail the model.
+        follower.keep_up();
+        let job = match next {
             Ok(job) => job,
-            Err(RecvTimeoutError::Timeout) => {
-                follower.keep_up();
-                continue;
-            }
+            Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return,
         };
         if job.frame.stamp.arrived_at.elapsed() > MAX_AGE {
@@ -356,9 +227,8 @@ pub fn run_see<O: Observer>(jobs: &Receiver<Job>, mut eyes: Eyes, mut gate: Opti
         if gate.as_mut().is_some_and(rests) {
             continue;
         }
-        if let Some(seen) = eyes.see(&job, thumbnail, LIVE_DEADLINE, &control) {
-            drop(job);
-            follower.follow(&seen);
+        if let Some(seen) = eyes.see(job, thumbnail, LIVE_DEADLINE, &control) {
+            follower.follow(&seen, LIVE_NAMING);
         }
     }
 }
@@ -366,13 +236,13 @@ pub fn run_see<O: Observer>(jobs: &Receiver<Job>, mut eyes: Eyes, mut gate: Opti
 /// `see-<id>` of a file: each frame, as many at once as there are eyes, in order. Frames that wait when the camera is
 /// stopped are not analysed.
 pub fn run_see_all<O: Observer>(jobs: &Receiver<Job>, eyes: Vec<Eyes>, mut follower: Follower<O>) {
-    let control = Arc::clone(&follower.control);
+    let control = Arc::clone(follower.control());
     let see = |job: Job, eyes: &mut Eyes| {
         if control.stopped() {
             return None;
         }
         let thumbnail = eyes.glance(&job);
-        eyes.see(&job, thumbnail, FILE_DEADLINE, &control)
+        eyes.see(job, thumbnail, FILE_DEADLINE, &control)
     };
     follow_in_order(jobs, eyes, see, &mut follower);
 }
@@ -384,7 +254,7 @@ fn follow_in_order<T: Send, O: Observer>(
     follower: &mut Follower<O>,
 ) {
     in_order(jobs, tools, TICK, see, |seen| match seen {
-        Some(Some(seen)) => follower.follow(&seen),
+        Some(Some(seen)) => follower.follow(&seen, FILE_DEADLINE),
         Some(None) => {}
         None => follower.keep_up(),
     });

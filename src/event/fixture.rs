@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Draft, Event, EventType, Fractions, Identity, LatencyMs, Models, SCHEMA};
+use super::{Draft, Event, EventType, Fractions, LatencyMs, Models, SCHEMA};
 use crate::frame::ClockSource;
+use crate::recognise::Identity;
 
 /// A plain event of `camera` with the number `seq`.
 pub(crate) fn event(camera: &str, seq: u64) -> Arc<Event> {
@@ -24,7 +25,7 @@ pub(crate) fn event(camera: &str, seq: u64) -> Arc<Event> {
         score: 0.93,
         quality: None,
         zones: vec!["porch".into()],
-        identity: Identity::RECOGNITION_OFF,
+        identity: (&Identity::OFF).into(),
         first_seen: at - Duration::from_millis(3200),
         last_seen: at,
         latency_ms: LatencyMs { total: Some(38.5), ..LatencyMs::default() },

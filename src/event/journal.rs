@@ -1,15 +1,16 @@
-//! One camera's tracks over time, told as events: `started`, `updated`, `ended`.
+//! One camera's tracks over time, told as events: `started`, `identified`, `revised`, `retracted`, `updated`, `ended`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::message::{Draft, Event, Fractions, Identity, LatencyMs, Models, SCHEMA};
+use super::message::{Draft, Event, Fractions, LatencyMs, Models, SCHEMA};
 use super::zone::Zone;
 use super::{EventType, Observation};
 use crate::frame::{ClockSource, Stamp};
 use crate::geometry::{Point, Rect, Size};
+use crate::recognise::{Identity, Quality, Verdict};
 use crate::track::{Track, TrackState};
 
 /// Least stream time between two `updated` events of one track, where the configuration names none.
@@ -40,8 +41,10 @@ pub struct Settings {
 /// Turns a camera's observations into drafts of events. Single owner: the camera's analysis thread.
 ///
 /// A track is `started` once it is confirmed, `updated` at most once per interval and only while it is seen
-/// (a change of zone waits for that too), and `ended` when the tracker gives it up, or on [`Journal::close`].
-/// Memory is bounded by the tracker's live tracks: what it no longer names is ended.
+/// (a change of zone waits for that too), and `ended` when the tracker gives it up, or on [`Journal::close`]. Between
+/// them it is `identified` when it is given a name or an alias, `revised` when that becomes another one, and `retracted`
+/// when it has none any more: what is told follows from what was told before, so that these three always alternate as
+/// they should, and an identity from before `started` is told right after it. Memory is bounded by the tracker's live tracks: what it no longer names is ended.
 #[derive(Debug)]
 pub struct Journal {
     camera: Arc<str>,
@@ -59,10 +62,31 @@ struct Open {
     name: Arc<str>,
     first_seen: SystemTime,
     seen: Seen,
+    identity: Identity,
+    quality: Option<Quality>,
+    /// Whom the events have named so far.
+    told: Option<Who>,
     /// Stream time of the last event about it.
     told_at: Duration,
     /// Named by the tracker in the current observation.
     named: bool,
+}
+
+/// What a track is called.
+#[derive(Clone, Debug, PartialEq)]
+enum Who {
+    Person(Arc<str>),
+    Stranger(Arc<str>),
+}
+
+impl Who {
+    fn of(identity: &Identity) -> Option<Self> {
+        match identity {
+            Identity::Undecided { .. } => None,
+            Identity::Known { person, .. } => Some(Self::Person(Arc::clone(person))),
+            Identity::Stranger { alias, .. } => Some(Self::Stranger(Arc::clone(alias))),
+        }
+    }
 }
 
 /// A track's last detection.
@@ -86,21 +110,37 @@ impl Journal {
         let mut drafts = Vec::new();
         self.last = Some(observation.stamp);
         self.faces = 0;
+        self.name_embedder(observation.embedder);
         for track in observation.ended {
             if let Some(mut open) = self.open.remove(&track.id) {
                 open.see(track, observation, &self.settings);
+                drafts.extend(self.tell_identity(&mut open, Some(observation)));
                 drafts.push(self.draft(EventType::Ended, &open, Some(observation)));
             }
         }
         for track in observation.tracks {
             self.faces += usize::from(track.state == TrackState::Confirmed);
-            drafts.extend(self.follow(track, observation));
+            self.follow(track, observation, &mut drafts);
         }
         while let Some(id) = self.open.iter().find(|(_, open)| !open.named).map(|(id, _)| *id) {
             let forgotten = self.open.remove(&id);
             drafts.extend(forgotten.map(|open| self.draft(EventType::Ended, &open, Some(observation))));
         }
         self.open.values_mut().for_each(|open| open.named = false);
+        drafts
+    }
+
+    /// Takes back the name of every open track whose person `is_known` does not know any more: someone was forgotten
+    /// while no frame came.
+    pub fn recall(&mut self, is_known: impl Fn(&str) -> bool) -> Vec<Draft> {
+        let mut open = std::mem::take(&mut self.open);
+        let forgotten = open.values_mut().filter(|open| open.person().is_some_and(|person| !is_known(person)));
+        let drafts = forgotten.filter_map(|open| {
+            open.identity = Identity::Undecided { reason: None };
+            self.tell_identity(open, None)
+        });
+        let drafts = drafts.collect();
+        self.open = open;
         drafts
     }
 
@@ -123,28 +163,64 @@ impl Journal {
         self.faces
     }
 
-    fn follow(&mut self, track: &Track, observation: &Observation<'_>) -> Option<Draft> {
-        let now = observation.stamp.pts;
-        if let Some(open) = self.open.get_mut(&track.id) {
-            open.named = true;
-            open.see(track, observation, &self.settings);
-            let due = now.saturating_sub(open.told_at) >= self.settings.update_interval && open.seen.at == now;
-            if !due {
-                return None;
-            }
-            open.told_at = now;
-            return self.open.get(&track.id).map(|open| self.draft(EventType::Updated, open, Some(observation)));
+    fn name_embedder(&mut self, embedder: Option<&str>) {
+        if self.settings.models.embedder.as_deref() != embedder {
+            self.settings.models.embedder = embedder.map(Arc::from);
         }
+    }
+
+    fn follow(&mut self, track: &Track, observation: &Observation<'_>, drafts: &mut Vec<Draft>) {
+        let now = observation.stamp.pts;
+        let Some(mut open) = self.open.remove(&track.id) else {
+            return self.begin(track, observation, drafts);
+        };
+        open.named = true;
+        open.see(track, observation, &self.settings);
+        let news = self.tell_identity(&mut open, Some(observation));
+        let due = now.saturating_sub(open.told_at) >= self.settings.update_interval && open.seen.at == now;
+        if due || news.is_some() {
+            open.told_at = now;
+        }
+        // The news say where the face is, too.
+        let update = (due && news.is_none()).then(|| self.draft(EventType::Updated, &open, Some(observation)));
+        drafts.extend(news.or(update));
+        self.open.insert(track.id, open);
+    }
+
+    fn begin(&mut self, track: &Track, observation: &Observation<'_>, drafts: &mut Vec<Draft>) {
         if track.state != TrackState::Confirmed {
-            return None;
+            return;
         }
         let seen = Seen::of(track, observation, &self.settings);
-        let first_seen = wall_clock(&observation.stamp, track.first_seen).min(seen.wall);
-        let name = format!("{}-{}", self.camera, self.numbers.next()).into();
-        let open = Open { name, first_seen, seen, told_at: now, named: true };
-        let draft = self.draft(EventType::Started, &open, Some(observation));
+        let (identity, quality, told) = (Identity::OFF, None, None);
+        let mut open = Open {
+            name: format!("{}-{}", self.camera, self.numbers.next()).into(),
+            first_seen: wall_clock(&observation.stamp, track.first_seen).min(seen.wall),
+            seen,
+            identity,
+            quality,
+            told,
+            told_at: observation.stamp.pts,
+            named: true,
+        };
+        open.recognise(track, observation);
+        drafts.push(self.draft(EventType::Started, &open, Some(observation)));
+        drafts.extend(self.tell_identity(&mut open, Some(observation)));
         self.open.insert(track.id, open);
-        Some(draft)
+    }
+
+    /// What is to be told of who it is, if that differs from what was told last.
+    fn tell_identity(&self, open: &mut Open, cause: Option<&Observation<'_>>) -> Option<Draft> {
+        let now = Who::of(&open.identity);
+        let kind = match (&open.told, &now) {
+            (None, None) => return None,
+            (Some(told), Some(now)) if told == now => return None,
+            (None, Some(_)) => EventType::Identified,
+            (Some(_), Some(_)) => EventType::Revised,
+            (Some(_), None) => EventType::Retracted,
+        };
+        open.told = now;
+        Some(self.draft(kind, open, cause))
     }
 
     fn draft(&self, kind: EventType, open: &Open, cause: Option<&Observation<'_>>) -> Draft {
@@ -163,9 +239,9 @@ impl Journal {
             published_at: SystemTime::UNIX_EPOCH,
             rect: open.seen.rect,
             score: open.seen.score,
-            quality: None,
+            quality: open.quality.map(|quality| quality.score),
             zones: open.seen.zones.clone(),
-            identity: Identity::RECOGNITION_OFF,
+            identity: (&open.identity).into(),
             first_seen: open.first_seen,
             last_seen: open.seen.wall,
             latency_ms: cause.map_or_else(LatencyMs::default, |o| LatencyMs::of(&o.latency)),
@@ -176,13 +252,35 @@ impl Journal {
 }
 
 impl Open {
-    /// Takes over a track's detection, if there is one since the last.
+    /// Takes over a track's detection, if there is one since the last, and who it is.
     fn see(&mut self, track: &Track, observation: &Observation<'_>, settings: &Settings) {
         if track.last_seen > self.seen.at && track.detection.is_some() {
             let seen = Seen::of(track, observation, settings);
             // A camera's clock may step back between two frames; an event must not end before it began.
             self.seen = Seen { wall: seen.wall.max(self.seen.wall), ..seen };
         }
+        self.recognise(track, observation);
+    }
+
+    /// Takes over who it is; without a verdict of it that stays, unless recognition is off.
+    fn recognise(&mut self, track: &Track, observation: &Observation<'_>) {
+        if observation.embedder.is_none() {
+            (self.identity, self.quality) = (Identity::OFF, None);
+            return;
+        }
+        match observation.identities.iter().find(|verdict| verdict.track == track.id) {
+            Some(Verdict { identity, quality, .. }) => {
+                self.identity.clone_from(identity);
+                self.quality = quality.or(self.quality);
+            }
+            None if self.identity == Identity::OFF => self.identity = Identity::Undecided { reason: None },
+            None => {}
+        }
+    }
+
+    /// The id of the person that it is.
+    fn person(&self) -> Option<&str> {
+        if let Identity::Known { person, .. } = &self.identity { Some(person) } else { None }
     }
 }
 
@@ -220,6 +318,7 @@ mod tests {
     use crate::clock::Monotonic;
     use crate::detect::Detection;
     use crate::event::{Event, Latency, Number, ZoneConfig};
+    use crate::recognise::Reason;
 
     const SIZE: Size = Size::new(1000, 500);
 
@@ -243,7 +342,13 @@ mod tests {
         Track { id, rect, velocity, state, detection, score: 0.9, first_seen: ms(0), last_seen: ms(seen), hits: 3 }
     }
 
-    fn observe(journal: &mut Journal, at: u64, tracks: &[Track], ended: &[Track]) -> Vec<Event> {
+    fn observe_with(
+        journal: &mut Journal,
+        at: u64,
+        tracks: &[Track],
+        ended: &[Track],
+        verdicts: &[Verdict],
+    ) -> Vec<Event> {
         let stamp = Stamp {
             pts: ms(at),
             arrived_at: Monotonic::now(),
@@ -253,7 +358,27 @@ mod tests {
         };
         let latency =
             Latency { decode: Some(ms(6)), detect: ms(11), track: Duration::from_micros(104), recognise: None };
-        publish(journal.observe(&Observation { number: 0, stamp, frame_size: SIZE, tracks, ended, latency }))
+        let (identities, embedder) = (verdicts, (!verdicts.is_empty()).then_some("reid"));
+        let observation =
+            Observation { number: 0, stamp, frame_size: SIZE, tracks, ended, identities, embedder, latency };
+        publish(journal.observe(&observation))
+    }
+
+    fn observe(journal: &mut Journal, at: u64, tracks: &[Track], ended: &[Track]) -> Vec<Event> {
+        observe_with(journal, at, tracks, ended, &[])
+    }
+
+    fn verdict(identity: Identity) -> Verdict {
+        Verdict { track: 7, identity, quality: Some(Quality { score: 0.8123, reason: None }), change: None }
+    }
+
+    fn known(person: &str) -> Verdict {
+        let name = format!("{} B.", person.to_uppercase()).into();
+        verdict(Identity::Known { person: person.into(), name, score: 0.712_34, margin: Some(0.24) })
+    }
+
+    fn undecided(reason: Option<Reason>) -> Verdict {
+        verdict(Identity::Undecided { reason })
     }
 
     fn publish(drafts: Vec<Draft>) -> Vec<Event> {
@@ -265,7 +390,7 @@ mod tests {
         events.iter().map(|e| (e.kind, &*e.track)).collect()
     }
 
-    use EventType::{Ended, Started, Updated};
+    use EventType::{Ended, Identified, Retracted, Revised, Started, Updated};
     use TrackState::{Confirmed, Lost, Tentative};
 
     #[test]
@@ -366,8 +491,76 @@ mod tests {
             frame_size: SIZE,
             tracks: &tracks,
             ended: &[],
+            identities: &[],
+            embedder: None,
             latency,
         }));
         assert!(events[0].last_seen >= events[0].first_seen);
+    }
+
+    #[test]
+    fn a_name_from_before_the_start_is_told_right_after_it() {
+        let mut j = journal();
+        let alice = [known("alice")];
+        assert!(observe_with(&mut j, 0, &[track(7, Tentative, 0, 0.0)], &[], &alice).is_empty());
+        let events = observe_with(&mut j, 100, &[track(7, Confirmed, 100, 0.0)], &[], &alice);
+        assert_eq!(told(&events), [(Started, "front-1"), (Identified, "front-1")]);
+        assert!(events.iter().all(|event| event.identity.person.as_deref() == Some("alice")));
+    }
+
+    #[test]
+    fn names_are_given_changed_and_taken_back() {
+        let mut j = journal();
+        let at = |ms| [track(7, Confirmed, ms, 0.0)];
+        let small = [undecided(Some(Reason::TooSmall))];
+        let started = observe_with(&mut j, 0, &at(0), &[], &small);
+        assert_eq!((started[0].identity.status, started[0].identity.reason), ("undecided", Some("too_small")));
+        let mut kinds = Vec::new();
+        for (ms, verdict) in
+            [known("alice"), known("alice"), known("bob"), small[0].clone(), known("bob")].iter().enumerate()
+        {
+            let ms = 100 * (ms as u64 + 1);
+            kinds.extend(observe_with(&mut j, ms, &at(ms), &[], std::slice::from_ref(verdict)).iter().map(|e| e.kind));
+        }
+        assert_eq!(kinds, [Identified, Revised, Retracted, Identified]);
+        // A frame without a verdict changes nothing, and the end still says who it was.
+        assert!(observe_with(&mut j, 600, &at(600), &[], &[Verdict { track: 9, ..known("eve") }]).is_empty());
+        let ended = publish(j.close()).remove(0);
+        assert_eq!((ended.kind, ended.identity.name.as_deref()), (Ended, Some("BOB B.")));
+        assert_eq!(ended.models.embedder.as_deref(), Some("reid"));
+    }
+
+    #[test]
+    fn a_stranger_named_as_a_person_is_not_that_person() {
+        let mut j = journal();
+        let at = |ms| [track(7, Confirmed, ms, 0.0)];
+        let stranger = verdict(Identity::Stranger { alias: "visitor-1".into(), score: None });
+        observe_with(&mut j, 0, &at(0), &[], &[stranger]);
+        assert_eq!(told(&observe_with(&mut j, 100, &at(100), &[], &[known("visitor-1")])), [(Revised, "front-1")]);
+    }
+
+    #[test]
+    fn a_name_is_taken_back_when_recognition_goes_off_or_the_person_is_forgotten() {
+        let mut j = journal();
+        let at = |ms| [track(7, Confirmed, ms, 0.0)];
+        observe_with(&mut j, 0, &at(0), &[], &[known("alice")]);
+        let off = observe(&mut j, 100, &at(100), &[]);
+        assert_eq!(told(&off), [(Retracted, "front-1")]);
+        assert_eq!(off[0].identity, (&Identity::OFF).into());
+        assert_eq!((&off[0].quality, &off[0].models.embedder), (&None, &None));
+        observe_with(&mut j, 200, &at(200), &[], &[known("alice")]);
+        assert!(j.recall(|_| true).is_empty());
+        let recalled = publish(j.recall(|person| person != "alice"));
+        assert_eq!(told(&recalled), [(Retracted, "front-1")]);
+        assert_eq!(publish(j.close())[0].identity.person, None);
+    }
+
+    #[test]
+    fn a_known_person_is_told_with_every_field() {
+        let mut j = journal();
+        let mut event = observe_with(&mut j, 123, &[track(7, Confirmed, 123, 410.0)], &[], &[known("alice")]).remove(1);
+        event.latency_ms.total = Some(38.5);
+        event.published_at = SystemTime::UNIX_EPOCH;
+        insta::assert_json_snapshot!(event);
     }
 }

@@ -9,6 +9,7 @@ use super::{EventType, Latency, rfc3339};
 use crate::clock::Monotonic;
 use crate::frame::{ClockSource, Stamp};
 use crate::geometry::{Rect, Size};
+use crate::recognise;
 
 /// Version of the event's shape; goes up when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;
@@ -45,7 +46,8 @@ pub struct Event {
     /// The detector's confidence when the face was last seen, 0 to 1.
     #[serde(serialize_with = "as_thousandths")]
     pub score: f32,
-    /// Fitness for recognition, 0 to 1; null while that part is off.
+    /// Fitness for recognition when the face was last looked at, 0 to 1; null before, and while recognition is off.
+    #[serde(serialize_with = "as_maybe_thousandths")]
     pub quality: Option<f32>,
     /// Zones that hold the box's centre, in the configuration's order.
     pub zones: Vec<Arc<str>>,
@@ -101,25 +103,44 @@ pub struct Identity {
     pub name: Option<Arc<str>>,
     /// What a stranger is called.
     pub alias: Option<Arc<str>>,
-    /// Similarity to the person.
+    /// Cosine similarity to the person, or a stranger's to the most similar one; null where there is none to compare
+    /// with.
+    #[serde(serialize_with = "as_maybe_thousandths")]
     pub score: Option<f32>,
-    /// Distance to the next person.
+    /// Distance of `score` to the next person's; null in a gallery of one.
+    #[serde(serialize_with = "as_maybe_thousandths")]
     pub margin: Option<f32>,
     /// Why it is undecided.
     pub reason: Option<&'static str>,
 }
 
-impl Identity {
-    /// The identity of everyone while recognition is off.
-    pub const RECOGNITION_OFF: Self = Self {
-        status: "undecided",
-        person: None,
-        name: None,
-        alias: None,
-        score: None,
-        margin: None,
-        reason: Some("recognition_off"),
-    };
+impl From<&recognise::Identity> for Identity {
+    fn from(identity: &recognise::Identity) -> Self {
+        use recognise::Identity::{Known, Stranger, Undecided};
+        let nobody = Self {
+            status: "undecided",
+            person: None,
+            name: None,
+            alias: None,
+            score: None,
+            margin: None,
+            reason: None,
+        };
+        match identity {
+            Undecided { reason } => Self { reason: reason.map(recognise::Reason::name), ..nobody },
+            Known { person, name, score, margin } => Self {
+                status: "known",
+                person: Some(Arc::clone(person)),
+                name: Some(Arc::clone(name)),
+                score: Some(*score),
+                margin: *margin,
+                ..nobody
+            },
+            Stranger { alias, score } => {
+                Self { status: "stranger", alias: Some(Arc::clone(alias)), score: *score, ..nobody }
+            }
+        }
+    }
 }
 
 /// Time spent on the frame behind an event, in milliseconds with two decimals; null where a stage had no part in it.
@@ -195,6 +216,11 @@ impl Draft {
         self.event.kind
     }
 
+    /// Who it is about.
+    pub fn identity(&self) -> &Identity {
+        &self.event.identity
+    }
+
     /// The event, published now under `number`.
     pub fn publish(self, number: Number) -> Event {
         let total =
@@ -223,4 +249,8 @@ fn as_rfc3339<S: Serializer>(at: &SystemTime, s: S) -> Result<S::Ok, S::Error> {
 
 fn as_thousandths<S: Serializer>(v: &f32, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_f64(rounded(f64::from(*v), 1e3))
+}
+
+fn as_maybe_thousandths<S: Serializer>(v: &Option<f32>, s: S) -> Result<S::Ok, S::Error> {
+    v.map(|v| rounded(f64::from(v), 1e3)).serialize(s)
 }

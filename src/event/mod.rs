@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::frame::Stamp;
 use crate::geometry::Size;
+use crate::recognise::Verdict;
 use crate::track::Track;
 
 pub use journal::{DEFAULT_UPDATE_INTERVAL, Journal, Settings, TrackNumbers};
@@ -32,6 +33,10 @@ pub struct Observation<'a> {
     pub tracks: &'a [Track],
     /// Confirmed tracks that ended with this analysis.
     pub ended: &'a [Track],
+    /// Who the tracks are; empty where recognition is off.
+    pub identities: &'a [Verdict],
+    /// The model that they rest on; `None` where recognition is off.
+    pub embedder: Option<&'a str>,
     /// Where the time went.
     pub latency: Latency,
 }

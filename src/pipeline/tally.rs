@@ -47,6 +47,7 @@ struct Exported {
     dropped: [Counter; DropReason::ALL.len()],
     detect: Histogram,
     track: Histogram,
+    recognise: Histogram,
     age: Histogram,
     active: Gauge,
 }
@@ -84,6 +85,7 @@ impl Tally {
                 dropped: DropReason::ALL.map(dropped),
                 detect: stage("detect"),
                 track: stage("track"),
+                recognise: stage("recognise"),
                 age: histogram!(names::FRAME_AGE, "camera" => camera(), "stage" => "observe"),
                 active: gauge!(names::TRACKS_ACTIVE, "camera" => camera()),
             },
@@ -107,6 +109,9 @@ impl Tally {
         self.exported.analysed.increment(1);
         self.exported.detect.record(latency.detect);
         self.exported.track.record(latency.track);
+        if let Some(recognise) = latency.recognise {
+            self.exported.recognise.record(recognise);
+        }
         self.exported.age.record(age);
     }
 

@@ -1,15 +1,18 @@
 //! The loops with frames from memory and without a model.
 
 use std::sync::Mutex;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::*;
+use crate::detect::Detection;
+use crate::frame::Stamp;
 use crate::frame::{ClockSource, Colorimetry, ColourMatrix, ColourRange, Layout, PixelFormat};
 use crate::geometry::Rect;
+use crate::recognise::{Identity, Verdict};
 use crate::source::Replay;
-use crate::track;
+use crate::track::{self, Tracker};
 
 /// Counts what it is told.
 #[derive(Clone, Default)]
@@ -23,6 +26,8 @@ impl Observer for Told {
     fn lost(&mut self) {
         self.0.lock().unwrap().1 += 1;
     }
+
+    fn idle(&mut self) {}
 }
 
 fn stamp(ms: u64) -> Stamp {
@@ -32,18 +37,20 @@ fn stamp(ms: u64) -> Stamp {
 }
 
 fn frame(number: u64, ms: u64) -> Frame {
+    sized(number, ms, Size::new(2, 2))
+}
+
+fn sized(number: u64, ms: u64, size: Size) -> Frame {
     let colour = Colorimetry { matrix: ColourMatrix::Bt601, range: ColourRange::Limited };
-    let layout = Layout::packed(Size::new(2, 2), PixelFormat::I420, colour);
-    Frame::new(number, stamp(ms), layout, Arc::new(vec![0; 6])).unwrap()
+    let layout = Layout::packed(size, PixelFormat::I420, colour);
+    Frame::new(number, stamp(ms), layout, Arc::new(vec![0; layout.end().unwrap()])).unwrap()
 }
 
 fn face(epoch: u64, number: u64) -> Seen {
     let detection = Detection { rect: Rect::new(100.0, 100.0, 50.0, 60.0), score: 0.9, landmarks: None };
     Seen {
         epoch,
-        stamp: stamp(100 * number),
-        number,
-        size: Size::new(640, 360),
+        frame: sized(number, 100 * number, Size::new(640, 360)),
         detections: vec![detection],
         thumbnail: vec![0; THUMBNAIL.pixels() as usize],
         detect_time: Duration::ZERO,
@@ -51,7 +58,11 @@ fn face(epoch: u64, number: u64) -> Seen {
 }
 
 fn follower(told: &Told, control: &Arc<Control>) -> Follower<Told> {
-    Follower::new(Box::new(|| track::Config::default().build()), told.clone(), Arc::clone(control))
+    follower_with(Box::new(()), told, control)
+}
+
+fn follower_with(names: Box<dyn Names>, told: &Told, control: &Arc<Control>) -> Follower<Told> {
+    Follower::new(Box::new(|| track::Config::default().build()), names, told.clone(), Arc::clone(control))
 }
 
 #[test]
@@ -96,7 +107,7 @@ fn detection_switched_off_ends_what_is_followed_without_another_frame() {
     let (control, told) = (Control::new("switch"), Told::default());
     let (to_see, jobs) = channel(1);
     let mut follower = follower(&told, &control);
-    (0..5).for_each(|n| follower.follow(&face(0, n)));
+    (0..5).for_each(|n| follower.follow(&face(0, n), Duration::ZERO));
     control.detect(false);
     std::thread::scope(|scope| {
         scope.spawn(|| follow_in_order(&jobs, vec![()], |_, ()| None, &mut follower));
@@ -115,8 +126,8 @@ fn a_frame_of_before_the_switch_is_not_followed() {
     let mut follower = follower(&told, &control);
     control.detect(false);
     control.detect(true);
-    follower.follow(&face(0, 0));
-    follower.follow(&face(1, 1));
+    follower.follow(&face(0, 0), Duration::ZERO);
+    follower.follow(&face(1, 1), Duration::ZERO);
     assert_eq!(*told.0.lock().unwrap(), (1, 1));
 }
 
@@ -127,9 +138,58 @@ fn a_camera_that_is_gone_has_no_tracks_in_the_metrics() {
     metrics::with_local_recorder(&recorder, || {
         let control = Control::new("gone");
         let mut follower = follower(&Told::default(), &control);
-        (0..5).for_each(|n| follower.follow(&face(0, n)));
+        (0..5).for_each(|n| follower.follow(&face(0, n), Duration::ZERO));
         assert!(exporter.render().contains("visor_tracks_active{camera=\"gone\"} 1"), "{}", exporter.render());
         drop(follower);
         assert!(exporter.render().contains("visor_tracks_active{camera=\"gone\"} 0"), "{}", exporter.render());
     });
+}
+
+/// Says the same of the first track of every frame, and counts the losses.
+struct Parrot(Arc<Mutex<usize>>, Vec<Verdict>);
+
+impl Names for Parrot {
+    fn name(&mut self, _: &Frame, tracker: &dyn Tracker, _: Instant) -> Option<Named<'_>> {
+        let track = tracker.tracks().first()?.id;
+        let identity = Identity::Stranger { alias: "visitor-1".into(), score: None };
+        self.1 = vec![Verdict { track, identity, quality: None, change: None }];
+        Some(Named { verdicts: &self.1, embedder: "parrot" })
+    }
+
+    fn lost(&mut self) {
+        *self.0.lock().unwrap() += 1;
+    }
+}
+
+/// Keeps how many identities each observation had, and who gave them.
+#[derive(Default)]
+struct Heard(Arc<Mutex<Vec<(usize, bool)>>>);
+
+impl Observer for Heard {
+    fn observe(&mut self, observation: &Observation<'_>) {
+        assert_eq!(observation.latency.recognise.is_some(), observation.embedder.is_some());
+        self.0.lock().unwrap().push((observation.identities.len(), observation.embedder == Some("parrot")));
+    }
+
+    fn lost(&mut self) {}
+
+    fn idle(&mut self) {}
+}
+
+#[test]
+fn recognition_that_is_switched_off_gives_no_names_and_begins_anew() {
+    let (control, losses, heard) = (Control::new("names"), Arc::default(), Heard::default());
+    let seen = Arc::clone(&heard.0);
+    let names = Box::new(Parrot(Arc::clone(&losses), Vec::new()));
+    let make = Box::new(|| track::Config::default().build());
+    let mut follower = Follower::new(make, names, heard, Arc::clone(&control));
+    for (number, on) in [true, true, false, false, true].into_iter().enumerate() {
+        control.recognise(on);
+        follower.follow(&face(0, number as u64), Duration::ZERO);
+    }
+    assert_eq!(*seen.lock().unwrap(), [(1, true), (1, true), (0, false), (0, false), (1, true)]);
+    assert_eq!(*losses.lock().unwrap(), 1);
+    control.forget();
+    follower.keep_up();
+    assert_eq!(*losses.lock().unwrap(), 2);
 }

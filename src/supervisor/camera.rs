@@ -42,7 +42,7 @@ impl Running {
         let source = Source::new(id, camera.source.clone(), &context.spawner);
         let every_frame = camera.source.scheme == Scheme::File;
         let teller = Teller::new(id, camera, context, &control);
-        let follower = Follower::new(maker(camera, context), teller, Arc::clone(&control));
+        let follower = Follower::new(maker(camera, context), Box::new(()), teller, Arc::clone(&control));
         let eyes = || Eyes::new(Arc::clone(context.engine.detector()), camera.detect.clone());
 
         let see: Box<dyn FnOnce() + Send>;
@@ -197,6 +197,8 @@ impl Observer for Teller {
         self.hub.publish(self.journal.close());
         self.hub.faces(&self.id, 0);
     }
+
+    fn idle(&mut self) {}
 }
 
 #[cfg(test)]

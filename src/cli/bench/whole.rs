@@ -132,6 +132,8 @@ impl Observer for Counter {
     }
 
     fn lost(&mut self) {}
+
+    fn idle(&mut self) {}
 }
 
 /// Milliseconds a frame with the two loops that the daemon runs for a file.
@@ -139,7 +141,8 @@ fn see_all(source: Source, model: &Arc<Model>) -> Result<f64, Fault> {
     let control = Control::new("bench");
     let rate = Arc::new(Mutex::new(Rate::default()));
     let make_tracker = || track::Config::default().build();
-    let follower = Follower::new(Box::new(make_tracker), Counter(Arc::clone(&rate)), Arc::clone(&control));
+    let follower =
+        Follower::new(Box::new(make_tracker), Box::new(()), Counter(Arc::clone(&rate)), Arc::clone(&control));
     let current = Arc::new(ArcSwap::new(Arc::clone(model)));
     let eyes = || Eyes::new(Arc::clone(&current), detect::Config::default());
     let eyes = (0..model.sessions()).map(|_| eyes()).collect::<Result<Vec<_>, _>>()?;

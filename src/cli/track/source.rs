@@ -39,7 +39,7 @@ pub(super) fn run(source: &str, args: &TrackArgs) -> Outcome {
         crate::track::Config { algorithm: args.algorithm(), ..Default::default() }.for_detector(settings.score);
     let printer =
         Printer { format: args.format, out: BufWriter::new(std::io::stdout()), control: Arc::clone(&control) };
-    let follower = Follower::new(Box::new(move || tracking.build()), printer, Arc::clone(&control));
+    let follower = Follower::new(Box::new(move || tracking.build()), Box::new(()), printer, Arc::clone(&control));
     let (to_see, jobs) = pipeline::channel(sessions);
     let failed = Mutex::new(None);
     std::thread::scope(|scope| {
@@ -143,4 +143,6 @@ impl Observer for Printer {
     fn lost(&mut self) {
         let _ = self.out.flush();
     }
+
+    fn idle(&mut self) {}
 }

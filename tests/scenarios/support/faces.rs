@@ -54,6 +54,8 @@ impl Camera {
                 frame_size,
                 tracks: &tracks,
                 ended: &[],
+                identities: &[],
+                embedder: None,
                 latency,
             });
             assert_eq!(drafts.len(), 1);

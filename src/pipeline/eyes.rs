@@ -1,0 +1,78 @@
+//! What looks at a frame.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tracing::warn;
+
+use super::{Control, DropReason, Job, THUMBNAIL};
+use crate::detect::{Config, Detection, Detector, Settings, Thumbnailer};
+use crate::fault::Fault;
+use crate::frame::{Frame, Picture};
+use crate::infer::Model;
+
+/// A frame whose faces are known.
+pub struct Seen {
+    pub(super) epoch: u64,
+    /// The frame itself; keeps its slot until all that look at it have done so.
+    pub frame: Frame,
+    /// Its faces, down to the detector's low score.
+    pub detections: Vec<Detection>,
+    pub(super) thumbnail: Vec<u8>,
+    pub(super) detect_time: Duration,
+}
+
+/// What looks at a frame: a detector, and the maker of its thumbnail. One for each thread that analyses.
+pub struct Eyes {
+    /// The model in use, whichever it is at the moment.
+    current: Arc<ArcSwap<Model>>,
+    config: Config,
+    detector: Detector,
+    thumbnailer: Thumbnailer,
+}
+
+impl Eyes {
+    /// Eyes that look with the `current` model, and take on another one between two frames.
+    pub fn new(current: Arc<ArcSwap<Model>>, config: Config) -> Result<Self, Fault> {
+        let detector = detector(current.load_full(), &config)?;
+        Ok(Self { current, config, detector, thumbnailer: Thumbnailer::new(THUMBNAIL) })
+    }
+
+    /// The frame in small.
+    pub(super) fn glance(&mut self, job: &Job) -> Vec<u8> {
+        let mut thumbnail = Vec::new();
+        self.thumbnailer.make(job.frame.picture(), &mut thumbnail);
+        thumbnail
+    }
+
+    /// Finds the faces of one frame. `None` where the model failed or had no time: the frame counts as dropped.
+    pub(super) fn see(&mut self, job: Job, thumbnail: Vec<u8>, patience: Duration, control: &Control) -> Option<Seen> {
+        let began = Instant::now();
+        match self.look(job.frame.picture(), began + patience) {
+            Ok(detections) => {
+                let Job { epoch, frame } = job;
+                Some(Seen { epoch, frame, detections, thumbnail, detect_time: began.elapsed() })
+            }
+            Err(error) => {
+                control.tally.dropped(DropReason::Failed);
+                warn!(%error, "frame not analysed");
+                None
+            }
+        }
+    }
+
+    fn look(&mut self, picture: Picture<'_>, deadline: Instant) -> Result<Vec<Detection>, String> {
+        let current = self.current.load();
+        if !Arc::ptr_eq(&current, self.detector.model()) {
+            self.detector = detector(Arc::clone(&current), &self.config).map_err(|fault| fault.to_string())?;
+        }
+        self.detector.detect(picture, deadline).map(<[_]>::to_vec).map_err(|error| error.to_string())
+    }
+}
+
+/// A detector with the model's own thresholds where the settings have none.
+fn detector(model: Arc<Model>, config: &Config) -> Result<Detector, Fault> {
+    let settings = Settings::new(config, model.manifest())?;
+    Detector::new(model, settings)
+}

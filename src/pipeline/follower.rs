@@ -1,0 +1,138 @@
+//! What follows faces from frame to frame.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Control, Observer, Seen, THUMBNAIL};
+use crate::event::{Latency, Observation};
+use crate::frame::Frame;
+use crate::recognise::Verdict;
+use crate::track::{Analysis, Thumbnail, TrackState, Tracker};
+
+/// Without a frame for this long, what was followed is gone; a capture child is replaced sooner.
+const GONE: Duration = Duration::from_secs(5);
+
+/// What gives tracks their names: one for each camera, after its tracker. What fails in it leaves a track undecided and
+/// holds up nobody.
+pub trait Names: Send {
+    /// Who `tracker`'s tracks in `frame` are, as far as can be told by `deadline`; `None` while there is nothing to tell
+    /// it with.
+    fn name(&mut self, frame: &Frame, tracker: &dyn Tracker, deadline: Instant) -> Option<Named<'_>>;
+
+    /// The tracks are gone; their ids will be given anew.
+    fn lost(&mut self);
+}
+
+/// Recognition that is off for good.
+impl Names for () {
+    fn name(&mut self, _: &Frame, _: &dyn Tracker, _: Instant) -> Option<Named<'_>> {
+        None
+    }
+
+    fn lost(&mut self) {}
+}
+
+/// Who tracks are.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    /// At most one verdict a track.
+    pub verdicts: &'a [Verdict],
+    /// Name of the model that they rest on.
+    pub embedder: &'a str,
+}
+
+/// The end of `see-<id>` that has an order: track → recognise → observe.
+pub struct Follower<O: Observer> {
+    make_tracker: Box<dyn Fn() -> Box<dyn Tracker> + Send>,
+    tracker: Box<dyn Tracker>,
+    names: Box<dyn Names>,
+    /// Whether `names` were asked about the last frame.
+    naming: bool,
+    observer: O,
+    control: Arc<Control>,
+    epoch: u64,
+    last: Instant,
+}
+
+impl<O: Observer> Follower<O> {
+    /// A follower with a fresh tracker.
+    pub fn new(
+        make_tracker: Box<dyn Fn() -> Box<dyn Tracker> + Send>,
+        names: Box<dyn Names>,
+        observer: O,
+        control: Arc<Control>,
+    ) -> Self {
+        let (tracker, epoch) = (make_tracker(), control.epoch());
+        Self { tracker, make_tracker, names, naming: false, observer, control, epoch, last: Instant::now() }
+    }
+
+    pub(super) fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// Forgets what it follows, where the control asks for it or nothing was to be seen for too long. To be called also
+    /// while no frame comes.
+    pub(super) fn keep_up(&mut self) {
+        let epoch = self.control.epoch();
+        let gone = self.following() && self.last.elapsed() > GONE;
+        if gone || epoch != self.epoch {
+            self.epoch = epoch;
+            self.tracker = (self.make_tracker)();
+            self.names.lost();
+            self.observer.lost();
+            self.control.tally.faces(0);
+        }
+        self.observer.idle();
+    }
+
+    pub(super) fn following(&self) -> bool {
+        !self.tracker.tracks().is_empty()
+    }
+
+    /// Takes in one frame's faces. Names that are not there after `patience` are left for the next frame.
+    pub fn follow(&mut self, seen: &Seen, patience: Duration) {
+        self.keep_up();
+        if seen.epoch != self.epoch {
+            return;
+        }
+        self.last = Instant::now();
+        let frame = &seen.frame;
+        self.tracker.update(Analysis {
+            at: frame.stamp.pts,
+            frame_size: frame.size(),
+            detections: &seen.detections,
+            thumbnail: Some(Thumbnail { size: THUMBNAIL, luma: &seen.thumbnail }),
+        });
+        let track = self.last.elapsed();
+        let began = Instant::now();
+        let wanted = self.control.recognises();
+        if self.naming && !wanted {
+            self.names.lost();
+        }
+        self.naming = wanted;
+        let named = wanted.then(|| self.names.name(frame, &*self.tracker, began + patience)).flatten();
+        let recognise = named.map(|_| began.elapsed());
+        let latency = Latency { decode: frame.stamp.decode, detect: seen.detect_time, track, recognise };
+        let observation = Observation {
+            number: frame.number,
+            stamp: frame.stamp,
+            frame_size: frame.size(),
+            tracks: self.tracker.tracks(),
+            ended: self.tracker.ended(),
+            identities: named.map_or(&[], |named| named.verdicts),
+            embedder: named.map(|named| named.embedder),
+            latency,
+        };
+        self.observer.observe(&observation);
+        let confirmed = observation.tracks.iter().filter(|track| track.state == TrackState::Confirmed).count();
+        self.control.tally.faces(confirmed);
+        self.control.tally.analysed(&latency, frame.stamp.arrived_at.elapsed());
+    }
+}
+
+impl<O: Observer> Drop for Follower<O> {
+    fn drop(&mut self) {
+        self.observer.lost();
+        self.control.tally.faces(0);
+    }
+}
