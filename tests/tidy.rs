@@ -88,6 +88,7 @@ const VARIANTS: &[Variants] = &[
         ],
     },
     Variants { folder: "track/algorithms", table: "ALGORITHMS", helpers: &[] },
+    Variants { folder: "recognise/families", table: "EMBEDDERS", helpers: &[] },
     Variants { folder: "sink", table: "SINKS", helpers: &["board", "hub", "switch"] },
 ];
 

@@ -1,5 +1,6 @@
 //! Sampled components (YCbCr or RGB) to the values a model wants: one affine map a channel.
 
+use super::input::View;
 use crate::frame::{Colorimetry, ColourMatrix, ColourRange};
 use crate::infer::manifest::{Channels, InputSpec};
 
@@ -7,13 +8,13 @@ use crate::infer::manifest::{Channels, InputSpec};
 const FIXED: f32 = 256.0;
 
 /// Makes a model's three channels from scaled Y, U and V, or R, G and B.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ToChannels {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ToChannels {
     channels: [Channel; 3],
 }
 
 /// Factors of the three components and an offset give 0 to 255; that is clamped, scaled and shifted to what the model wants.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Channel {
     factors: [f32; 3],
     offset: f32,
@@ -22,18 +23,26 @@ struct Channel {
 }
 
 impl ToChannels {
+    /// For the samples of `view`, in the order and normalisation of `spec`.
+    pub fn new(view: View<'_>, spec: &InputSpec) -> Self {
+        match view {
+            View::Frame(picture) => Self::from_yuv(picture.layout().colour, spec),
+            View::Rgb { .. } => Self::from_rgb(spec),
+        }
+    }
+
     /// For Y, U and V of `colour`, in the order and normalisation of `spec`.
     pub(super) fn from_yuv(colour: Colorimetry, spec: &InputSpec) -> Self {
-        Self::new(rgb_factors(colour), spec)
+        Self::with(rgb_factors(colour), spec)
     }
 
     /// For R, G and B.
     pub(super) fn from_rgb(spec: &InputSpec) -> Self {
         let k = 1.0 / FIXED;
-        Self::new([([k, 0.0, 0.0], 0.0), ([0.0, k, 0.0], 0.0), ([0.0, 0.0, k], 0.0)], spec)
+        Self::with([([k, 0.0, 0.0], 0.0), ([0.0, k, 0.0], 0.0), ([0.0, 0.0, k], 0.0)], spec)
     }
 
-    fn new(rgb: [([f32; 3], f32); 3], spec: &InputSpec) -> Self {
+    fn with(rgb: [([f32; 3], f32); 3], spec: &InputSpec) -> Self {
         let channels = std::array::from_fn(|place| {
             let (factors, offset) = match spec.channels {
                 Channels::Rgb => rgb[place],

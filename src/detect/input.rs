@@ -163,7 +163,7 @@ impl Sampler {
             blacken(&plan.colour, spec.layout, values);
             plan
         });
-        let writer = Writer { layout: spec.layout, size, values };
+        let writer = Writer::new(spec, size, values, 0);
         self.arch.dispatch(
             #[inline(always)]
             || plan.run(view, writer),
@@ -245,20 +245,33 @@ pub(super) fn plane(picture: Picture<'_>, index: usize) -> Plane<'_> {
 }
 
 /// Puts converted rows where the model wants them.
-struct Writer<'a> {
+pub struct Writer<'a> {
     layout: TensorLayout,
     size: Size,
     values: &'a mut Values,
+    /// The picture's first value.
+    first: usize,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    /// Writes picture `item` of a batch of pictures of `size`, whose `values` have room for it.
+    pub fn new(spec: &InputSpec, size: Size, values: &'a mut Values, item: usize) -> Self {
+        Self { layout: spec.layout, size, values, first: item * 3 * size.pixels() as usize }
+    }
+
+    /// Size of the picture.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// Writes one row from the left on, of the three components times 256.
     #[inline(always)]
-    fn row(&mut self, row: usize, colour: &ToChannels, samples: [&[u16]; 3]) {
+    pub fn row(&mut self, row: usize, colour: &ToChannels, samples: [&[u16]; 3]) {
         let (width, area) = (self.size.width as usize, self.size.pixels() as usize);
         let columns = samples[0].len();
         for place in 0..3 {
-            let plane = place * area + row * width..place * area + row * width + columns;
-            let pixels = row * width * 3..(row * width + columns) * 3;
+            let plane = self.first + place * area + row * width..self.first + place * area + row * width + columns;
+            let pixels = self.first + row * width * 3..self.first + (row * width + columns) * 3;
             match (&mut *self.values, self.layout) {
                 (Values::F32(out), TensorLayout::Nchw) => colour.row(place, samples, &mut out[plane]),
                 (Values::U8(out), TensorLayout::Nchw) => colour.spread(place, samples, out[plane].iter_mut(), to_byte),

@@ -23,11 +23,12 @@ mod thumbnail;
 mod ultraface;
 mod yunet;
 
+pub use colour::ToChannels;
 pub use config::{Config, Mode, Settings};
 pub use detector::{Detector, Timings};
 pub use family::{FAMILIES, Family, Mismatch};
 pub use found::Found;
-pub use input::{InputMap, Sampler, View};
+pub use input::{InputMap, Sampler, View, Writer};
 pub use thumbnail::Thumbnailer;
 
 /// Five landmarks in frame pixels: image-left eye, image-right eye, nose tip, image-left and image-right mouth corner.

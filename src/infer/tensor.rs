@@ -1,5 +1,9 @@
 //! Input and output tensors: buffers that live as long as their owner, so that a warm loop allocates nothing.
 
+use zeroize::Zeroize;
+
+use super::manifest::Kind;
+
 /// Values that go into a model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
@@ -7,6 +11,24 @@ pub enum Values {
     F32(Vec<f32>),
     /// Bytes, for models that do their own preprocessing.
     U8(Vec<u8>),
+}
+
+impl Values {
+    /// Of this type, none yet.
+    pub fn none(kind: Kind) -> Self {
+        match kind {
+            Kind::F32 => Self::F32(Vec::new()),
+            Kind::U8 => Self::U8(Vec::new()),
+        }
+    }
+
+    /// Makes it `count` values; new ones are 0.
+    pub fn resize(&mut self, count: usize) {
+        match self {
+            Self::F32(values) => values.resize(count, 0.0),
+            Self::U8(values) => values.resize(count, 0),
+        }
+    }
 }
 
 /// One input tensor, batch first.
@@ -58,6 +80,17 @@ impl Outputs {
     /// Tensor `index` in the manifest's order.
     pub fn get(&self, index: usize) -> Option<TensorView<'_>> {
         self.tensors.get(index).map(|t| TensorView { shape: &t.shape, data: &t.data })
+    }
+
+    /// The values of the first tensor, to be worked on; empty where there is none.
+    pub fn first_mut(&mut self) -> &mut [f32] {
+        self.tensors.first_mut().map_or(&mut [], |tensor| &mut tensor.data)
+    }
+
+    /// Overwrites the last run's values and forgets them: they may be personal.
+    pub fn wipe(&mut self) {
+        self.tensors.iter_mut().for_each(|tensor| tensor.data.zeroize());
+        self.clear();
     }
 
     /// Forgets the last run's values, not their memory.

@@ -4,9 +4,19 @@
 //! |---|---|
 //! | [`embedding`] | what a model says of a face |
 //! | [`identity`] | who a track is, and why not |
+//! | [`align`] [`warp`] | a face as a model wants it, straight from the planes |
+//! | [`landmarks`] | landmarks for detectors that give none |
+//! | [`families`] [`embedder`] | aligned face → embedding |
 
+pub mod align;
+pub mod embedder;
 pub mod embedding;
+pub mod families;
 pub mod identity;
+pub mod landmarks;
+pub mod warp;
 
+pub use embedder::Embedder;
 pub use embedding::Embedding;
 pub use identity::{Change, Identity, Quality, Reason, Verdict};
+pub use landmarks::Landmarker;
