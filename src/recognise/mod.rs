@@ -7,16 +7,19 @@
 //! | [`align`] [`warp`] | a face as a model wants it, straight from the planes |
 //! | [`landmarks`] | landmarks for detectors that give none |
 //! | [`families`] [`embedder`] | aligned face → embedding |
+//! | [`gallery`] | the people who are known, in memory only |
 
 pub mod align;
 pub mod embedder;
 pub mod embedding;
 pub mod families;
+pub mod gallery;
 pub mod identity;
 pub mod landmarks;
 pub mod warp;
 
 pub use embedder::Embedder;
 pub use embedding::Embedding;
+pub use gallery::Gallery;
 pub use identity::{Change, Identity, Quality, Reason, Verdict};
 pub use landmarks::Landmarker;

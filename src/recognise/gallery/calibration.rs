@@ -1,0 +1,130 @@
+//! What strangers score, and the threshold and margin that follow.
+//!
+//! Cosines of pairs of different people have a tail that falls at least exponentially, so a model is described by one
+//! point on it and its slope: `FMR(t) = rate · e^(−(t − cosine) / scale)` for `t ≥ cosine`. A probe of a stranger meets
+//! every reference, and a track asks several times, so that a gallery of `n` references names a stranger's track by
+//! mistake with a probability of at most `FPIR(t) = n · LOOKS · FMR(t)`. The threshold is the `t` at which this is
+//! [`AIM`]:
+//!
+//! `t(n) = cosine + scale · ln(n · LOOKS · rate · excess / AIM)`, and never below the model's own for a single pair.
+//!
+//! `excess ≥ 1` says how much more often this gallery's own people score as high against each other than the model's
+//! calibration has it: see [`Own`].
+//!
+//! Of an exponential tail the distance between the best and the next of many strangers' scores is exponential
+//! itself with the same scale, whatever their number; a margin of `scale · ln k` thus leaves one in `k` of those mistakes. In
+//! a gallery of `p` people `k` is `p`, from [`LEAST_ODDS`] to [`MOST_ODDS`]: with more people there are more who look alike.
+
+use serde::{Deserialize, Serialize};
+
+/// The share of strangers' tracks that may get a name.
+pub const AIM: f64 = 0.003;
+
+/// How many independent looks a track is worth: its crops resemble each other, and fusing them makes one probe of many.
+const LOOKS: f64 = 2.0;
+
+const LEAST_ODDS: f64 = 3.0;
+const MOST_ODDS: f64 = 10.0;
+
+/// No gallery asks for more than this: two pictures of one person hardly ever score higher.
+const HIGHEST: f32 = 0.95;
+
+/// The tail of a model's impostor scores.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Threshold for a single pair, and the least that is used.
+    pub pair: f32,
+    /// A cosine where the tail has begun.
+    pub cosine: f32,
+    /// Share of pairs of different people that score at least `cosine`.
+    pub rate: f64,
+    /// The tail falls to 1/e over this much more of cosine.
+    pub scale: f32,
+}
+
+/// How this gallery's own people score against each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Own {
+    /// Pairs of references of different people.
+    pub pairs: u64,
+    /// Those of them that score at least [`Calibration::cosine`].
+    pub high: u64,
+}
+
+impl Own {
+    /// With the pairs of a reference that comes.
+    pub(super) fn plus(self, more: Self) -> Self {
+        Self { pairs: self.pairs.saturating_add(more.pairs), high: self.high.saturating_add(more.high) }
+    }
+
+    /// Without the pairs of a reference that goes.
+    pub(super) fn minus(self, less: Self) -> Self {
+        Self { pairs: self.pairs.saturating_sub(less.pairs), high: self.high.saturating_sub(less.high) }
+    }
+}
+
+impl Calibration {
+    /// Share of pairs of different people that score at least `cosine`.
+    pub fn false_matches(&self, cosine: f32) -> f64 {
+        (self.rate * (f64::from(self.cosine - cosine) / f64::from(self.scale)).exp()).min(1.0)
+    }
+
+    /// The least cosine at which a gallery of `references` names at most [`AIM`] of strangers' tracks.
+    pub fn threshold(&self, references: usize, own: Own) -> f32 {
+        let rate = references.max(1) as f64 * LOOKS * self.rate * self.excess(own);
+        let raised = f64::from(self.cosine) + f64::from(self.scale) * (rate / AIM).ln();
+        (raised as f32).clamp(self.pair, HIGHEST.max(self.pair))
+    }
+
+    /// The least distance to the next person's score in a gallery of `people`.
+    pub fn margin(&self, people: usize) -> f32 {
+        self.scale * (people as f64).clamp(LEAST_ODDS, MOST_ODDS).ln() as f32
+    }
+
+    /// By how much the gallery's own pairs score high more often than the calibration has it, 1 at least. Counted are only
+    /// as many as are certain (three standard deviations of a count below what was seen), so that a brother and sister
+    /// do not raise the threshold against strangers.
+    fn excess(&self, own: Own) -> f64 {
+        let high = own.high as f64;
+        let certain = high - 3.0 * high.sqrt() - 3.0;
+        let expected = own.pairs as f64 * self.rate;
+        if expected > 0.0 { (certain / expected).max(1.0) } else { 1.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODEL: Calibration = Calibration { pair: 0.35, cosine: 0.4, rate: 2.6e-4, scale: 0.04 };
+
+    #[test]
+    fn the_threshold_keeps_the_aim_at_every_size() {
+        for references in [1_000, 10_000, 100_000] {
+            let fpir = references as f64 * LOOKS * MODEL.false_matches(MODEL.threshold(references, Own::default()));
+            assert!((0.9 * AIM..1.1 * AIM).contains(&fpir), "{references}: {fpir}");
+        }
+        assert_eq!(MODEL.threshold(0, Own::default()), 0.35);
+        assert!(MODEL.threshold(usize::MAX, Own::default()) <= HIGHEST);
+    }
+
+    #[test]
+    fn a_gallery_of_people_who_look_alike_asks_for_more() {
+        let usual = MODEL.threshold(100, Own::default());
+        let as_calibrated = Own { pairs: 100_000, high: 26 };
+        let worse = Own { pairs: 100_000, high: 2600 };
+        let siblings = Own { pairs: 10, high: 2 };
+        assert_eq!(MODEL.threshold(100, as_calibrated), usual);
+        assert_eq!(MODEL.threshold(100, siblings), usual);
+        let raised = MODEL.threshold(100, worse) - usual;
+        assert!((raised - 0.04 * 94f32.ln()).abs() < 1e-3, "{raised}");
+    }
+
+    #[test]
+    fn the_margin_grows_with_the_people_within_bounds() {
+        let margins = [1, 2, 5, 10, 1000].map(|people| MODEL.margin(people));
+        assert!(margins.is_sorted() && margins[0] > 0.0 && margins[0] < margins[2], "{margins:?}");
+        assert_eq!(margins[3], margins[4]);
+    }
+}

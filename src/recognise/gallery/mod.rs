@@ -1,0 +1,31 @@
+//! The people whom Visor knows, in memory only: enrolment, exact search, thresholds that follow the gallery's size.
+//!
+//! A [`Gallery`] is a handle to one immutable snapshot at a time. A search takes the present snapshot without a lock and
+//! never waits; a change makes the next snapshot, which shares with the last one every segment of references that the
+//! change does not touch. What a change drops is overwritten with zeros once the last search that could see it is over.
+//!
+//! | module | what happens there |
+//! |---|---|
+//! | [`person`] | ids, names, references: what a listing shows |
+//! | [`rejection`] | why something was not enrolled: a word and a sentence |
+//! | [`calibration`] | what strangers score: threshold and margin for a gallery's size |
+//! | `segment` | references as rows of numbers, immutable and shared |
+//! | `snapshot` | one state of the gallery |
+//! | `search` | the best person and the next, exactly |
+//! | `store` | the handle: enrol, forget, expire |
+
+pub mod calibration;
+pub mod person;
+pub mod rejection;
+mod search;
+mod segment;
+mod snapshot;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use calibration::Calibration;
+pub use person::{Person, PersonId, Reference};
+pub use rejection::{Refusal, Rejection};
+pub use search::{Hit, Ranking};
+pub use store::{Enrolment, Gallery, LookAlike, Receipt, Settings};

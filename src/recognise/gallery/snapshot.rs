@@ -1,0 +1,121 @@
+//! One state of the gallery, which never changes; the next one shares most of it.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::calibration::Own;
+use super::person::{Person, PersonId};
+use super::segment::Rows;
+
+/// A change copies one shard of the people.
+const SHARDS: usize = 256;
+
+type Shard = HashMap<PersonId, Arc<Person>>;
+
+/// People by id; a clone shares everything.
+#[derive(Clone)]
+pub(super) struct People {
+    shards: Vec<Arc<Shard>>,
+    len: usize,
+}
+
+impl Default for People {
+    fn default() -> Self {
+        Self { shards: vec![Arc::default(); SHARDS], len: 0 }
+    }
+}
+
+impl People {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<&Arc<Person>> {
+        self.shards[shard(id)].get(id)
+    }
+
+    pub(super) fn insert(&mut self, person: Arc<Person>) {
+        let shard = Arc::make_mut(&mut self.shards[shard(&person.id)]);
+        self.len += usize::from(shard.insert(person.id.clone(), person).is_none());
+    }
+
+    pub(super) fn remove(&mut self, id: &str) {
+        let index = shard(id);
+        if self.shards[index].contains_key(id) {
+            Arc::make_mut(&mut self.shards[index]).remove(id);
+            self.len -= 1;
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Person>> {
+        self.shards.iter().flat_map(|shard| shard.values())
+    }
+}
+
+fn shard(id: &str) -> usize {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish() as usize % SHARDS
+}
+
+/// What searches see.
+#[derive(Clone, Default)]
+pub(super) struct Snapshot {
+    /// Goes up by one with each change.
+    pub(super) revision: u64,
+    pub(super) people: People,
+    pub(super) references: Rows,
+    /// References of what people are not.
+    pub(super) anchors: Rows,
+    /// When the first person expires.
+    pub(super) soonest: Option<SystemTime>,
+    /// How the people score against each other.
+    pub(super) own: Own,
+}
+
+impl Snapshot {
+    /// Whom a search at `now` must not name.
+    pub(super) fn expired(&self, now: SystemTime) -> Vec<PersonId> {
+        if self.soonest.is_none_or(|soonest| soonest > now) {
+            return Vec::new();
+        }
+        self.people.iter().filter(|person| person.has_expired(now)).map(|person| person.id.clone()).collect()
+    }
+
+    /// Adds a person, or puts them in the place of the one of their id.
+    pub(super) fn put(&mut self, person: Arc<Person>) {
+        let before = self.people.get(&person.id).and_then(|known| known.expires);
+        let expires = person.expires;
+        self.people.insert(person);
+        if before.is_none() {
+            self.soonest = self.soonest.into_iter().chain(expires).min();
+        } else {
+            self.note_expiry();
+        }
+    }
+
+    /// To be called once people have gone.
+    pub(super) fn note_expiry(&mut self) {
+        self.soonest = self.people.iter().filter_map(|person| person.expires).min();
+    }
+
+    /// What holds at any time.
+    #[cfg(test)]
+    pub(super) fn check_invariants(&self) {
+        use std::collections::BTreeSet;
+        let listed = |of: fn(&Person) -> &[super::person::Reference]| -> BTreeSet<_> {
+            self.people.iter().flat_map(|p| of(p).iter().map(|r| (p.id.clone(), r.id)).collect::<Vec<_>>()).collect()
+        };
+        let stored = |rows: &Rows| -> BTreeSet<_> {
+            rows.check_invariants();
+            let labels = rows.segments().iter().flat_map(|s| s.labels().to_vec());
+            labels.map(|label| (label.owner, label.reference)).collect()
+        };
+        assert_eq!(listed(|p| &p.references), stored(&self.references));
+        assert_eq!(listed(|p| &p.anchors), stored(&self.anchors));
+        assert_eq!(self.people.iter().count(), self.people.len());
+        assert_eq!(self.soonest, self.people.iter().filter_map(|person| person.expires).min());
+    }
+}
