@@ -108,7 +108,7 @@ impl Embedder {
     fn read(&mut self, faces: usize, embeddings: &mut Vec<Embedding>) -> Result<(), InferError> {
         let (name, dimension) = (&self.model.manifest().name, self.spec.dimension);
         let values = self.outputs.first_mut();
-        if values.len() < faces * dimension || values.len() % dimension != 0 {
+        if values.len() < faces * dimension || !values.len().is_multiple_of(dimension) {
             return Err(InferError::Shape(format!(
                 "model {name}: expected {dimension} numbers a face, found {} for {faces}",
                 values.len()

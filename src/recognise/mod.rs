@@ -6,6 +6,7 @@
 //! | [`identity`] | who a track is, and why not |
 //! | [`align`] [`warp`] | a face as a model wants it, straight from the planes |
 //! | [`landmarks`] | landmarks for detectors that give none |
+//! | [`quality`] | how fit a face is for recognition |
 //! | [`families`] [`embedder`] | aligned face → embedding |
 //! | [`gallery`] | the people who are known, in memory only |
 
@@ -16,6 +17,7 @@ pub mod families;
 pub mod gallery;
 pub mod identity;
 pub mod landmarks;
+pub mod quality;
 pub mod warp;
 
 pub use embedder::Embedder;

@@ -1,0 +1,248 @@
+//! How fit a face is for recognition, told without running a model: what a person sees at a glance.
+//!
+//! Each measure is taken where recognition looks, in the aligned crop and at the scale that it needs, so that a large face
+//! a little out of focus is as good as a small one that is sharp.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::align::{self, Affine};
+use super::identity::{Quality, Reason};
+use super::warp::Warper;
+use crate::detect::{Detection, Landmarks, View};
+use crate::frame::ColourRange;
+use crate::geometry::{Point, Rect, Size};
+
+/// The nose's height above the plane of eyes and mouth, as a share of the distance between the eyes.
+const NOSE: f32 = 0.55;
+
+/// Where the nose tip is between the eyes and the mouth of a face that looks straight ahead.
+const NOSE_LEVEL: f32 = 0.49;
+
+/// Distance between the eyes in the crop that is looked at, at most: finer detail is not needed.
+const EYES_PX: f32 = 24.0;
+
+/// From which face a picture is good enough for recognition.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Least distance between the eyes, in pixels of the picture, as it would be if the face looked straight ahead; else
+    /// `too_small`. Default: 7.
+    pub min_eyes_px: f32,
+    /// Most degrees to the left or right, else `turned_away`. Default: 55.
+    pub max_yaw: f32,
+    /// Most degrees up or down, else `turned_away`. Default: 45.
+    pub max_pitch: f32,
+    /// Least sharpness, 0 (no detail at the scale that recognition needs) to 1; else `too_blurred`. Default: 0.15.
+    pub min_sharpness: f32,
+    /// Least difference between light and dark parts of the face (standard deviation of luma as a share of white), else
+    /// `badly_exposed`. Default: 0.03.
+    pub min_contrast: f32,
+    /// Most of the face that may be plain black or plain white, as a share, else `badly_exposed`. Default: 0.5.
+    pub max_clipped: f32,
+    /// Most of the face that may be behind another or beyond the picture's edge, as a share, else `occluded`. Default: 0.3.
+    pub max_hidden: f32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            min_eyes_px: 7.0,
+            max_yaw: 55.0,
+            max_pitch: 45.0,
+            min_sharpness: 0.15,
+            min_contrast: 0.03,
+            max_clipped: 0.5,
+            max_hidden: 0.3,
+        }
+    }
+}
+
+/// What was measured of a face.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measures {
+    /// The detector's score.
+    pub score: f32,
+    /// Distance between the eyes in pixels of the picture, as it would be if the face looked straight ahead.
+    pub eyes_px: f32,
+    /// Degrees to the viewer's right (positive) or left.
+    pub yaw: f32,
+    /// Degrees down (positive) or up.
+    pub pitch: f32,
+    /// Degrees clockwise; alignment takes it out, so nothing is refused for it.
+    pub roll: f32,
+    /// 0 to 1.
+    pub sharpness: f32,
+    /// Standard deviation of luma as a share of white.
+    pub contrast: f32,
+    /// Share of pixels that are plain black or plain white.
+    pub clipped: f32,
+    /// Share of the face behind others or beyond the picture's edge.
+    pub hidden: f32,
+}
+
+/// How fit `face` of a picture is. `others` are the picture's faces; `face` may be among them.
+pub fn assess<'a>(view: impl Into<View<'a>>, face: &Detection, others: &[Detection], config: &Config) -> Quality {
+    Measures::take(view.into(), face, others).judge(config)
+}
+
+impl Measures {
+    /// Measures a face. One without landmarks is taken to look straight ahead.
+    pub fn take(view: View<'_>, face: &Detection, others: &[Detection]) -> Self {
+        let landmarks = face.landmarks.unwrap_or_else(|| typical_landmarks(face.rect));
+        let template = &align::TEMPLATES[0];
+        let [left, right, ..] = template.points;
+        let place = Affine::to_template(&landmarks, &template.points);
+        let eyes_px = (right.x - left.x) * place.steps().0;
+        let (yaw, pitch) = pose(&landmarks);
+        let light = Light::look(view, &place, eyes_px, template.side as f32);
+        Self {
+            score: face.score,
+            eyes_px,
+            yaw,
+            pitch,
+            roll: place.across.y.atan2(place.across.x).to_degrees(),
+            sharpness: light.sharpness,
+            contrast: light.contrast,
+            clipped: light.clipped,
+            hidden: hidden(view.size(), face, &landmarks, others),
+        }
+    }
+
+    /// Refuses or grades.
+    pub fn judge(&self, config: &Config) -> Quality {
+        let refused = [
+            (self.eyes_px < config.min_eyes_px, Reason::TooSmall),
+            (self.hidden > config.max_hidden, Reason::Occluded),
+            (self.yaw.abs() > config.max_yaw || self.pitch.abs() > config.max_pitch, Reason::TurnedAway),
+            (self.contrast < config.min_contrast || self.clipped > config.max_clipped, Reason::BadlyExposed),
+            (self.sharpness < config.min_sharpness, Reason::TooBlurred),
+        ];
+        let reason = refused.into_iter().find_map(|(refused, reason)| refused.then_some(reason));
+        Quality { score: self.grade(), reason }
+    }
+
+    /// 0 to 1: a product, as one bad property spoils a picture whatever the others are.
+    fn grade(&self) -> f32 {
+        let size = 1.0 - (-self.eyes_px / 14.0).exp();
+        let turned = (self.yaw / 60.0).powi(2) + (self.pitch / 60.0).powi(2);
+        let facing = (1.0 - 0.8 * turned).clamp(0.05, 1.0);
+        let sharp = rise(self.sharpness, 0.0, 0.5);
+        let lit = rise(self.contrast, 0.0, 0.12) * (1.0 - self.clipped).max(0.0).sqrt();
+        let sure = rise(self.score, 0.2, 0.9);
+        let open = (1.0 - self.hidden).powi(2);
+        (size * facing * sharp.powf(0.7) * lit * sure.sqrt() * open).clamp(0.0, 1.0)
+    }
+}
+
+/// From 0 to 1 while `value` goes from `low` to `high`.
+fn rise(value: f32, low: f32, high: f32) -> f32 {
+    ((value - low) / (high - low)).clamp(0.0, 1.0)
+}
+
+/// Where the landmarks of a face in `rect` usually are.
+fn typical_landmarks(rect: Rect) -> Landmarks {
+    [(0.30, 0.40), (0.70, 0.40), (0.50, 0.59), (0.34, 0.77), (0.66, 0.77)]
+        .map(|(x, y)| Point::new(rect.x + x * rect.w, rect.y + y * rect.h))
+}
+
+/// Yaw and pitch in degrees, from how far the nose tip is off the middle of eyes and mouth: it stands out of the face, so
+/// it moves against them when the head turns.
+fn pose([left, right, nose, left_mouth, right_mouth]: &Landmarks) -> (f32, f32) {
+    let middle = |a: &Point, b: &Point| Point::new((a.x + b.x) / 2.0, (a.y + b.y) / 2.0);
+    let (eyes, mouth) = (middle(left, right), middle(left_mouth, right_mouth));
+    let (down_x, down_y) = (mouth.x - eyes.x, mouth.y - eyes.y);
+    let height = down_x.hypot(down_y).max(1e-3);
+    let width = (right.x - left.x).hypot(right.y - left.y).max(1e-3);
+    let (x, y) = (nose.x - eyes.x, nose.y - eyes.y);
+    let along = (x * down_x + y * down_y) / height;
+    let aside = (x * down_y - y * down_x) / height;
+    let yaw = (aside / width / NOSE).atan();
+    let pitch = ((along / height - NOSE_LEVEL) / NOSE).atan();
+    (yaw.to_degrees(), pitch.to_degrees())
+}
+
+/// The share of the face's features that is beyond the picture's edge or behind a nearer face. Of two faces that overlap
+/// the larger one is nearer.
+fn hidden(picture: Size, face: &Detection, landmarks: &Landmarks, others: &[Detection]) -> f32 {
+    let core = core(landmarks);
+    if !core.is_sound() {
+        return 1.0;
+    }
+    let outside = 1.0 - core.clamped(picture).area() / core.area();
+    let nearer = others.iter().filter(|other| {
+        other.rect != face.rect && other.rect.area() > 0.8 * face.rect.area() && other.rect.iou(face.rect) < 0.6
+    });
+    let behind = nearer.map(|other| core.intersection(other.rect).area() / core.area()).fold(0.0, f32::max);
+    (outside + behind).min(1.0)
+}
+
+/// The box around eyes, nose and mouth, with the cheeks and brows.
+fn core(landmarks: &Landmarks) -> Rect {
+    let [first, rest @ ..] = landmarks;
+    let (mut low, mut high) = (*first, *first);
+    for p in rest {
+        (low.x, low.y) = (low.x.min(p.x), low.y.min(p.y));
+        (high.x, high.y) = (high.x.max(p.x), high.y.max(p.y));
+    }
+    Rect::from_corners(low.x, low.y, high.x, high.y).grown(0.25)
+}
+
+/// What the light on a face shows.
+struct Light {
+    sharpness: f32,
+    contrast: f32,
+    clipped: f32,
+}
+
+impl Light {
+    /// Looks at the inner part of the aligned crop, never finer than the picture is.
+    fn look(view: View<'_>, place: &Affine, eyes_px: f32, template_side: f32) -> Self {
+        let step = (eyes_px / EYES_PX).max(1.0) / place.steps().0.max(1e-3);
+        // From a fifth of the template to the chin: brows, eyes, nose and mouth.
+        let side = (0.6 * template_side / step).round().clamp(8.0, 64.0) as u32;
+        let origin = place.at(0.2 * template_side, 0.3 * template_side);
+        let scaled = |p: Point| Point::new(p.x * step, p.y * step);
+        let part = Affine { origin, across: scaled(place.across), down: scaled(place.down) };
+        let (size, mut luma) = (Size::new(side, side), Vec::new());
+        Warper::default().luma(view, &part, size, &mut luma);
+        let (black, white) = levels(view);
+        luma.iter_mut().for_each(|value| *value = (*value - black) / (white - black));
+        let count = luma.len() as f32;
+        let mean = luma.iter().sum::<f32>() / count;
+        let variance = luma.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / count;
+        let plain = luma.iter().filter(|value| **value < 0.02 || **value > 0.98).count() as f32;
+        Self { sharpness: sharpness(&luma, side as usize), contrast: variance.sqrt(), clipped: plain / count }
+    }
+}
+
+/// Luma of black and white.
+fn levels(view: View<'_>) -> (f32, f32) {
+    match view {
+        View::Frame(picture) if picture.layout().colour.range == ColourRange::Limited => (16.0, 235.0),
+        _ => (0.0, 255.0),
+    }
+}
+
+/// How much of the differences between neighbours a further blur takes away: much of a sharp picture's, little of one
+/// that is blurred already (Crete et al. 2007, "The blur effect"). Does not depend on contrast.
+fn sharpness(luma: &[f32], side: usize) -> f32 {
+    let along_rows = lost(side, |line, i| luma[line * side + i]);
+    let along_columns = lost(side, |line, i| luma[i * side + line]);
+    along_rows.min(along_columns)
+}
+
+/// The share of variation along the lines that a blur over five samples takes away.
+fn lost(side: usize, at: impl Fn(usize, usize) -> f32) -> f32 {
+    let (mut before, mut taken) = (0.0, 0.0);
+    for line in 0..side {
+        let blurred = |i: usize| (i - 2..=i + 2).map(|k| at(line, k)).sum::<f32>() / 5.0;
+        for i in 3..side.saturating_sub(2) {
+            let variation = (at(line, i) - at(line, i - 1)).abs();
+            let left = (blurred(i) - blurred(i - 1)).abs();
+            before += variation;
+            taken += (variation - left).max(0.0);
+        }
+    }
+    if before > 0.0 { taken / before } else { 0.0 }
+}
