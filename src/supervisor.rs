@@ -74,13 +74,9 @@ impl Supervisor {
     /// Does what a user asked of a switch, and shows where it stands.
     pub fn switch(&self, command: &SwitchCommand) {
         let SwitchCommand { camera, switch, on } = command;
-        match switch {
-            Switch::Detect => {
-                if let Some(running) = self.cameras.get(&**camera) {
-                    running.detect(*on);
-                    info!(camera = &**camera, on, "detection switched");
-                }
-            }
+        if let Some(running) = self.cameras.get(&**camera) {
+            running.switch(*switch, *on);
+            info!(camera = &**camera, switch = switch.name(), on, "switched");
         }
         self.context.hub.switch(camera, *switch, *on);
     }
@@ -130,7 +126,7 @@ impl Supervisor {
     fn add(&mut self, id: &str) {
         let hub = &self.context.hub;
         let Some(camera) = self.settings.cameras.get(id) else { return };
-        hub.add_camera(id, &[(Switch::Detect, true)]);
+        hub.add_camera(id, &[(Switch::Detect, true), (Switch::Recognise, true)]);
         if !camera.enabled {
             hub.camera_status(id, CameraStatus::Disabled, "switched off in the configuration");
             return;
@@ -138,8 +134,8 @@ impl Supervisor {
         hub.camera_status(id, CameraStatus::Offline, "connecting");
         match Running::start(id, camera, &self.context) {
             Ok(running) => {
-                let on = hub.board().cameras().get(id).and_then(|c| c.switches.get(&Switch::Detect).copied());
-                running.detect(on.unwrap_or(true));
+                let switches = hub.board().cameras().get(id).map(|camera| camera.switches.clone());
+                switches.into_iter().flatten().for_each(|(switch, on)| running.switch(switch, on));
                 self.cameras.insert(id.to_owned(), running);
             }
             Err(fault) => {

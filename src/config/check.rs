@@ -15,8 +15,7 @@ use crate::telemetry::redact;
 use crate::units::Period;
 
 /// Keys that are promised, whose parts this version does not have.
-const LATER_TABLES: [&str; 2] = ["gallery", "restream"];
-const LATER_MODEL_KEYS: [&str; 1] = ["embedder"];
+const LATER_TABLES: [&str; 1] = ["restream"];
 const LATER_CAMERA_KEYS: [&str; 5] = ["mask", "privacy_zones", "restream", "location", "snapshots"];
 
 /// Says what is wrong with a text.
@@ -119,7 +118,6 @@ fn unknown_key(table: &KeyPath, key: &str, schema: &Value) -> Problem {
     let path = table.key(key);
     let planned = match table.steps() {
         [] => LATER_TABLES.contains(&key),
-        [Step::Key(models)] => models == "models" && LATER_MODEL_KEYS.contains(&key),
         [Step::Key(cameras), Step::Key(_)] => cameras == "cameras" && LATER_CAMERA_KEYS.contains(&key),
         _ => false,
     };

@@ -9,6 +9,8 @@ use super::Resolved;
 pub struct Changes {
     /// Another library, model, input or provider: to be loaded first, then swapped between frames.
     pub models: bool,
+    /// Another embedder, another gallery or other settings for it; a model is loaded first, then swapped.
+    pub recognition: bool,
     /// Another broker, or other settings or secrets for it.
     pub mqtt: bool,
     /// Events are logged now, or no more.
@@ -33,7 +35,13 @@ impl Changes {
 /// For logs: `http, added side back, removed hall`; `nothing`.
 impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = [("models", self.models), ("mqtt", self.mqtt), ("log", self.log), ("http", self.http)];
+        let parts = [
+            ("models", self.models),
+            ("recognition", self.recognition),
+            ("mqtt", self.mqtt),
+            ("log", self.log),
+            ("http", self.http),
+        ];
         let parts = parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned());
         let cameras = [("added", &self.added), ("removed", &self.removed), ("changed", &self.changed)];
         let cameras = cameras.into_iter().filter(|(_, ids)| !ids.is_empty());
@@ -47,8 +55,10 @@ impl fmt::Display for Changes {
 pub fn diff(old: &Resolved, new: &Resolved) -> Changes {
     let ids =
         |of: &Resolved, keep: &dyn Fn(&String) -> bool| of.cameras.keys().filter(|id| keep(id)).cloned().collect();
+    let runtime = old.models.runtime_differs(&new.models);
     Changes {
-        models: old.models != new.models || old.detector != new.detector || old.input != new.input,
+        models: runtime || old.detector != new.detector || old.input != new.input,
+        recognition: runtime || old.embedder != new.embedder || old.gallery != new.gallery,
         mqtt: old.mqtt != new.mqtt,
         log: old.log != new.log,
         http: old.http != new.http,

@@ -14,13 +14,14 @@ use serde_json::Value;
 use crate::event::ZoneConfig;
 use crate::fault::{Fault, FaultKind, Problem};
 use crate::units::Period;
-use crate::{detect, http, infer, sink, source, track};
+use crate::{detect, http, infer, recognise, sink, source, track};
 
 mod check;
 mod diff;
 mod document;
 #[cfg(test)]
 mod files_tests;
+mod models;
 mod path;
 mod resolve;
 mod schema;
@@ -48,6 +49,8 @@ pub struct Config {
     pub mqtt: Option<sink::mqtt::Config>,
     /// What is logged beside the daemon's own doings.
     pub log: sink::log::Config,
+    /// Who is known, and how sure Visor must be.
+    pub gallery: recognise::Config,
     /// Address for health, metrics and version.
     pub http: http::Config,
     /// The cameras, each under an id of its own: `[a-z0-9][a-z0-9_-]{0,62}`, without `__`.

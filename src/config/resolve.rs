@@ -2,19 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{CameraConfig, Config};
+use super::{CameraConfig, Config, models};
 use crate::event::{Zone, ZoneConfig};
 use crate::fault::Problem;
 use crate::geometry::Size;
-use crate::infer::manifest::{self, Manifest, Task};
+use crate::infer::manifest::Manifest;
+use crate::infer::store;
 use crate::source::Scheme;
-use crate::{detect, http, infer, sink, source, track};
+use crate::{detect, http, infer, recognise, sink, source, track};
 
 /// Ids that are words of MQTT's topics.
 const RESERVED: [&str; 3] = ["people", "stats", "status"];
@@ -33,6 +34,10 @@ pub struct Resolved {
     pub detector: Manifest,
     /// The detector's input, in pixels.
     pub input: Size,
+    /// The model that tells people apart; `None` where recognition is off.
+    pub embedder: Option<Manifest>,
+    /// Who is known.
+    pub gallery: recognise::Config,
     /// The broker; `None` for no MQTT.
     pub mqtt: Option<Broker>,
     /// Whether each event is logged.
@@ -79,6 +84,7 @@ impl Resolved {
         } else if self.cameras.values().all(|camera| !camera.enabled) {
             notes.push("every camera is switched off (enabled = false)".to_owned());
         }
+        notes.extend(self.embedder_note());
         if self.mqtt.is_none() && !self.log.events {
             notes.push("events go nowhere: there is neither [mqtt] nor log.events = true".to_owned());
         }
@@ -89,6 +95,23 @@ impl Resolved {
             }
         }
         notes
+    }
+}
+
+impl Resolved {
+    /// What is used in the place of the default embedder, where nobody chose another one.
+    fn embedder_note(&self) -> Option<String> {
+        let default = store::DEFAULT_EMBEDDER;
+        let fetch = format!("fetch it: visor models pull {default}");
+        match &self.embedder {
+            _ if self.models.embedder.is_some() => None,
+            Some(embedder) if embedder.name == default => None,
+            Some(embedder) => Some(format!(
+                "the embedder {default} is not there; {} is used, which tells people apart less well; {fetch}",
+                embedder.name
+            )),
+            None => Some(format!("recognition is off: no embedder is there; {fetch}")),
+        }
     }
 }
 
@@ -131,7 +154,10 @@ impl Findings {
 /// Resolves the whole.
 pub(super) fn resolve(config: &Config) -> Result<Resolved, Vec<Problem>> {
     let mut findings = Findings::default();
-    let detector = findings.take("models", detector(&config.models));
+    let detector = findings.take("models", models::detector(&config.models));
+    let embedder = findings.take("models", models::embedder(&config.models));
+    let gallery = config.gallery.problems();
+    let gallery = findings.take("gallery", if gallery.is_empty() { Ok(config.gallery.clone()) } else { Err(gallery) });
     let mqtt = config.mqtt.as_ref().map(|mqtt| findings.take("mqtt", resolve_broker(mqtt)));
     let http = findings.take("http", config.http.resolve());
     let mut cameras = BTreeMap::new();
@@ -141,10 +167,10 @@ pub(super) fn resolve(config: &Config) -> Result<Resolved, Vec<Problem>> {
         let resolved = findings.take(&format!("cameras.{id}"), resolved).flatten();
         cameras.extend(resolved.map(|camera| (id.clone(), camera)));
     }
-    match (detector, http) {
-        (Some((detector, input)), Some(http)) if findings.0.is_empty() => {
-            let log = config.log.clone();
-            Ok(Resolved { models: config.models.clone(), detector, input, mqtt: mqtt.flatten(), log, http, cameras })
+    match (detector, embedder, gallery, http) {
+        (Some((detector, input)), Some(embedder), Some(gallery), Some(http)) if findings.0.is_empty() => {
+            let (models, log, mqtt) = (config.models.clone(), config.log.clone(), mqtt.flatten());
+            Ok(Resolved { models, detector, input, embedder, gallery, mqtt, log, http, cameras })
         }
         _ => Err(findings.0),
     }
@@ -162,51 +188,6 @@ fn resolve_broker(mqtt: &sink::mqtt::Config) -> Result<Broker, Vec<Problem>> {
         digest.update(content);
     }
     Ok(Broker { written: mqtt.clone(), files: digest.finalize().into(), settings })
-}
-
-fn detector(models: &infer::Config) -> Result<(Manifest, Size), Vec<Problem>> {
-    let folder = models.folder();
-    let manifest = manifest::find(Some(&folder), &models.detector).map_err(|fault| {
-        let mut problem = Problem::new("detector", fault.what).remedy(fault.remedy);
-        let catalogue = manifest::catalogue(Some(&folder)).unwrap_or_default();
-        let names: Vec<&str> = catalogue.iter().map(|m| m.name.as_str()).collect();
-        if let Some(near) = super::check::nearest(&models.detector, &names) {
-            problem.remedy = format!("did you mean \"{near}\"?");
-        }
-        vec![problem]
-    })?;
-    let mut problems = Vec::new();
-    if manifest.task != Task::Detect {
-        problems.push(Problem::new("detector", format!("{} does not detect faces", manifest.name)));
-    }
-    if !manifest.may_run(&models.accept_licences) {
-        let what = format!("{} may not be used commercially (licence {})", manifest.name, manifest.licence);
-        let remedy = format!("if that suits you, set models.accept_licences = [\"{}\"]", manifest.name);
-        problems.push(Problem::new("accept_licences", what).remedy(remedy));
-    }
-    problems.extend(unknown_licences(models, &folder));
-    let size = manifest.size(models.input.map(|input| input.0));
-    let size = size.map_err(|fault| problems.push(Problem::new("input", fault.what).remedy(fault.remedy)));
-    match size {
-        Ok(size) if problems.is_empty() => Ok((manifest, size)),
-        _ => Err(problems),
-    }
-}
-
-/// What is accepted must be the name or the licence of a model: a slip of the pen would show only when it is needed.
-fn unknown_licences(models: &infer::Config, folder: &Path) -> Vec<Problem> {
-    let catalogue = manifest::catalogue(Some(folder)).unwrap_or_default();
-    let known: Vec<&str> = catalogue.iter().flat_map(|m| [m.name.as_str(), m.licence.as_str()]).collect();
-    let unknown = models.accept_licences.iter().filter(|accepted| !known.contains(&accepted.as_str()));
-    unknown
-        .map(|accepted| {
-            let problem = Problem::new("accept_licences", format!("no model is named \"{accepted}\""));
-            match super::check::nearest(accepted, &known) {
-                Some(near) => problem.remedy(format!("did you mean \"{near}\"?")),
-                None => problem.remedy("`visor models list` shows them"),
-            }
-        })
-        .collect()
 }
 
 /// `None` where there is nothing wrong with the camera itself, but no detector to resolve it for.

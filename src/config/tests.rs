@@ -101,13 +101,10 @@ fn a_mistyped_algorithm_is_told_its_name() {
 #[test]
 fn keys_of_later_versions_are_not_swallowed() {
     check_config(
-        &format!(
-            "{FRONT}[cameras.front.mask]\nwho = \"everyone\"\n[gallery]\nfolder = \"/x\"\n[models]\nembedder = \"x\"\n"
-        ),
+        &format!("{FRONT}[cameras.front.mask]\nwho = \"everyone\"\n[restream]\nlisten = \"x\"\n"),
         &[
             "cameras.front.mask (line 3): is not supported by this version of visor; take it out",
-            "gallery (line 5): is not supported by this version of visor; take it out",
-            "models.embedder (line 8): is not supported by this version of visor; take it out",
+            "restream (line 5): is not supported by this version of visor; take it out",
         ],
     );
 }
@@ -241,14 +238,53 @@ fn a_user_is_named_once() {
 fn notes_say_what_will_not_happen() {
     let notes = resolved("").notes().concat();
     assert!(notes.contains("no camera is configured") && notes.contains("events go nowhere"), "{notes}");
-    let text = "[log]\nevents = true\n[cameras.a]\nuri = \"file:///nowhere/a%20b.mp4\"\nenabled = false\n";
+    let text = "models.embedder = \"none\"\n[log]\nevents = true\n[cameras.a]\nuri = \"file:///nowhere/a%20b.mp4\"\nenabled = false\n";
     let notes = resolved(text).notes();
     assert_eq!(
         notes,
         ["every camera is switched off (enabled = false)", "cameras.a.uri: there is no /nowhere/a b.mp4 now"]
     );
-    let notes = resolved("[log]\nevents = true\n[cameras.a]\nuri = \"v4l2:///dev/video97?fps=5\"\n").notes();
+    let notes = resolved(
+        "models.embedder = \"none\"\n[log]\nevents = true\n[cameras.a]\nuri = \"v4l2:///dev/video97?fps=5\"\n",
+    )
+    .notes();
     assert_eq!(notes, ["cameras.a.uri: there is no /dev/video97 now"]);
+}
+
+#[test]
+fn the_embedder_is_the_one_that_is_named_the_best_there_is_or_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let embedder = |name: &str| {
+        let models = format!("[models]\nfolder = \"{}\"\n{name}\n", folder.path().display());
+        let resolved = resolve_with(&models, &[]);
+        resolved.map(|r| (r.embedder.as_ref().map(|model| model.name.clone()), r.notes().concat()))
+    };
+    let (none, notes) = embedder("").unwrap();
+    assert_eq!(none, None);
+    assert!(notes.contains("recognition is off: no embedder is there; fetch it: visor models pull"), "{notes}");
+    let (none, notes) = embedder("embedder = \"none\"").unwrap();
+    assert_eq!(none, None);
+    assert!(!notes.contains("recognition"), "{notes}");
+    assert_eq!(embedder("embedder = \"dlib-resnet\"").unwrap().0.as_deref(), Some("dlib-resnet"));
+    let wrong = |name: &str| embedder(name).unwrap_err().iter().map(ToString::to_string).collect::<String>();
+    let shown = wrong("embedder = \"dlib-resent\"");
+    assert!(shown.starts_with("models.embedder (line 3): ") && shown.contains("mean \"dlib-resnet\""), "{shown}");
+    let shown = wrong("embedder = \"yunet-n\"");
+    assert!(shown.contains("yunet-n does not tell people apart"), "{shown}");
+    let shown = wrong("embedder = \"mobilefacenet-y1\"");
+    assert!(shown.contains("models.accept_licences = [\"mobilefacenet-y1\"]"), "{shown}");
+}
+
+#[test]
+fn the_gallery_s_problems_are_named() {
+    check_config(
+        &format!("{FRONT}[gallery]\nfolder = \"/nonexistent\"\nthreshold = 1.5\nstranger_ttl = \"1s\"\n"),
+        &[
+            "gallery.folder (line 4): there is no folder /nonexistent; make it, with a folder for each person in it",
+            "gallery.threshold (line 5): is 1.5, must be at most 1.0",
+            "gallery.stranger_ttl (line 6): must lie between 1m and 30d (\"720h\")",
+        ],
+    );
 }
 
 #[test]

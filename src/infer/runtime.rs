@@ -38,6 +38,9 @@ pub struct Config {
     /// The detector's input, width x height in pixels, such as `"640x384"`: larger finds smaller faces and takes longer in
     /// proportion. Default: the model's own.
     pub input: Option<InputSize>,
+    /// Name of the model that tells people apart; `visor models list` shows them. `"none"` switches recognition off.
+    /// Default: `face-reid-0095`, or `dlib-resnet` where the folder has only that; with neither, recognition is off.
+    pub embedder: Option<String>,
     /// Device that models run on. One that is not there is an error: nothing else is used instead.
     pub provider: Provider,
     /// Models (or licences) with terms against commercial use that may run, by name.
@@ -53,6 +56,7 @@ impl Default for Config {
             library: None,
             detector: store::DEFAULT_DETECTOR.into(),
             input: None,
+            embedder: None,
             provider: Provider::Cpu,
             accept_licences: Vec::new(),
             sessions: None,
@@ -69,6 +73,12 @@ impl Config {
     /// The library that is used.
     pub fn library(&self) -> PathBuf {
         self.library.clone().unwrap_or_else(|| self.folder().join("libonnxruntime.so"))
+    }
+
+    /// Whether `other` means another library, device or number of sessions: for every model, whichever it is.
+    pub fn runtime_differs(&self, other: &Self) -> bool {
+        let of = |config: &Self| (config.folder(), config.library(), config.provider, config.sessions());
+        of(self) != of(other)
     }
 
     /// The number of sessions of a model.

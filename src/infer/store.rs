@@ -18,6 +18,12 @@ pub const DEFAULT_DETECTOR: &str = "yunet-n";
 /// The one to fall back on where the default cannot be had: a package registry carries it.
 pub const FALLBACK_DETECTOR: &str = "centerface";
 
+/// The embedder that is used when nobody chose one.
+pub const DEFAULT_EMBEDDER: &str = "face-reid-0095";
+
+/// The one to fall back on where the default cannot be had: a package registry carries it.
+pub const FALLBACK_EMBEDDER: &str = "dlib-resnet";
+
 /// The fallback's input: ten times as slow as the default detector, it has to look at less.
 const FALLBACK_INPUT: Size = Size::new(320, 192);
 
@@ -84,6 +90,18 @@ pub fn best_detector(folder: &Path) -> Result<(Manifest, Size), Fault> {
         return Ok((fallback, FALLBACK_INPUT));
     }
     Err(Fault::unavailable(format!("no face detector in {}", folder.display())).remedy("fetch one: visor models pull"))
+}
+
+/// The embedder to use where nobody chose one: the default, or, where the folder lacks that, the fallback; `None` where
+/// it lacks both.
+pub fn best_embedder(folder: &Path) -> Result<Option<Manifest>, Fault> {
+    for name in [DEFAULT_EMBEDDER, FALLBACK_EMBEDDER] {
+        let manifest = manifest::find(Some(folder), name)?;
+        if state(folder, &manifest) == State::Ready {
+            return Ok(Some(manifest));
+        }
+    }
+    Ok(None)
 }
 
 /// Brings a model's file to `folder` from the first source that gives it, unless it is there already.
@@ -231,17 +249,32 @@ mod tests {
         assert!(heard.0.borrow().is_empty(), "a folder that nobody named is not asked");
     }
 
+    /// Puts a file that is the model `name` by its own manifest into `folder`.
+    fn put(folder: &Path, name: &str) {
+        let mut manifest = manifest::find(None, name).unwrap();
+        fs::write(folder.join(&manifest.file), name).unwrap();
+        manifest.sha256 = digest::sha256(name.as_bytes());
+        fs::write(folder.join(format!("{name}.toml")), toml::to_string(&manifest).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn the_best_embedder_is_the_default_then_the_fallback_then_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let best = || best_embedder(folder.path()).unwrap().map(|manifest| manifest.name);
+        assert_eq!(best(), None);
+        put(folder.path(), FALLBACK_EMBEDDER);
+        assert_eq!(best().as_deref(), Some(FALLBACK_EMBEDDER));
+        put(folder.path(), DEFAULT_EMBEDDER);
+        assert_eq!(best().as_deref(), Some(DEFAULT_EMBEDDER));
+    }
+
     #[test]
     fn the_best_detector_is_the_default_then_the_fallback() {
         let folder = tempfile::tempdir().unwrap();
         let none = best_detector(folder.path()).unwrap_err();
         assert!(none.to_string().contains("visor models pull"), "{none}");
         let put = |name: &str| {
-            let mut manifest = manifest::find(None, name).unwrap();
-            fs::write(folder.path().join(&manifest.file), name).unwrap();
-            manifest.sha256 = digest::sha256(name.as_bytes());
-            let text = toml::to_string(&manifest).unwrap();
-            fs::write(folder.path().join(format!("{name}.toml")), text).unwrap();
+            put(folder.path(), name);
             let (best, size) = best_detector(folder.path()).unwrap();
             (best.name, size.width, size.height)
         };

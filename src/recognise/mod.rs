@@ -11,6 +11,7 @@
 //! | [`gallery`] | the people who are known, in memory only |
 
 pub mod align;
+mod config;
 pub mod embedder;
 pub mod embedding;
 pub mod families;
@@ -20,6 +21,7 @@ pub mod landmarks;
 pub mod quality;
 pub mod warp;
 
+pub use config::Config;
 pub use embedder::Embedder;
 pub use embedding::Embedding;
 pub use gallery::Gallery;

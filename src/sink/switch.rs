@@ -7,6 +7,8 @@ use std::sync::Arc;
 pub enum Switch {
     /// Analysis of its frames.
     Detect,
+    /// Naming of the faces in them.
+    Recognise,
 }
 
 /// How a switch is shown.
@@ -23,10 +25,17 @@ pub struct SwitchLine {
 }
 
 /// Every switch there is.
-pub static SWITCHES: &[SwitchLine] =
-    &[SwitchLine { switch: Switch::Detect, name: "detect", label: "Detection", icon: "mdi:face-recognition" }];
+pub static SWITCHES: &[SwitchLine] = &[
+    SwitchLine { switch: Switch::Detect, name: "detect", label: "Detection", icon: "mdi:face-recognition" },
+    SwitchLine { switch: Switch::Recognise, name: "recognise", label: "Recognition", icon: "mdi:account-search" },
+];
 
 impl Switch {
+    /// What topics call it.
+    pub fn name(self) -> &'static str {
+        SWITCHES.iter().find(|line| line.switch == self).map_or("", |line| line.name)
+    }
+
     /// The switch that topics call `name`.
     pub fn named(name: &str) -> Option<Self> {
         SWITCHES.iter().find(|line| line.name == name).map(|line| line.switch)

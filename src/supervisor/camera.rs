@@ -15,7 +15,7 @@ use crate::event::{EventType, Journal, Models, Observation, Settings};
 use crate::fault::Fault;
 use crate::infer::Model;
 use crate::pipeline::{self, CamNews, Control, Eyes, Follower, Observer, Pacer, WhenBusy};
-use crate::sink::{CameraStats, CameraStatus, Hub};
+use crate::sink::{CameraStats, CameraStatus, Hub, Switch};
 use crate::source::{Scheme, Source, SourceState};
 use crate::track::Tracker;
 
@@ -76,9 +76,12 @@ impl Running {
         self.control.forget();
     }
 
-    /// Switches detection.
-    pub(super) fn detect(&self, on: bool) {
-        self.control.detect(on);
+    /// Puts one of its switches.
+    pub(super) fn switch(&self, switch: Switch, on: bool) {
+        match switch {
+            Switch::Detect => self.control.detect(on),
+            Switch::Recognise => self.control.recognise(on),
+        }
     }
 
     /// Whether its source has no more frames, by its own account.
