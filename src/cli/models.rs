@@ -154,14 +154,9 @@ fn table(out: &mut impl std::io::Write, listed: &[Listed<'_>]) -> std::io::Resul
 }
 
 fn cells(model: &Listed<'_>) -> [String; 7] {
-    let task = match model.task {
-        Task::Detect => "detect",
-        Task::Embed => "embed",
-        Task::Landmarks => "landmarks",
-    };
     let licence = if model.non_commercial { "non-commercial, must be accepted" } else { model.licence };
     let origins = if model.origins.is_empty() { "by hand" } else { &model.origins };
-    [model.name, task, model.family, &model.input, model.state, licence, origins].map(str::to_owned)
+    [model.name, model.task.name(), model.family, &model.input, model.state, licence, origins].map(str::to_owned)
 }
 
 fn pull(folder: &Path, names: &[String]) -> Outcome {

@@ -28,7 +28,10 @@ const BUILT_IN: &[&str] = &[
     include_str!("../../models/scrfd-2.5g.toml"),
     include_str!("../../models/face-reid-0095.toml"),
     include_str!("../../models/dlib-resnet.toml"),
+    include_str!("../../models/sface.toml"),
     include_str!("../../models/mobilefacenet-y1.toml"),
+    include_str!("../../models/arcface-mbf.toml"),
+    include_str!("../../models/arcface-r50.toml"),
     include_str!("../../models/landmarks-0009.toml"),
 ];
 
@@ -42,6 +45,17 @@ pub enum Task {
     Embed,
     /// Finds the five landmarks in the box of a face.
     Landmarks,
+}
+
+impl Task {
+    /// The word for it in a manifest.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Detect => "detect",
+            Self::Embed => "embed",
+            Self::Landmarks => "landmarks",
+        }
+    }
 }
 
 /// The order of a picture tensor's dimensions.
@@ -203,6 +217,39 @@ pub struct EmbeddingSpec {
     pub template: String,
     /// Cosine similarity from which two pictures are taken for one person.
     pub threshold: f32,
+    /// How high different people score, so that a threshold can follow a gallery's size; nobody measured it where it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impostors: Option<Impostors>,
+}
+
+/// The tail of the cosines of different people: a share `rate · e^(−(t − cosine) / scale)` of the pairs reaches `t`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Impostors {
+    /// A cosine where the tail has begun.
+    pub cosine: f32,
+    /// Share of all pairs of different people that reach it, 0 to 1.
+    pub rate: f64,
+    /// The tail falls to 1/e over this much more of cosine.
+    pub scale: f32,
+}
+
+impl EmbeddingSpec {
+    fn problem(&self) -> Option<&'static str> {
+        let cosine = |value: f32| (-1.0..=1.0).contains(&value);
+        match self.impostors {
+            _ if self.dimension == 0 => Some("embedding.dimension is 0"),
+            _ if !cosine(self.threshold) => Some("embedding.threshold is no cosine, -1 to 1"),
+            Some(tail) if !cosine(tail.cosine) => Some("embedding.impostors.cosine is no cosine, -1 to 1"),
+            Some(tail) if !(tail.rate > 0.0 && tail.rate <= 1.0) => {
+                Some("embedding.impostors.rate is no share, 0 to 1")
+            }
+            Some(tail) if !(tail.scale > 0.0 && tail.scale <= 1.0) => {
+                Some("embedding.impostors.scale is not within 0 to 1")
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A model: what it is, how it is used, where it comes from.
@@ -263,6 +310,9 @@ impl Manifest {
         }
         if (self.task == Task::Embed) != self.embedding.is_some() {
             return wrong("[embedding] belongs to task = \"embed\", and to no other".into());
+        }
+        if let Some(what) = self.embedding.as_ref().and_then(EmbeddingSpec::problem) {
+            return wrong(what.into());
         }
         if self.outputs.is_empty() {
             return wrong("no outputs".into());
@@ -388,6 +438,28 @@ mod tests {
         check("kind = \"f32\"", "kind = \"f16\"", "f16");
         check("licence", "license", "license");
         check("multiple_of = 32", "multiple_of = 0", "multiples of 0");
+        check("task = \"detect\"", "task = \"embed\"", "[embedding] belongs to task");
+    }
+
+    #[test]
+    fn what_an_embedding_says_must_be_possible() {
+        let good = find(None, "face-reid-0095").unwrap();
+        let check = |change: fn(&mut EmbeddingSpec), expected: &str| {
+            let mut wrong = good.clone();
+            let tail = Impostors { cosine: 0.4, rate: 1e-4, scale: 0.04 };
+            change(wrong.embedding.insert(EmbeddingSpec { impostors: Some(tail), ..good.embedding.clone().unwrap() }));
+            let text = toml::to_string(&wrong).unwrap();
+            match Manifest::parse(&text, "mine.toml") {
+                Ok(same) => assert!(expected.is_empty() && same == wrong, "\"{expected}\" was not found"),
+                Err(fault) => assert!(!expected.is_empty() && fault.what.contains(expected), "{fault}"),
+            }
+        };
+        check(|_| {}, "");
+        check(|e| e.dimension = 0, "dimension is 0");
+        check(|e| e.threshold = 40.0, "threshold is no cosine");
+        check(|e| e.impostors.as_mut().unwrap().cosine = -2.0, "cosine is no cosine");
+        check(|e| e.impostors.as_mut().unwrap().rate = 0.0, "rate is no share");
+        check(|e| e.impostors.as_mut().unwrap().scale = 0.0, "scale is not within");
     }
 
     #[test]
