@@ -65,6 +65,11 @@ impl Embedder {
         self.spec.dimension
     }
 
+    /// What its numbers are worth.
+    pub fn spec(&self) -> &EmbeddingSpec {
+        &self.spec
+    }
+
     /// Cosine similarity from which the model's makers, or measurements, take two pictures for one person.
     pub fn threshold(&self) -> f32 {
         self.spec.threshold

@@ -15,7 +15,7 @@
 //! itself with the same scale, whatever their number; a margin of `scale · ln k` thus leaves one in `k` of those mistakes. In
 //! a gallery of `p` people `k` is `p`, from [`LEAST_ODDS`] to [`MOST_ODDS`]: with more people there are more who look alike.
 
-use serde::{Deserialize, Serialize};
+use crate::infer::manifest::{EmbeddingSpec, Impostors};
 
 /// The share of strangers' tracks that may get a name.
 pub const AIM: f64 = 0.003;
@@ -29,18 +29,17 @@ const MOST_ODDS: f64 = 10.0;
 /// No gallery asks for more than this: two pictures of one person hardly ever score higher.
 const HIGHEST: f32 = 0.95;
 
-/// The tail of a model's impostor scores.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Where nothing was measured: a threshold for pairs is usually put where one stranger in a thousand passes, and the
+/// tails of the models that were measured are less wide than this.
+const UNMEASURED: (f64, f32) = (1e-3, 0.05);
+
+/// What a model's scores of different people are like.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Calibration {
     /// Threshold for a single pair, and the least that is used.
     pub pair: f32,
-    /// A cosine where the tail has begun.
-    pub cosine: f32,
-    /// Share of pairs of different people that score at least `cosine`.
-    pub rate: f64,
-    /// The tail falls to 1/e over this much more of cosine.
-    pub scale: f32,
+    /// The tail.
+    pub impostors: Impostors,
 }
 
 /// How this gallery's own people score against each other.
@@ -48,7 +47,7 @@ pub struct Calibration {
 pub struct Own {
     /// Pairs of references of different people.
     pub pairs: u64,
-    /// Those of them that score at least [`Calibration::cosine`].
+    /// Those of them that score at least [`Impostors::cosine`].
     pub high: u64,
 }
 
@@ -65,21 +64,30 @@ impl Own {
 }
 
 impl Calibration {
+    /// What a model's manifest says.
+    pub fn of(spec: &EmbeddingSpec) -> Self {
+        let (rate, scale) = UNMEASURED;
+        let unmeasured = Impostors { cosine: spec.threshold, rate, scale };
+        Self { pair: spec.threshold, impostors: spec.impostors.unwrap_or(unmeasured) }
+    }
+
     /// Share of pairs of different people that score at least `cosine`.
     pub fn false_matches(&self, cosine: f32) -> f64 {
-        (self.rate * (f64::from(self.cosine - cosine) / f64::from(self.scale)).exp()).min(1.0)
+        let Impostors { cosine: begin, rate, scale } = self.impostors;
+        (rate * (f64::from(begin - cosine) / f64::from(scale)).exp()).min(1.0)
     }
 
     /// The least cosine at which a gallery of `references` names at most [`AIM`] of strangers' tracks.
     pub fn threshold(&self, references: usize, own: Own) -> f32 {
-        let rate = references.max(1) as f64 * LOOKS * self.rate * self.excess(own);
-        let raised = f64::from(self.cosine) + f64::from(self.scale) * (rate / AIM).ln();
+        let Impostors { cosine, rate, scale } = self.impostors;
+        let mistakes = references.max(1) as f64 * LOOKS * rate * self.excess(own);
+        let raised = f64::from(cosine) + f64::from(scale) * (mistakes / AIM).ln();
         (raised as f32).clamp(self.pair, HIGHEST.max(self.pair))
     }
 
     /// The least distance to the next person's score in a gallery of `people`.
     pub fn margin(&self, people: usize) -> f32 {
-        self.scale * (people as f64).clamp(LEAST_ODDS, MOST_ODDS).ln() as f32
+        self.impostors.scale * (people as f64).clamp(LEAST_ODDS, MOST_ODDS).ln() as f32
     }
 
     /// By how much the gallery's own pairs score high more often than the calibration has it, 1 at least. Counted are only
@@ -88,7 +96,7 @@ impl Calibration {
     fn excess(&self, own: Own) -> f64 {
         let high = own.high as f64;
         let certain = high - 3.0 * high.sqrt() - 3.0;
-        let expected = own.pairs as f64 * self.rate;
+        let expected = own.pairs as f64 * self.impostors.rate;
         if expected > 0.0 { (certain / expected).max(1.0) } else { 1.0 }
     }
 }
@@ -97,7 +105,8 @@ impl Calibration {
 mod tests {
     use super::*;
 
-    const MODEL: Calibration = Calibration { pair: 0.35, cosine: 0.4, rate: 2.6e-4, scale: 0.04 };
+    const MODEL: Calibration =
+        Calibration { pair: 0.35, impostors: Impostors { cosine: 0.4, rate: 2.6e-4, scale: 0.04 } };
 
     #[test]
     fn the_threshold_keeps_the_aim_at_every_size() {

@@ -13,8 +13,12 @@
 //! | `snapshot` | one state of the gallery |
 //! | `search` | the best person and the next, exactly |
 //! | `store` | the handle: enrol, forget, expire |
+//! | [`enroller`] | from a picture to a reference |
+//! | [`folder`] | the folder of people's pictures |
 
 pub mod calibration;
+pub mod enroller;
+pub mod folder;
 pub mod person;
 pub mod rejection;
 mod search;
@@ -25,6 +29,7 @@ mod store;
 mod tests;
 
 pub use calibration::Calibration;
+pub use enroller::{Enroller, Who};
 pub use person::{Person, PersonId, Reference};
 pub use rejection::{Refusal, Rejection};
 pub use search::{Hit, Ranking};

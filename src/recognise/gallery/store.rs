@@ -14,7 +14,7 @@ use super::search::{self, Hit, Leader, Query, Ranking};
 use super::segment::{Label, Row};
 use super::snapshot::Snapshot;
 use crate::metrics::{GALLERY_FACES, GALLERY_SEARCH_SECONDS};
-use crate::recognise::Embedding;
+use crate::recognise::{Embedder, Embedding};
 
 /// People in one gallery.
 const MOST_PEOPLE: usize = 200_000;
@@ -51,6 +51,19 @@ pub struct Settings {
     pub margin: Option<f32>,
     /// What strangers score with this model.
     pub calibration: Calibration,
+}
+
+impl Settings {
+    /// For the numbers of this embedder; threshold and margin by the gallery's size.
+    pub fn of(embedder: &Embedder) -> Self {
+        Self {
+            model: embedder.model().manifest().name.as_str().into(),
+            dimension: embedder.dimension(),
+            threshold: None,
+            margin: None,
+            calibration: Calibration::of(embedder.spec()),
+        }
+    }
 }
 
 /// References of one person, on their way in.
@@ -275,7 +288,7 @@ impl Gallery {
                     &snapshot.references,
                     &values,
                     &receipt.person,
-                    self.0.settings.calibration.cosine,
+                    self.0.settings.calibration.impostors.cosine,
                 );
                 near.into_iter()
                     .filter(|near| near.owner != receipt.person && near.score >= threshold)

@@ -1,12 +1,13 @@
 use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::infer::manifest::Impostors;
 use crate::recognise::Embedding;
 
 const DIMENSION: usize = 64;
 
 fn gallery() -> Gallery {
-    let calibration = Calibration { pair: 0.3, cosine: 0.4, rate: 2.6e-4, scale: 0.04 };
+    let calibration = Calibration { pair: 0.3, impostors: Impostors { cosine: 0.4, rate: 2.6e-4, scale: 0.04 } };
     Gallery::new(Settings { model: "test".into(), dimension: DIMENSION, threshold: None, margin: None, calibration })
 }
 
