@@ -55,6 +55,7 @@ metrics! {
     MQTT_CONNECTED Gauge "visor_mqtt_connected" "1 while the MQTT broker is connected, else 0";
     PROVIDER_INFO Gauge "visor_provider_info" "1 while a model is loaded: the provider it runs on {provider, model}";
     CONFIG_RELOADS Counter "visor_config_reloads_total" "reloads of the configuration, by outcome {outcome}";
+    EMBEDDINGS Counter "visor_embeddings_total" "faces chosen to be embedded, by outcome: made, late or failed {camera, outcome}";
     GALLERY_FACES Gauge "visor_gallery_faces" "references in the gallery";
     GALLERY_SEARCH_SECONDS Histogram "visor_gallery_search_seconds" "time of one search of the gallery";
     HTTP_REQUESTS Counter "visor_http_requests_total" "answered requests, by status {status}";
@@ -141,6 +142,7 @@ visor_events_lost_total
 visor_mqtt_connected
 visor_provider_info
 visor_config_reloads_total
+visor_embeddings_total
 visor_gallery_faces
 visor_gallery_search_seconds
 visor_http_requests_total

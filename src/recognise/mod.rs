@@ -9,16 +9,32 @@
 //! | [`quality`] | how fit a face is for recognition |
 //! | [`families`] [`embedder`] | aligned face → embedding |
 //! | [`gallery`] | the people who are known, in memory only |
+//! | [`fusion`] [`decide`] | what a track's faces say together, and what that is worth |
+//! | [`schedule`] [`continuity`] | when a face is worth an embedding; whether it is still the same face |
+//! | [`strangers`] [`rejoin`] | who is not enrolled but was here before; who was away for a moment |
+//! | [`best_shot`] | a track's best pictures |
+//! | [`dossier`] [`ledger`] | what is known of a track; of all tracks of a camera |
+//! | [`recogniser`] | one camera's recognition |
 
 pub mod align;
+pub mod best_shot;
 mod config;
+pub mod continuity;
+pub mod decide;
+pub mod dossier;
 pub mod embedder;
 pub mod embedding;
 pub mod families;
+pub mod fusion;
 pub mod gallery;
 pub mod identity;
 pub mod landmarks;
+pub mod ledger;
 pub mod quality;
+pub mod recogniser;
+pub mod rejoin;
+pub mod schedule;
+pub mod strangers;
 pub mod warp;
 
 pub use config::Config;
@@ -27,3 +43,6 @@ pub use embedding::Embedding;
 pub use gallery::Gallery;
 pub use identity::{Change, Identity, Quality, Reason, Verdict};
 pub use landmarks::Landmarker;
+pub use ledger::People;
+pub use recogniser::Recogniser;
+pub use strangers::Strangers;

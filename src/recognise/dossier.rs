@@ -1,0 +1,250 @@
+//! What is known of one track.
+
+use std::time::Duration;
+
+use super::best_shot::BestShots;
+use super::continuity::{Continuity, Sighting};
+use super::decide::{Bar, STRANGER_AFTER, Standing};
+use super::fusion::{Crop, Evidence, Pose};
+use super::gallery::{Hit, Ranking};
+use super::rejoin::Departed;
+use super::schedule::{Offer, Schedule, Urgency};
+use super::{Identity, Quality, Reason};
+use crate::clock::Monotonic;
+
+/// A face counts as having been usable all the time between two analyses this far apart.
+const USABLE_GAP: Duration = Duration::from_millis(500);
+/// So many faces that neither belong to the track's person for sure nor to another one mean another one.
+const UNCLEAR: u32 = 3;
+/// A stranger who scores almost like somebody of the gallery is looked at for this many times as long.
+const LONGER: u32 = 2;
+
+/// One track over its life.
+#[derive(Debug)]
+pub struct Dossier {
+    /// Who it is, as it was last told.
+    pub identity: Identity,
+    /// Faces of it that are one person's.
+    pub evidence: Evidence,
+    /// The gallery's people most like the evidence; `None` where it has to be searched (again).
+    pub ranking: Option<Ranking>,
+    /// Fitness of its face in this analysis.
+    pub quality: Option<Quality>,
+    /// Its pictures.
+    pub shots: BestShots,
+    /// Whether the tracker follows it at present.
+    pub present: bool,
+    /// Its last detection.
+    pub at: Duration,
+    continuity: Continuity,
+    schedule: Schedule,
+    usable: Duration,
+    last_usable: Option<Duration>,
+    unclear: u32,
+    new: bool,
+    /// Why the last usable face was none, while nothing better is known.
+    refused: Option<Reason>,
+}
+
+impl Default for Dossier {
+    fn default() -> Self {
+        Self {
+            identity: Identity::Undecided { reason: None },
+            evidence: Evidence::default(),
+            ranking: None,
+            quality: None,
+            shots: BestShots::default(),
+            present: false,
+            at: Duration::ZERO,
+            continuity: Continuity::default(),
+            schedule: Schedule::default(),
+            usable: Duration::ZERO,
+            last_usable: None,
+            unclear: 0,
+            new: false,
+            refused: None,
+        }
+    }
+}
+
+/// What an embedding says of the track it was taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The same person as before, or the first face at all.
+    Same,
+    /// Another person: what was known before is of somebody else.
+    Other,
+    /// Nothing for sure.
+    Unclear,
+}
+
+/// What follows from the gallery alone.
+#[derive(Clone, Debug)]
+pub enum Proposal {
+    /// It is this person, this far ahead of the next.
+    Known(Hit, Option<f32>),
+    /// It cannot be told yet.
+    Undecided(Option<Reason>),
+    /// It is nobody of the gallery.
+    Nobody,
+}
+
+impl Dossier {
+    /// Takes in a detection; says how urgently its face should be embedded, if it should.
+    pub fn see(&mut self, sighting: Sighting, quality: Quality, pose: Option<Pose>) -> Option<Urgency> {
+        self.at = sighting.at;
+        self.quality = Some(quality);
+        self.continuity.see(sighting);
+        self.refused = quality.reason;
+        let pose = pose.filter(|_| quality.reason.is_none())?;
+        let since = self.last_usable.map_or(Duration::ZERO, |last| sighting.at.saturating_sub(last));
+        if since <= USABLE_GAP && !self.continuity.is_doubtful() {
+            self.usable += since;
+        }
+        self.last_usable = Some(sighting.at);
+        self.schedule.wants(&self.offer(quality, pose))
+    }
+
+    fn offer(&self, quality: Quality, pose: Pose) -> Offer {
+        Offer {
+            at: self.at,
+            quality: quality.score,
+            new_pose: !self.evidence.has(pose),
+            first: self.evidence.crops() == 0,
+            decided: !matches!(self.identity, Identity::Undecided { .. }),
+            doubtful: self.continuity.is_doubtful(),
+        }
+    }
+
+    /// Notes that its face is being embedded, whatever comes of it.
+    pub fn note_attempt(&mut self, pose: Pose) {
+        if let Some(quality) = self.quality {
+            self.schedule.note(&self.offer(quality, pose));
+        }
+    }
+
+    /// Whom a face belongs to that was found in the track's box. `named` says whether it looks like the person whose
+    /// name the track has.
+    pub fn compare(&mut self, crop: &Crop, bar: &Bar, named: bool) -> Finding {
+        let Some(fused) = self.evidence.fused() else { return Finding::Same };
+        let cosine = fused.cosine(&crop.embedding);
+        let doubtful = self.continuity.is_doubtful();
+        if bar.agrees(cosine) || named || !doubtful && !bar.differs(cosine) {
+            return Finding::Same;
+        }
+        self.unclear += 1;
+        if bar.differs(cosine) || self.unclear >= UNCLEAR { Finding::Other } else { Finding::Unclear }
+    }
+
+    /// Takes in a face that is the track's.
+    pub fn learn(&mut self, crop: &Crop) {
+        self.evidence.add(crop);
+        self.ranking = None;
+        self.continuity.settle();
+        self.unclear = 0;
+        self.new = self.evidence.crops() == 1;
+    }
+
+    /// Gives up what is known of the track's person, for the memory; the identity stays until the next decision.
+    pub fn depart(&mut self, track: Option<u64>, since: Monotonic) -> Departed {
+        let departed = Departed {
+            track,
+            identity: self.identity.clone(),
+            evidence: std::mem::take(&mut self.evidence),
+            usable: std::mem::take(&mut self.usable),
+            since,
+        };
+        self.ranking = None;
+        self.unclear = 0;
+        self.last_usable = None;
+        departed
+    }
+
+    /// The box shows somebody else from now on, of whom `crop` is the first face.
+    pub fn restart(&mut self, crop: &Crop) {
+        self.identity = Identity::Undecided { reason: None };
+        self.schedule.restart();
+        self.learn(crop);
+    }
+
+    /// Something outside of the track speaks against who it is: the next face is looked at at once.
+    pub fn suspect(&mut self) {
+        self.continuity.suspect(self.at);
+    }
+
+    /// Whether its first face has just been seen: it may be that of a track that went away. Asked once.
+    pub fn is_new(&mut self) -> bool {
+        std::mem::take(&mut self.new)
+    }
+
+    /// Takes over what was known of the same person.
+    pub fn resume(&mut self, departed: Departed) {
+        self.evidence.absorb(departed.evidence);
+        self.usable += departed.usable;
+        self.identity = departed.identity;
+        self.ranking = None;
+    }
+
+    /// What the gallery says. A name that was given is kept with some slack; while the box may show somebody else
+    /// nothing new is decided.
+    pub fn propose(&self, bar: &Bar) -> Proposal {
+        let doubtful = self.continuity.is_doubtful();
+        if self.evidence.crops() == 0 || self.continuity.is_broken(self.at) {
+            return Proposal::Undecided(self.refused);
+        }
+        let Some(Ranking { first: Some(first), second, .. }) = &self.ranking else { return self.nobody(doubtful) };
+        let ahead = second.as_ref().map(|second| first.score - second.score);
+        if let Identity::Known { person, .. } = &self.identity {
+            if *first.person.id == **person {
+                return if bar.keeps(first.score) { Proposal::Known(first.clone(), ahead) } else { self.nobody(false) };
+            }
+            let second = second.as_ref().filter(|second| *second.person.id == **person && bar.keeps(second.score));
+            if let Some(second) = second.filter(|second| first.score - second.score < bar.margin) {
+                return Proposal::Known(second.clone(), Some(second.score - first.score));
+            }
+        }
+        match bar.judge(first.score, ahead, &self.evidence) {
+            _ if doubtful => self.nobody(true),
+            Standing::Accepted => Proposal::Known(first.clone(), ahead),
+            Standing::Open => Proposal::Undecided(None),
+            Standing::Ambiguous => Proposal::Undecided(Some(Reason::Ambiguous)),
+            Standing::Below => self.nobody(doubtful),
+        }
+    }
+
+    /// An alias stays while the box may show somebody else; nothing new is decided.
+    fn nobody(&self, doubtful: bool) -> Proposal {
+        match doubtful && !matches!(self.identity, Identity::Stranger { .. }) {
+            true => Proposal::Undecided(self.refused),
+            false => Proposal::Nobody,
+        }
+    }
+
+    /// Whether enough was seen to call somebody who is `nobody` of the gallery a stranger.
+    pub fn is_strange(&self, bar: &Bar) -> bool {
+        let nearly = self.nearest().is_some_and(|score| bar.keeps(score));
+        let asked = if nearly { STRANGER_AFTER * LONGER } else { STRANGER_AFTER };
+        self.usable >= asked && self.evidence.crops() >= 2
+    }
+
+    /// Cosine to the nearest person of the gallery.
+    pub fn nearest(&self) -> Option<f32> {
+        self.ranking.as_ref()?.first.as_ref().map(|first| first.score)
+    }
+
+    /// The alias that it goes by.
+    pub fn alias(&self) -> Option<&std::sync::Arc<str>> {
+        match &self.identity {
+            Identity::Stranger { alias, .. } => Some(alias),
+            _ => None,
+        }
+    }
+
+    /// The person whose name it has.
+    pub fn person(&self) -> Option<&std::sync::Arc<str>> {
+        match &self.identity {
+            Identity::Known { person, .. } => Some(person),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! One camera's recognition: looks at the tracks' faces, embeds those that are worth it, and says who each track is.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use super::best_shot::BestShots;
+use super::continuity::{Look, Sighting, is_near};
+use super::dossier::Dossier;
+use super::embedder::Embedder;
+use super::fusion::{Crop, Pose};
+use super::landmarks::Landmarker;
+use super::ledger::{Ledger, People};
+use super::quality;
+use super::schedule::Urgency;
+use super::{Embedding, Identity, Verdict};
+use crate::detect::{Detection, Landmarks};
+use crate::frame::{Picture, Stamp};
+use crate::geometry::Rect;
+use crate::infer::{InferError, Provider};
+use crate::metrics::EMBEDDINGS;
+use crate::track::{Track, TrackState};
+
+/// Faces of one frame that are embedded at most; the others come in the next one.
+const MOST: usize = 16;
+/// Faces that a device takes at once; a processor takes them one by one, and stops when time is up.
+const TOGETHER: usize = 8;
+/// Tracks are not believed to travel for longer than this between two analyses.
+const LONGEST_STEP: Duration = Duration::from_millis(500);
+
+/// What makes embeddings of faces; the [`Embedder`], but for tests.
+pub trait Embed: Send {
+    /// One embedding for each of `faces`, in their order.
+    fn embed(
+        &mut self,
+        picture: Picture<'_>,
+        faces: &[Landmarks],
+        deadline: Instant,
+    ) -> Result<Vec<Embedding>, InferError>;
+
+    /// How many faces are best given at once.
+    fn together(&self) -> usize;
+}
+
+impl Embed for Embedder {
+    fn embed(
+        &mut self,
+        picture: Picture<'_>,
+        faces: &[Landmarks],
+        deadline: Instant,
+    ) -> Result<Vec<Embedding>, InferError> {
+        Self::embed(self, picture, faces, deadline)
+    }
+
+    fn together(&self) -> usize {
+        if self.model().provider() == Provider::Cpu { 1 } else { TOGETHER }
+    }
+}
+
+/// What one camera's recognition needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The camera, as metrics name it.
+    pub camera: Arc<str>,
+    /// From which face recognition begins.
+    pub quality: quality::Config,
+}
+
+/// Says who the tracks of one camera are. Single owner: the camera's analysis thread. What fails or is late leaves a
+/// track undecided, is counted, and holds up nobody.
+pub struct Recogniser {
+    settings: Settings,
+    embedder: Box<dyn Embed>,
+    landmarker: Option<Landmarker>,
+    people: People,
+    ledger: Ledger,
+    last: Option<Duration>,
+    verdicts: Vec<Verdict>,
+    ended: Vec<(u64, Dossier)>,
+}
+
+/// A face that is to be embedded.
+#[derive(Clone, Copy)]
+struct Face {
+    urgency: Urgency,
+    track: u64,
+    landmarks: Landmarks,
+    score: f32,
+    quality: f32,
+    pose: Pose,
+}
+
+impl Recogniser {
+    /// Recognition that has seen nobody yet. `landmarker` is for detectors that give no landmarks: without one their faces
+    /// cannot be embedded.
+    pub fn new(
+        settings: Settings,
+        embedder: impl Embed + 'static,
+        landmarker: Option<Landmarker>,
+        people: People,
+    ) -> Self {
+        Self {
+            settings,
+            embedder: Box::new(embedder),
+            landmarker,
+            people,
+            ledger: Ledger::default(),
+            last: None,
+            verdicts: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// Takes in one analysed frame; must be called for each. One verdict for each of `tracks` and of those that `ended`.
+    /// Embeddings that cannot be had before the deadline are left for the next frame.
+    pub fn recognise(
+        &mut self,
+        picture: Picture<'_>,
+        stamp: &Stamp,
+        (tracks, ended): (&[Track], &[Track]),
+        deadline: Instant,
+    ) -> &[Verdict] {
+        self.verdicts.clear();
+        self.ended.clear();
+        let former = self.ledger.identities();
+        let mut faces = self.look(picture, stamp, tracks, deadline);
+        faces.sort_by_key(|face| std::cmp::Reverse(face.urgency));
+        faces.truncate(MOST);
+        self.embed(picture, stamp, &faces, deadline);
+        for track in ended {
+            self.end(track.id, stamp, &former);
+        }
+        self.ledger.retain(|id| tracks.iter().any(|track| track.id == id));
+        self.ledger.decide(&self.people, stamp.arrived_at, &former, &mut self.verdicts);
+        self.last = Some(stamp.pts);
+        &self.verdicts
+    }
+
+    /// Looks at every track that was detected; gives the faces that are worth an embedding.
+    fn look(&mut self, picture: Picture<'_>, stamp: &Stamp, tracks: &[Track], deadline: Instant) -> Vec<Face> {
+        let mut found: Vec<Detection> = tracks.iter().filter_map(|track| track.detection).collect();
+        if let Some(landmarker) = &mut self.landmarker
+            && let Err(error) = landmarker.complete(picture, &mut found, deadline)
+        {
+            warn!(camera = &*self.settings.camera, %error, "landmarks not found");
+        }
+        let step = stamp.pts.saturating_sub(self.last.unwrap_or(stamp.pts)).min(LONGEST_STEP);
+        let mut faces = Vec::new();
+        let mut detections = found.iter();
+        for track in tracks {
+            let dossier = self.ledger.open(track.id, track.state != TrackState::Lost, stamp.arrived_at);
+            if track.detection.is_none() {
+                continue;
+            }
+            let Some(detection) = detections.next() else { break };
+            let quality = quality::assess(picture, detection, &found, &self.settings.quality);
+            let crossing = tracks.iter().any(|other| may_be_exchanged(track, other, step));
+            let rect = detection.rect;
+            let sighting = Sighting { at: stamp.pts, rect, look: Look::of(picture, rect), crossing };
+            let pose = detection.landmarks.as_ref().map(Pose::of);
+            let urgency = dossier.see(sighting, quality, pose);
+            if detection.landmarks.is_some() {
+                dossier.shots.see(picture, rect, quality.score, stamp);
+            }
+            if let (Some(urgency), Some(landmarks), Some(pose)) = (urgency, detection.landmarks, pose) {
+                let (score, quality) = (detection.score, quality.score);
+                faces.push(Face { urgency, track: track.id, landmarks, score, quality, pose });
+            }
+        }
+        faces
+    }
+
+    fn embed(&mut self, picture: Picture<'_>, stamp: &Stamp, faces: &[Face], deadline: Instant) {
+        let count = |outcome: &'static str, faces: usize| {
+            let camera = self.settings.camera.to_string();
+            metrics::counter!(EMBEDDINGS, "camera" => camera, "outcome" => outcome).increment(faces as u64);
+        };
+        for faces in faces.chunks(self.embedder.together().max(1)) {
+            if Instant::now() >= deadline {
+                count("late", faces.len());
+                continue;
+            }
+            let landmarks: Vec<Landmarks> = faces.iter().map(|face| face.landmarks).collect();
+            match self.embedder.embed(picture, &landmarks, deadline) {
+                Ok(embeddings) => {
+                    count("made", faces.len());
+                    faces.iter().zip(embeddings).for_each(|(face, embedding)| {
+                        let Face { track, quality, score, pose, .. } = *face;
+                        let crop = Crop { embedding, quality, score, pose, at: stamp.pts };
+                        self.ledger.dossier_mut(track).into_iter().for_each(|dossier| dossier.note_attempt(pose));
+                        self.ledger.learn(track, &crop, &self.people, stamp.arrived_at);
+                    });
+                }
+                Err(error) => {
+                    count(if error == InferError::DeadlinePassed { "late" } else { "failed" }, faces.len());
+                    warn!(camera = &*self.settings.camera, %error, "faces not embedded");
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, track: u64, stamp: &Stamp, former: &super::ledger::Former) {
+        if let Some(dossier) = self.ledger.end(track, stamp.arrived_at) {
+            let identity = match &dossier.identity {
+                Identity::Known { person, .. } if !self.people.gallery.holds(person) => {
+                    Identity::Undecided { reason: None }
+                }
+                identity => identity.clone(),
+            };
+            let change = super::ledger::change(former.get(&track), &identity);
+            self.verdicts.push(Verdict { track, identity, quality: None, change });
+            self.ended.push((track, dossier));
+        }
+    }
+
+    /// The best pictures of a track; of one that ended, until the next call of [`Recogniser::recognise`].
+    pub fn shots(&self, track: u64) -> Option<&BestShots> {
+        let ended = self.ended.iter().find(|(id, _)| *id == track).map(|(_, dossier)| dossier);
+        self.ledger.dossier(track).or(ended).map(|dossier| &dossier.shots)
+    }
+
+    /// The stream broke, or the tracker begins anew: what was known of tracks is kept for a while for who comes back.
+    pub fn lost(&mut self) {
+        self.ledger.clear(crate::clock::Monotonic::now());
+        self.last = None;
+        self.verdicts.clear();
+        self.ended.clear();
+    }
+}
+
+/// Whether the tracker may have taken one of two tracks for the other, `step` after the last analysis.
+fn may_be_exchanged(track: &Track, other: &Track, step: Duration) -> bool {
+    let visible = |track: &Track| track.state != TrackState::Lost;
+    let speed = |track: &Track| f64::from(track.velocity.x.hypot(track.velocity.y));
+    let ways = (speed(track) + speed(other)) * step.as_secs_f64();
+    let rect = |track: &Track| track.detection.map_or(track.rect, |detection: Detection| -> Rect { detection.rect });
+    track.id != other.id && visible(other) && is_near(rect(track), rect(other), ways)
+}
