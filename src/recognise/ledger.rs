@@ -26,7 +26,7 @@ impl People {
     pub fn bar(&self) -> Bar {
         let calibration = self.gallery.settings().calibration;
         let (threshold, margin) = (self.gallery.threshold(), self.gallery.margin());
-        Bar { threshold, margin, pair: calibration.pair, scale: calibration.scale }
+        Bar { threshold, margin, pair: calibration.pair, scale: calibration.impostors.scale }
     }
 }
 

@@ -116,9 +116,10 @@ impl Strangers {
 
     fn bar(&self, book: &Book) -> Bar {
         let faces = book.strangers.iter().map(|stranger| stranger.faces.len()).sum();
-        let Calibration { pair, scale, .. } = self.0.calibration;
-        let threshold = self.0.calibration.threshold(faces, Own::default());
-        Bar { threshold, margin: self.0.calibration.margin(book.strangers.len()), pair, scale }
+        let calibration = &self.0.calibration;
+        let threshold = calibration.threshold(faces, Own::default());
+        let margin = calibration.margin(book.strangers.len());
+        Bar { threshold, margin, pair: calibration.pair, scale: calibration.impostors.scale }
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
@@ -168,9 +169,11 @@ impl Stranger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::infer::manifest::Impostors;
     use crate::recognise::fusion::{Crop, Pose};
 
-    const MODEL: Calibration = Calibration { pair: 0.35, cosine: 0.4, rate: 2.6e-4, scale: 0.04 };
+    const MODEL: Calibration =
+        Calibration { pair: 0.35, impostors: Impostors { cosine: 0.4, rate: 2.6e-4, scale: 0.04 } };
 
     fn strangers() -> Strangers {
         Strangers::new(Duration::from_secs(3600), MODEL)
