@@ -48,6 +48,7 @@ metrics! {
     FRAME_AGE Histogram "visor_frame_age_seconds" "age of a frame since it arrived, when a stage begins {camera, stage}";
     STAGE_SECONDS Histogram "visor_stage_seconds" "time spent in a stage on one frame {camera, stage}";
     TRACKS_ACTIVE Gauge "visor_tracks_active" "confirmed tracks now {camera}";
+    IDENTITIES Counter "visor_identities_total" "tracks told to be somebody, or ended undecided, by status {camera, status}";
     CAMERA_UP Gauge "visor_camera_up" "1 while a camera delivers frames, else 0 {camera}";
     CAMERA_RESTARTS Counter "visor_camera_restarts_total" "capture processes started again, by reason {camera, reason}";
     EVENTS_PUBLISHED Counter "visor_events_published_total" "events accepted by a sink's receiver {sink}";
@@ -135,6 +136,7 @@ visor_frames_dropped_total
 visor_frame_age_seconds
 visor_stage_seconds
 visor_tracks_active
+visor_identities_total
 visor_camera_up
 visor_camera_restarts_total
 visor_events_published_total

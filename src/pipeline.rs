@@ -153,7 +153,9 @@ pub fn run_cam(
     mut tell: impl FnMut(CamNews),
 ) {
     while !control.stopped() {
-        match frames.next(Monotonic::now().plus(TICK)) {
+        let event = frames.next(Monotonic::now().plus(TICK));
+        control.tally.lost(frames.losses());
+        match event {
             SourceEvent::Frame(frame) => {
                 control.tally.captured();
                 // The epoch first: detection that is switched off in between then makes the frame an old one.
@@ -162,9 +164,8 @@ pub fn run_cam(
                     offer(Job { epoch, frame }, &to_see, &mut when_busy, control);
                 }
             }
-            SourceEvent::Opened(_) => control.tally.opened(),
             SourceEvent::Changed(state) => tell(CamNews::State(state)),
-            SourceEvent::Idle => {}
+            SourceEvent::Opened(_) | SourceEvent::Idle => {}
             SourceEvent::Ended => {
                 control.ended.store(true, Ordering::Relaxed);
                 return tell(CamNews::Ended);

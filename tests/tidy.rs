@@ -89,7 +89,7 @@ const VARIANTS: &[Variants] = &[
     },
     Variants { folder: "track/algorithms", table: "ALGORITHMS", helpers: &[] },
     Variants { folder: "recognise/families", table: "EMBEDDERS", helpers: &[] },
-    Variants { folder: "sink", table: "SINKS", helpers: &["board", "hub", "switch"] },
+    Variants { folder: "sink", table: "SINKS", helpers: &["board", "hub", "person", "presence", "switch"] },
 ];
 
 struct Variants {

@@ -514,7 +514,7 @@ mod tests {
         let at = |ms| [track(7, Confirmed, ms, 0.0)];
         let small = [undecided(Some(Reason::TooSmall))];
         let started = observe_with(&mut j, 0, &at(0), &[], &small);
-        assert_eq!((started[0].identity.status, started[0].identity.reason), ("undecided", Some("too_small")));
+        assert_eq!((started[0].identity.status.name(), started[0].identity.reason), ("undecided", Some("too_small")));
         let mut kinds = Vec::new();
         for (ms, verdict) in
             [known("alice"), known("alice"), known("bob"), small[0].clone(), known("bob")].iter().enumerate()

@@ -92,11 +92,37 @@ impl Fractions {
     }
 }
 
+/// Whether it is decided who a track is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Not, or not yet.
+    Undecided,
+    /// A person of the gallery.
+    Known,
+    /// Nobody of the gallery.
+    Stranger,
+}
+
+impl Status {
+    /// Each of them, in the order of its number.
+    pub const ALL: [Self; 3] = [Self::Undecided, Self::Known, Self::Stranger];
+
+    /// The word for it in events and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Undecided => "undecided",
+            Self::Known => "known",
+            Self::Stranger => "stranger",
+        }
+    }
+}
+
 /// Who a track is. Without recognition: undecided, and the reason says so.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Identity {
-    /// `undecided`, `known` or `stranger`.
-    pub status: &'static str,
+    /// Whether it is decided.
+    pub status: Status,
     /// Id of the enrolled person.
     pub person: Option<Arc<str>>,
     /// That person's display name.
@@ -114,11 +140,25 @@ pub struct Identity {
     pub reason: Option<&'static str>,
 }
 
+impl Event {
+    /// Whether it shows this person.
+    pub fn shows(&self, person: &str) -> bool {
+        self.identity.person.as_deref() == Some(person)
+    }
+
+    /// The same event, which shows nobody any more.
+    #[must_use]
+    pub fn anonymous(&self) -> Self {
+        let nobody = recognise::Identity::Undecided { reason: None };
+        Self { identity: (&nobody).into(), ..self.clone() }
+    }
+}
+
 impl From<&recognise::Identity> for Identity {
     fn from(identity: &recognise::Identity) -> Self {
         use recognise::Identity::{Known, Stranger, Undecided};
         let nobody = Self {
-            status: "undecided",
+            status: Status::Undecided,
             person: None,
             name: None,
             alias: None,
@@ -129,7 +169,7 @@ impl From<&recognise::Identity> for Identity {
         match identity {
             Undecided { reason } => Self { reason: reason.map(recognise::Reason::name), ..nobody },
             Known { person, name, score, margin } => Self {
-                status: "known",
+                status: Status::Known,
                 person: Some(Arc::clone(person)),
                 name: Some(Arc::clone(name)),
                 score: Some(*score),
@@ -137,7 +177,7 @@ impl From<&recognise::Identity> for Identity {
                 ..nobody
             },
             Stranger { alias, score } => {
-                Self { status: "stranger", alias: Some(Arc::clone(alias)), score: *score, ..nobody }
+                Self { status: Status::Stranger, alias: Some(Arc::clone(alias)), score: *score, ..nobody }
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::recognise::Verdict;
 use crate::track::Track;
 
 pub use journal::{DEFAULT_UPDATE_INTERVAL, Journal, Settings, TrackNumbers};
-pub use message::{Draft, Event, Fractions, Identity, LatencyMs, Models, Number, SCHEMA};
+pub use message::{Draft, Event, Fractions, Identity, LatencyMs, Models, Number, SCHEMA, Status};
 pub use zone::{Zone, ZoneConfig};
 
 /// A camera's tracks at one instant, and the proof that this frame was analysed.

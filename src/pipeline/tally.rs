@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use ::metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use crate::event::Latency;
+use crate::event::{Latency, Status};
 use crate::metrics as names;
+use crate::source::Losses;
 
 /// Why a frame was not analysed although it was due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,10 @@ pub struct Tally {
     analysed: AtomicU64,
     dropped: [AtomicU64; DropReason::ALL.len()],
     tracks: AtomicU64,
-    opened: AtomicU64,
+    known: AtomicU64,
+    strangers: AtomicU64,
+    lost_frames: AtomicU64,
+    lost_children: AtomicU64,
     exported: Exported,
 }
 
@@ -50,6 +54,7 @@ struct Exported {
     recognise: Histogram,
     age: Histogram,
     active: Gauge,
+    identities: [Counter; Status::ALL.len()],
 }
 
 /// A reading of a [`Tally`].
@@ -59,11 +64,15 @@ pub struct Counts {
     pub captured: u64,
     /// Frames that went through detection and tracking.
     pub analysed: u64,
-    /// Frames that were due and not analysed.
+    /// Frames that were due and not analysed, or found no slot on their way in.
     pub dropped: u64,
     /// Tracks that were confirmed.
     pub tracks: u64,
-    /// How often the stream was opened again.
+    /// How often a track was given a person's name.
+    pub known: u64,
+    /// How often a track was given a stranger's alias.
+    pub strangers: u64,
+    /// How often the capture process was started again.
     pub restarts: u64,
 }
 
@@ -79,7 +88,10 @@ impl Tally {
             analysed: AtomicU64::new(0),
             dropped: Default::default(),
             tracks: AtomicU64::new(0),
-            opened: AtomicU64::new(0),
+            known: AtomicU64::new(0),
+            strangers: AtomicU64::new(0),
+            lost_frames: AtomicU64::new(0),
+            lost_children: AtomicU64::new(0),
             exported: Exported {
                 analysed: counter!(names::FRAMES_ANALYSED, "camera" => camera()),
                 dropped: DropReason::ALL.map(dropped),
@@ -87,6 +99,8 @@ impl Tally {
                 track: stage("track"),
                 recognise: stage("recognise"),
                 age: histogram!(names::FRAME_AGE, "camera" => camera(), "stage" => "observe"),
+                identities: Status::ALL
+                    .map(|status| counter!(names::IDENTITIES, "camera" => camera(), "status" => status.name())),
                 active: gauge!(names::TRACKS_ACTIVE, "camera" => camera()),
             },
         }
@@ -125,9 +139,20 @@ impl Tally {
         self.tracks.fetch_add(tracks as u64, Ordering::Relaxed);
     }
 
-    /// The stream was opened, for the first time or again.
-    pub fn opened(&self) {
-        self.opened.fetch_add(1, Ordering::Relaxed);
+    /// A track was told to be somebody.
+    pub fn identified(&self, status: Status) {
+        match status {
+            Status::Known => self.known.fetch_add(1, Ordering::Relaxed),
+            Status::Stranger => self.strangers.fetch_add(1, Ordering::Relaxed),
+            Status::Undecided => 0,
+        };
+        self.exported.identities[status as usize].increment(1);
+    }
+
+    /// What the source has lost so far, which it exports itself.
+    pub fn lost(&self, losses: Losses) {
+        self.lost_frames.store(losses.frames, Ordering::Relaxed);
+        self.lost_children.store(losses.children, Ordering::Relaxed);
     }
 
     /// The present numbers.
@@ -135,9 +160,11 @@ impl Tally {
         Counts {
             captured: self.captured.load(Ordering::Relaxed),
             analysed: self.analysed.load(Ordering::Relaxed),
-            dropped: self.dropped.iter().map(|d| d.load(Ordering::Relaxed)).sum(),
+            dropped: self.dropped.iter().chain([&self.lost_frames]).map(|d| d.load(Ordering::Relaxed)).sum(),
             tracks: self.tracks.load(Ordering::Relaxed),
-            restarts: self.opened.load(Ordering::Relaxed).saturating_sub(1),
+            known: self.known.load(Ordering::Relaxed),
+            strangers: self.strangers.load(Ordering::Relaxed),
+            restarts: self.lost_children.load(Ordering::Relaxed),
         }
     }
 }

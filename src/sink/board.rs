@@ -1,11 +1,13 @@
 //! The cameras as they are now. Only the last value of each thing counts, so nothing here can pile up.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::presence::{PersonState, Roster};
 use super::{Switch, lock};
 
 /// Whether a camera works.
@@ -46,8 +48,21 @@ pub struct CameraStats {
     pub frames_dropped_total: u64,
     /// Tracks that were confirmed.
     pub tracks_total: u64,
+    /// How often a track was given a person's name.
+    pub identified_known_total: u64,
+    /// How often a track was given a stranger's alias.
+    pub identified_stranger_total: u64,
     /// Capture processes started again.
     pub restarts_total: u64,
+}
+
+/// How large the gallery is, for `<prefix>/stats`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GalleryStats {
+    /// People who are known.
+    pub people: usize,
+    /// Pictures that they are known by.
+    pub references: usize,
 }
 
 /// What is known of one camera.
@@ -71,11 +86,16 @@ pub struct Board {
     boot_id: Arc<str>,
     started: Instant,
     cameras: Mutex<BTreeMap<Arc<str>, CameraState>>,
+    pub(super) roster: Mutex<Roster>,
+    pub(super) gallery: Mutex<GalleryStats>,
+    /// The gallery has been read: whoever is not known now is unknown.
+    pub(super) people_read: AtomicBool,
 }
 
 impl Board {
     pub(super) fn new(boot_id: Arc<str>) -> Self {
-        Self { boot_id, started: Instant::now(), cameras: Mutex::default() }
+        let (cameras, roster, gallery, people_read) = Default::default();
+        Self { boot_id, started: Instant::now(), cameras, roster, gallery, people_read }
     }
 
     /// Names this run of the daemon.
@@ -91,6 +111,21 @@ impl Board {
     /// All cameras by id.
     pub fn cameras(&self) -> BTreeMap<Arc<str>, CameraState> {
         lock(&self.cameras).clone()
+    }
+
+    /// The people who are shown, by id.
+    pub fn people(&self) -> BTreeMap<Arc<str>, PersonState> {
+        lock(&self.roster).shown()
+    }
+
+    /// How large the gallery is.
+    pub fn gallery(&self) -> GalleryStats {
+        *lock(&self.gallery)
+    }
+
+    /// Whether everybody who is known is known by now.
+    pub fn people_read(&self) -> bool {
+        self.people_read.load(Ordering::Relaxed)
     }
 
     /// Whether `camera` is known.

@@ -1,20 +1,25 @@
 //! The one place where events get their numbers.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use uuid::Uuid;
 
-use super::board::{Board, CameraStats, CameraStatus};
-use super::{Context, SINKS, Settings, Sink, Switch, SwitchCommand, lock};
+use super::board::{Board, CameraStats, CameraStatus, GalleryStats};
+use super::presence::Roster;
+use super::{Context, PersonCommand, SINKS, Settings, Sink, Switch, SwitchCommand, lock};
 use crate::event::{Draft, Event, Number, TrackNumbers};
 use crate::fault::Fault;
 use crate::metrics::EVENTS_LOST;
 
 /// Users' wishes waiting for the supervisor. Full: the newest is refused, and the sink that brought it says so.
 const COMMANDS: usize = 64;
+
+/// Users' wishes waiting for the gallery; pictures are large. Full: as above.
+const PEOPLE: usize = 32;
 
 /// Numbers events and hands them to all sinks in one order; holds the board. Clones are the same hub.
 #[derive(Clone)]
@@ -26,6 +31,7 @@ struct Shared {
     board: Arc<Board>,
     order: Mutex<Order>,
     commands: (Sender<SwitchCommand>, Receiver<SwitchCommand>),
+    people: (Sender<PersonCommand>, Receiver<PersonCommand>),
 }
 
 /// What the lock guards: counters and the fan-out belong together, or two cameras' events could overtake each other.
@@ -42,7 +48,7 @@ impl Hub {
     /// A hub without sinks, under a new boot id.
     pub fn new() -> Self {
         let board = Arc::new(Board::new(Uuid::new_v4().to_string().into()));
-        let shared = Shared { board, order: Mutex::default(), commands: bounded(COMMANDS) };
+        let shared = Shared { board, order: Mutex::default(), commands: bounded(COMMANDS), people: bounded(PEOPLE) };
         Self { shared: Arc::new(shared) }
     }
 
@@ -61,6 +67,8 @@ impl Hub {
 
     /// Closes the sink called `name` by `deadline` and starts it anew under `settings`, if they still ask for it.
     pub fn reopen(&self, name: &str, settings: &Settings, deadline: Instant) -> Result<(), Fault> {
+        let old = lock(&self.shared.order).sinks.clone();
+        old.iter().filter(|sink| sink.name() == name).for_each(|sink| sink.succeeded_by(settings));
         let lines = SINKS.iter().filter(|line| line.name == name);
         self.change_over(name, deadline, || {
             let opened: Result<Vec<_>, Fault> = lines.map(|line| (line.open)(settings, &self.context())).collect();
@@ -90,7 +98,8 @@ impl Hub {
     }
 
     fn context(&self) -> Context {
-        Context { board: Arc::clone(&self.shared.board), commands: self.shared.commands.0.clone() }
+        let (commands, people) = (self.shared.commands.0.clone(), self.shared.people.0.clone());
+        Context { board: Arc::clone(&self.shared.board), commands, people }
     }
 
     /// Adds a running sink; it gets every event published from now on.
@@ -111,11 +120,62 @@ impl Hub {
             return;
         }
         let mut order = lock(&self.shared.order);
+        let mut moved = false;
         for draft in drafts {
             let number = order.next(draft.camera(), &self.shared.board);
             let event = Arc::new(draft.publish(number));
+            moved |= lock(&self.shared.board.roster).hear(&event, Instant::now());
             order.sinks.iter().for_each(|sink| sink.event(&event));
         }
+        if moved {
+            order.sinks.iter().for_each(|sink| sink.changed());
+        }
+    }
+
+    /// How long after the last track of a person has ended the person counts as gone.
+    pub fn absent_after(&self, period: Duration) {
+        lock(&self.shared.board.roster).absent_after(period);
+    }
+
+    /// People are known, by id and name; what is shown of the others stays.
+    pub fn enrolled<'a>(&self, people: impl Iterator<Item = (&'a Arc<str>, &'a Arc<str>)>) {
+        self.on_roster(|roster| people.fold(false, |changed, (id, name)| roster.enrolled(id, name) | changed));
+    }
+
+    /// A person is known no more: no event that still waits shows the person, and all that is retained goes.
+    pub fn forget(&self, person: &str) {
+        lock(&self.shared.order).sinks.iter().for_each(|sink| sink.forget(person));
+        self.on_roster(|roster| roster.keep(|known| known != person));
+    }
+
+    /// How large the gallery is now; sinks show it at their next interval.
+    pub fn gallery_stats(&self, stats: GalleryStats) {
+        *lock(&self.shared.board.gallery) = stats;
+    }
+
+    /// Looks after who is in sight; only those whom `is_known` knows are shown. To be called about once a second.
+    pub fn look_after_people(&self, is_known: impl Fn(&str) -> bool) {
+        self.on_roster(|roster| roster.keep(is_known) | roster.tick(Instant::now()));
+    }
+
+    /// The gallery has been read: what is retained of anybody else may go.
+    pub fn people_read(&self) {
+        self.shared.board.people_read.store(true, Ordering::Relaxed);
+    }
+
+    /// Nobody is in sight any more: the daemon ends.
+    pub fn nobody_in_sight(&self) {
+        self.on_roster(Roster::empty);
+    }
+
+    fn on_roster(&self, change: impl FnOnce(&mut Roster) -> bool) {
+        let changed = change(&mut lock(&self.shared.board.roster));
+        self.tell_if(changed);
+    }
+
+    /// What users ask of the gallery. One receiver's take is another one's miss: meant for the gallery's thread alone.
+    pub fn person_commands(&self) -> Receiver<PersonCommand> {
+        self.shared.people.1.clone()
     }
 
     /// The counter that names a camera's tracks; the same for all its journals within this boot.
@@ -237,6 +297,14 @@ impl Sink for Parking {
 
     fn changed(&self) {}
 
+    fn forget(&self, person: &str) {
+        let mut events = lock(&self.events);
+        let about = events.iter_mut().filter(|event| event.shows(person));
+        about.for_each(|event| *event = Arc::new(event.anonymous()));
+    }
+
+    fn succeeded_by(&self, _: &Settings) {}
+
     fn close(&self, _: Instant) {}
 }
 
@@ -273,6 +341,10 @@ mod tests {
         fn changed(&self) {
             *lock(&self.changes) += 1;
         }
+
+        fn forget(&self, _: &str) {}
+
+        fn succeeded_by(&self, _: &Settings) {}
 
         fn close(&self, _: Instant) {}
     }

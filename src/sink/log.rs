@@ -114,6 +114,11 @@ impl Sink for LineSink {
 
     fn changed(&self) {}
 
+    /// Its queue is a moment long, and a line that is written cannot be taken back.
+    fn forget(&self, _: &str) {}
+
+    fn succeeded_by(&self, _: &Settings) {}
+
     fn close(&self, deadline: Instant) {
         // The thread ends once the only sender is gone and the queue is empty.
         if lock(&self.queue).take().is_none() || !self.done.recv_deadline(deadline).is_err_and(|e| e.is_timeout()) {

@@ -8,6 +8,8 @@ mod board;
 mod hub;
 pub mod log;
 pub mod mqtt;
+mod person;
+mod presence;
 mod switch;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,8 +20,10 @@ use crossbeam_channel::Sender;
 use crate::event::Event;
 use crate::fault::Fault;
 
-pub use board::{Board, CameraState, CameraStats, CameraStatus};
+pub use board::{Board, CameraState, CameraStats, CameraStatus, GalleryStats};
 pub use hub::Hub;
+pub use person::{PersonAnswer, PersonCommand, PersonWish};
+pub use presence::{PersonState, Presence};
 pub use switch::{SWITCHES, Switch, SwitchCommand, SwitchLine};
 
 /// A receiver of events and of the board's changes. Both calls come under the hub's lock: they must not block.
@@ -33,8 +37,15 @@ pub trait Sink: Send + Sync {
     /// The board is not what it was.
     fn changed(&self);
 
+    /// Takes a person out of the events that are still to be delivered.
+    fn forget(&self, person: &str);
+
     /// Delivers what it can until `deadline`, then stops for good. Counts what is left over as lost.
     fn close(&self, deadline: Instant);
+
+    /// A sink of this name, under `settings`, will take its place after [`Sink::close`], if they ask for one: what it
+    /// would leave behind where that one does not look is to go with it.
+    fn succeeded_by(&self, settings: &Settings);
 }
 
 /// What a sink may use.
@@ -44,6 +55,8 @@ pub struct Context {
     pub board: Arc<Board>,
     /// Takes what users ask of a camera's switches.
     pub commands: Sender<SwitchCommand>,
+    /// Takes what users ask of the gallery.
+    pub people: Sender<PersonCommand>,
 }
 
 /// Settings of all sinks, resolved.

@@ -13,6 +13,7 @@ mod config;
 mod connection;
 mod discovery;
 mod outbox;
+mod people;
 mod standing;
 mod states;
 mod tls;
@@ -31,7 +32,9 @@ use super::{Context, Sink, lock};
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::metrics::EVENTS_LOST;
+use config::Place;
 use outbox::Outbox;
+use people::Desk;
 use worker::Worker;
 
 pub use config::{BrokerUrl, CREDENTIAL, Config, Settings};
@@ -53,7 +56,10 @@ pub fn open(settings: &super::Settings, context: &Context) -> Result<Option<Arc<
         overflowing: AtomicBool::new(false),
         lost: AtomicU64::new(0),
         published: AtomicU64::new(0),
+        desk: Desk::default(),
+        clearing: AtomicBool::new(false),
     });
+    let place = settings.place();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -70,7 +76,7 @@ pub fn open(settings: &super::Settings, context: &Context) -> Result<Option<Arc<
         .name("sink-mqtt".to_owned())
         .spawn(work)
         .map_err(|e| Fault::internal(format!("cannot start the thread sink-mqtt: {e}")))?;
-    Ok(Some(Arc::new(MqttSink { shared, done })))
+    Ok(Some(Arc::new(MqttSink { shared, done, place })))
 }
 
 /// What the hub's side and the thread share.
@@ -85,6 +91,10 @@ struct Shared {
     overflowing: AtomicBool,
     lost: AtomicU64,
     published: AtomicU64,
+    /// Bounded on both ways; what does not fit is refused, and whoever asked is told.
+    desk: Desk,
+    /// Nobody will look after the retained topics: they go with the sink.
+    clearing: AtomicBool,
 }
 
 impl Shared {
@@ -101,6 +111,7 @@ impl Shared {
 struct MqttSink {
     shared: Arc<Shared>,
     done: Receiver<()>,
+    place: Place,
 }
 
 impl Sink for MqttSink {
@@ -121,6 +132,15 @@ impl Sink for MqttSink {
     fn changed(&self) {
         self.shared.board_changed.store(true, Ordering::Release);
         self.shared.wake.notify_one();
+    }
+
+    fn forget(&self, person: &str) {
+        lock(&self.shared.outbox).forget(person);
+    }
+
+    fn succeeded_by(&self, settings: &super::Settings) {
+        let same_place = settings.mqtt.as_ref().is_some_and(|successor| successor.place() == self.place);
+        self.shared.clearing.store(!same_place, Ordering::Relaxed);
     }
 
     fn close(&self, deadline: Instant) {

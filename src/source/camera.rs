@@ -15,7 +15,7 @@ use super::session::{Heard, Session};
 use super::spawner::{Launch, Spawner};
 use super::timeline::Timeline;
 use super::uri::Scheme;
-use super::{Frames, SourceEvent, SourceState};
+use super::{Frames, Losses, SourceEvent, SourceState};
 use crate::clock::Monotonic;
 use crate::metrics::{CAMERA_RESTARTS, CAMERA_UP, FRAMES_CAPTURED, FRAMES_DROPPED};
 
@@ -34,6 +34,7 @@ pub struct Source {
     spoken_of: Option<String>,
     line: Timeline,
     frames: u64,
+    losses: Losses,
     captured: metrics::Counter,
     up: metrics::Gauge,
 }
@@ -75,6 +76,7 @@ impl Source {
             spoken_of: None,
             line: Timeline::new(live, settings.limits.clock_skew),
             frames: 0,
+            losses: Losses::default(),
             captured: counter!(FRAMES_CAPTURED, "camera" => camera.to_owned()),
             up,
             settings,
@@ -111,6 +113,7 @@ impl Source {
     fn start(&mut self) {
         let Phase::Waiting(wait) = &self.phase else { return };
         if let Some(reason) = wait.after {
+            self.losses.children += 1;
             counter!(CAMERA_RESTARTS, "camera" => self.camera.to_string(), "reason" => reason).increment(1);
         }
         self.line.begin(Monotonic::now());
@@ -138,6 +141,7 @@ impl Source {
                 self.frames += 1;
                 self.captured.increment(1);
                 if dropped > 0 {
+                    self.losses.frames += dropped;
                     let labels = [("camera", self.camera.to_string()), ("reason", "no_slot".to_owned())];
                     counter!(FRAMES_DROPPED, &labels).increment(dropped);
                 }
@@ -232,6 +236,10 @@ impl Frames for Source {
                 return SourceEvent::Idle;
             }
         }
+    }
+
+    fn losses(&self) -> Losses {
+        self.losses
     }
 }
 

@@ -34,6 +34,18 @@ pub trait Frames: Send {
     /// What happens next; blocks at most until `until`, and then says [`SourceEvent::Idle`]. Must be called regularly, as
     /// all watching happens in it.
     fn next(&mut self, until: Monotonic) -> SourceEvent;
+
+    /// What went wrong so far.
+    fn losses(&self) -> Losses;
+}
+
+/// What a source has lost since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Frames that found no free slot in the ring.
+    pub frames: u64,
+    /// Children that had to be started again, whether or not they ever opened the source.
+    pub children: u64,
 }
 
 /// What came out of a source.

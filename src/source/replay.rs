@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Frames, SourceEvent};
+use super::{Frames, Losses, SourceEvent};
 use crate::clock::Monotonic;
 use crate::frame::Frame;
 
@@ -21,6 +21,10 @@ impl Replay {
 impl Frames for Replay {
     fn next(&mut self, _until: Monotonic) -> SourceEvent {
         self.frames.pop_front().map_or(SourceEvent::Ended, SourceEvent::Frame)
+    }
+
+    fn losses(&self) -> Losses {
+        Losses::default()
     }
 }
 

@@ -11,7 +11,7 @@ use super::Context;
 use crate::config::Camera;
 use crate::detect::Mode;
 use crate::detect::motion::Gate;
-use crate::event::{EventType, Journal, Models, Observation, Settings};
+use crate::event::{Draft, EventType, Journal, Models, Observation, Settings, Status};
 use crate::fault::Fault;
 use crate::infer::Model;
 use crate::pipeline::{self, CamNews, Control, Eyes, Follower, Observer, Pacer, WhenBusy};
@@ -102,6 +102,8 @@ impl Running {
             frames_analysed_total: counts.analysed,
             frames_dropped_total: counts.dropped,
             tracks_total: counts.tracks,
+            identified_known_total: counts.known,
+            identified_stranger_total: counts.strangers,
             restarts_total: counts.restarts,
         }
     }
@@ -186,18 +188,32 @@ impl Teller {
     }
 }
 
+impl Teller {
+    fn publish(&self, drafts: Vec<Draft>) {
+        for draft in &drafts {
+            match (draft.kind(), draft.identity().status) {
+                (EventType::Identified | EventType::Revised, status) => self.control.tally.identified(status),
+                (EventType::Ended, Status::Undecided) => self.control.tally.identified(Status::Undecided),
+                _ => {}
+            }
+        }
+        self.hub.publish(drafts);
+    }
+}
+
 impl Observer for Teller {
     fn observe(&mut self, observation: &Observation<'_>) {
         self.journal.sees_with(&self.detector.load().manifest().name);
         let drafts = self.journal.observe(observation);
         let started = drafts.iter().filter(|draft| draft.kind() == EventType::Started).count();
         self.control.tally.started(started);
-        self.hub.publish(drafts);
+        self.publish(drafts);
         self.hub.faces(&self.id, self.journal.faces());
     }
 
     fn lost(&mut self) {
-        self.hub.publish(self.journal.close());
+        let drafts = self.journal.close();
+        self.publish(drafts);
         self.hub.faces(&self.id, 0);
     }
 

@@ -11,7 +11,7 @@ use crate::config;
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::restream::child::SimulatedCamera;
-use crate::sink::{Hub, Sink};
+use crate::sink::{Hub, Settings, Sink};
 use crate::supervisor::{Engine, Supervisor};
 
 /// How long the stream and its decoder may take to run evenly; what they say until then does not count.
@@ -41,6 +41,10 @@ impl Sink for Listener {
     }
 
     fn changed(&self) {}
+
+    fn forget(&self, _: &str) {}
+
+    fn succeeded_by(&self, _: &Settings) {}
 
     fn close(&self, _: Instant) {}
 }

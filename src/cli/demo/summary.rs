@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::cli::processor::ProcessorTime;
 use crate::event::{Event, EventType};
-use crate::sink::{CameraStats, Sink};
+use crate::sink::{CameraStats, Settings, Sink};
 use crate::supervisor::Supervisor;
 
 /// Hears every event, and keeps only numbers.
@@ -54,6 +54,10 @@ impl Sink for Listener {
     }
 
     fn changed(&self) {}
+
+    fn forget(&self, _: &str) {}
+
+    fn succeeded_by(&self, _: &Settings) {}
 
     fn close(&self, _: Instant) {}
 }

@@ -125,6 +125,19 @@ pub struct Settings {
     pub(super) stats_interval: Duration,
 }
 
+/// Where retained topics stand: the broker's address and the prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    broker: (String, u16),
+    prefix: String,
+}
+
+impl Settings {
+    pub(super) fn place(&self) -> Place {
+        Place { broker: (self.broker.host.clone(), self.broker.port), prefix: self.prefix.clone() }
+    }
+}
+
 /// How to reach the broker.
 #[derive(Clone)]
 pub(super) struct Broker {

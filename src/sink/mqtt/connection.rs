@@ -19,8 +19,9 @@ const WINDOW: usize = 64;
 /// Longest time to a connection, from the name's look-up to the broker's welcome, in seconds.
 const CONNECT_TIMEOUT_S: u64 = 4;
 
-/// Largest message taken in; more ends the connection, and would do so again if it were a retained one.
-const MAX_INCOMING: usize = 1 << 20;
+/// Largest message taken in, with room for a camera's largest picture; more ends the connection, and would do so again if it
+/// were a retained one.
+const MAX_INCOMING: usize = 24 << 20;
 
 /// Largest message sent; far above any event or discovery message.
 const MAX_OUTGOING: usize = 1 << 20;
@@ -32,6 +33,8 @@ pub(super) enum Sent {
     Event(u64),
     /// A topic's value in this version.
     Value(String, u64),
+    /// An answer to a user; said once.
+    Answer,
 }
 
 /// A message to publish.

@@ -1,4 +1,4 @@
-//! Home Assistant's MQTT discovery: a device for each camera.
+//! Home Assistant's MQTT discovery: a device for each camera and each person.
 //!
 //! Topics and keys as on <https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery>, one message an entity, which
 //! every Home Assistant takes; the event entity exists since 2023.8.
@@ -9,11 +9,52 @@ use super::topics::{DISCOVERY, ON_OFF, Topics};
 use crate::sink::{CameraStatus, SWITCHES, Switch};
 
 /// The config topics and payloads of a camera's entities.
-pub(super) fn entities(topics: &Topics, camera: &str, switches: &[Switch]) -> Vec<(String, String)> {
+pub(super) fn camera(topics: &Topics, camera: &str, switches: &[Switch]) -> Vec<(String, String)> {
     let mut entities =
         vec![occupancy(topics, camera), faces(topics, camera), status(topics, camera), face(topics, camera)];
     entities.extend(switches.iter().filter_map(|switch| toggle(topics, camera, *switch)));
-    entities.into_iter().map(|entity| entity.finish(topics, camera)).collect()
+    let device = Device { kind: "camera", model: "Camera", id: camera, name: camera };
+    entities.into_iter().map(|entity| entity.finish(topics, &device)).collect()
+}
+
+/// The same of a person's, who is shown as `name`.
+pub(super) fn person(topics: &Topics, person: &str, name: &str) -> Vec<(String, String)> {
+    let state_topic = topics.presence(person);
+    let sensor = |component, name, config| Entity { component, name, config, needs_camera: false };
+    let presence = json!({
+        "name": "Presence",
+        "device_class": "presence",
+        "state_topic": state_topic,
+        "value_template": "{{ 'ON' if value_json.present else 'OFF' }}",
+        "json_attributes_topic": state_topic,
+    });
+    let camera = json!({
+        "name": "Camera",
+        "icon": "mdi:cctv",
+        "state_topic": state_topic,
+        "value_template": "{{ value_json.camera }}",
+    });
+    let last_seen = json!({
+        "name": "Last seen",
+        "device_class": "timestamp",
+        "state_topic": state_topic,
+        "value_template": "{{ value_json.last_seen }}",
+    });
+    let entities = [
+        sensor("binary_sensor", "presence", presence),
+        sensor("sensor", "camera", camera),
+        sensor("sensor", "last_seen", last_seen),
+    ];
+    let device = Device { kind: "person", model: "Person", id: person, name };
+    entities.into_iter().map(|entity| entity.finish(topics, &device)).collect()
+}
+
+/// What entities belong to.
+struct Device<'a> {
+    kind: &'static str,
+    model: &'static str,
+    id: &'a str,
+    name: &'a str,
 }
 
 /// One entity, without what all have in common.
@@ -84,12 +125,12 @@ fn toggle(topics: &Topics, camera: &str, switch: Switch) -> Option<Entity> {
 }
 
 impl Entity {
-    fn finish(self, topics: &Topics, camera: &str) -> (String, String) {
-        let node = format!("{}_camera_{camera}", topics.id_prefix());
+    fn finish(self, topics: &Topics, device: &Device<'_>) -> (String, String) {
+        let node = format!("{}_{}_{}", topics.id_prefix(), device.kind, device.id);
         let mut availability = vec![json!({ "topic": topics.status() })];
         if self.needs_camera {
             availability.push(json!({
-                "topic": topics.camera_status(camera),
+                "topic": topics.camera_status(device.id),
                 "value_template": "{{ 'online' if value == 'online' else 'offline' }}",
             }));
         }
@@ -99,9 +140,9 @@ impl Entity {
         config["availability_mode"] = "all".into();
         config["device"] = json!({
             "identifiers": [node],
-            "name": camera,
+            "name": device.name,
             "manufacturer": "Visor",
-            "model": "Camera",
+            "model": device.model,
             "sw_version": env!("CARGO_PKG_VERSION"),
         });
         config["origin"] = json!({ "name": "Visor", "sw_version": env!("CARGO_PKG_VERSION") });
@@ -115,7 +156,16 @@ mod tests {
 
     #[test]
     fn a_camera_is_announced_as_one_device() {
-        let found = entities(&Topics::new("visor"), "front", &[Switch::Detect]);
+        let found = camera(&Topics::new("visor"), "front", &[Switch::Detect]);
+        let read =
+            |payload: &str| serde_json::from_str(&payload.replace(env!("CARGO_PKG_VERSION"), "VERSION")).unwrap();
+        let found: Vec<(String, Value)> = found.iter().map(|(topic, payload)| (topic.clone(), read(payload))).collect();
+        insta::assert_json_snapshot!(found);
+    }
+
+    #[test]
+    fn a_person_is_announced_as_one_device() {
+        let found = person(&Topics::new("visor"), "alice", "Alice B.");
         let read =
             |payload: &str| serde_json::from_str(&payload.replace(env!("CARGO_PKG_VERSION"), "VERSION")).unwrap();
         let found: Vec<(String, Value)> = found.iter().map(|(topic, payload)| (topic.clone(), read(payload))).collect();
@@ -124,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_prefix_with_a_slash_still_gives_ids_that_home_assistant_takes() {
-        let (topic, config) = entities(&Topics::new("home/visor"), "front", &[]).remove(0);
+        let (topic, config) = camera(&Topics::new("home/visor"), "front", &[]).remove(0);
         assert_eq!(topic, "homeassistant/binary_sensor/home_visor_camera_front/occupancy/config");
         assert!(config.contains("\"home/visor/front/faces\""));
     }

@@ -58,6 +58,12 @@ impl Outbox {
         }
     }
 
+    /// Takes a person out of the events that wait; one that is on its way is so too when it has to be sent again.
+    pub(super) fn forget(&mut self, person: &str) {
+        let about = self.entries.iter_mut().filter(|entry| entry.event.shows(person));
+        about.for_each(|entry| entry.event = Arc::new(entry.event.anonymous()));
+    }
+
     /// The connection broke: whatever was not acknowledged is to be sent again, in order.
     pub(super) fn rewind(&mut self) {
         self.entries.retain(|entry| !entry.acknowledged);

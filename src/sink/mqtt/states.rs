@@ -9,9 +9,9 @@ use tracing::info;
 use super::discovery;
 use super::standing::{Standing, Value};
 use super::topics::{DISCOVERY, Heard, Topics, on_off};
-use crate::sink::{Board, CameraState, CameraStatus, SWITCHES, Switch};
+use crate::sink::{Board, CameraState, CameraStatus, PersonState, SWITCHES, Switch};
 
-/// Cameras of earlier runs whose retained topics are cleared; more are left to the next run.
+/// Cameras of earlier runs whose retained topics are cleared, and as many people; more are left to the next run.
 const MAX_STRANGERS: usize = 256;
 
 /// Statuses, faces, switches, discovery and stats: everything but events.
@@ -21,15 +21,20 @@ pub(super) struct States {
     standing: Standing,
     /// Cameras whose topics stand, with their switches.
     shown: BTreeMap<Arc<str>, Vec<Switch>>,
+    /// People whose topics stand, with the names they were announced by.
+    people: BTreeMap<Arc<str>, Arc<str>>,
     /// Cameras that the broker remembers and the board does not know (yet).
     strangers: BTreeSet<String>,
+    /// The same of people.
+    unknown: BTreeSet<String>,
 }
 
 impl States {
     pub(super) fn new(topics: Topics, home_assistant: bool) -> Self {
         let mut standing = Standing::default();
         standing.set(topics.status(), "online".to_owned());
-        Self { topics, home_assistant, standing, shown: BTreeMap::new(), strangers: BTreeSet::new() }
+        let (shown, people, strangers, unknown) = Default::default();
+        Self { topics, home_assistant, standing, shown, people, strangers, unknown }
     }
 
     /// Brings what stands up to the board.
@@ -55,7 +60,7 @@ impl States {
         }
         let switches: Vec<Switch> = state.switches.keys().copied().collect();
         if self.shown.get(camera) != Some(&switches) {
-            for (topic, config) in discovery::entities(&self.topics, camera, &switches) {
+            for (topic, config) in discovery::camera(&self.topics, camera, &switches) {
                 // Empty where discovery is off, for a device that an earlier run announced.
                 self.standing.set(topic, if self.home_assistant { config } else { String::new() });
             }
@@ -63,11 +68,38 @@ impl States {
         }
     }
 
+    /// Brings what stands of people up to the board.
+    pub(super) fn show_people(&mut self, people: &BTreeMap<Arc<str>, PersonState>) {
+        let gone: Vec<Arc<str>> = self.people.keys().filter(|id| !people.contains_key(*id)).cloned().collect();
+        for person in gone {
+            self.people.remove(&person);
+            self.clear_person(&person);
+        }
+        for (person, state) in people {
+            self.unknown.remove(&**person);
+            let presence = serde_json::to_string(&state.presence).unwrap_or_default();
+            self.standing.set(self.topics.presence(person), presence);
+            if self.people.get(person) != Some(&state.name) {
+                for (topic, config) in discovery::person(&self.topics, person, &state.name) {
+                    self.standing.set(topic, if self.home_assistant { config } else { String::new() });
+                }
+                self.people.insert(Arc::clone(person), Arc::clone(&state.name));
+            }
+        }
+    }
+
+    /// Takes every retained topic of a person away.
+    fn clear_person(&mut self, person: &str) {
+        self.standing.clear(self.topics.presence(person));
+        let configs = discovery::person(&self.topics, person, "");
+        configs.into_iter().for_each(|(topic, _)| self.standing.clear(topic));
+    }
+
     /// Takes every retained topic of a camera away.
     fn clear(&mut self, camera: &str) {
         let switches: Vec<Switch> = SWITCHES.iter().map(|line| line.switch).collect();
         let positions = SWITCHES.iter().map(|line| self.topics.switch_state(camera, line.name));
-        let configs = discovery::entities(&self.topics, camera, &switches).into_iter().map(|(topic, _)| topic);
+        let configs = discovery::camera(&self.topics, camera, &switches).into_iter().map(|(topic, _)| topic);
         let own = [self.topics.camera_status(camera), self.topics.faces(camera)];
         own.into_iter().chain(positions).chain(configs).for_each(|topic| self.standing.clear(topic));
     }
@@ -87,13 +119,25 @@ impl States {
                     self.strangers.insert((*camera).to_owned());
                 }
             }
+            (Heard::Presence(person), text) => {
+                let unknown = publish.retain && !text.is_empty() && !self.people.contains_key(*person);
+                if unknown && self.unknown.len() < MAX_STRANGERS {
+                    self.unknown.insert((*person).to_owned());
+                }
+            }
             _ => {}
         }
     }
 
     /// Clears what earlier runs left of cameras that are no more. Not at once when they are heard of: a camera that is
     /// only late to be known would lose its device in Home Assistant.
-    pub(super) fn forget_strangers(&mut self) {
+    pub(super) fn forget_strangers(&mut self, board: &Board) {
+        if board.people_read() {
+            for person in std::mem::take(&mut self.unknown) {
+                info!(person, "clearing the retained topics of a person who is no longer known");
+                self.clear_person(&person);
+            }
+        }
         for camera in std::mem::take(&mut self.strangers) {
             info!(camera, "clearing the retained topics of a camera that is no longer configured");
             self.clear(&camera);
@@ -111,6 +155,17 @@ impl States {
             self.standing.set(self.topics.camera_status(camera), CameraStatus::Offline.name().to_owned());
         }
         self.standing.set(self.topics.status(), "offline".to_owned());
+    }
+
+    /// The last words where nobody will look after them: nothing on any retained topic.
+    pub(super) fn clear_all(&mut self) {
+        for camera in std::mem::take(&mut self.shown).into_keys() {
+            self.clear(&camera);
+        }
+        for person in std::mem::take(&mut self.people).into_keys() {
+            self.clear_person(&person);
+        }
+        self.standing.clear(self.topics.status());
     }
 
     /// A new connection: the broker may have forgotten everything.

@@ -5,6 +5,9 @@ use crate::sink::Switch;
 /// Root of Home Assistant's discovery topics.
 pub(super) const DISCOVERY: &str = "homeassistant";
 
+/// The level that all topics about people are below; no camera is called so.
+const PEOPLE: &str = "people";
+
 /// Payload of a switch that is on, and of one that is off.
 pub(super) const ON_OFF: [&str; 2] = ["ON", "OFF"];
 
@@ -23,6 +26,12 @@ pub(super) enum Heard<'a> {
     CameraStatus(&'a str),
     /// `<prefix>/<camera>/<switch>/set`: a user's wish.
     Set(&'a str, &'a str),
+    /// `<prefix>/people/<person>/presence`: a person of this or of an earlier run.
+    Presence(&'a str),
+    /// `<prefix>/people/<person>/enroll`: a picture of a person.
+    Enroll(&'a str),
+    /// `<prefix>/people/<person>/forget`: a person is to be forgotten.
+    Forget(&'a str),
     /// Home Assistant's birth or will.
     HomeAssistant,
 }
@@ -60,9 +69,27 @@ impl Topics {
         format!("{}/{camera}/{switch}/state", self.prefix)
     }
 
+    pub(super) fn presence(&self, person: &str) -> String {
+        format!("{}/{PEOPLE}/{person}/presence", self.prefix)
+    }
+
+    /// Where what became of a wish on `topic` is said.
+    pub(super) fn result(topic: &str) -> String {
+        format!("{topic}/result")
+    }
+
     /// Filters that cover everything in [`Heard`].
-    pub(super) fn filters(&self) -> [String; 4] {
-        [self.status(), self.camera_status("+"), self.switch_set("+", "+"), format!("{DISCOVERY}/status")]
+    pub(super) fn filters(&self) -> [String; 7] {
+        let of_people = |what: &str| format!("{}/{PEOPLE}/+/{what}", self.prefix);
+        [
+            self.status(),
+            self.camera_status("+"),
+            self.switch_set("+", "+"),
+            self.presence("+"),
+            of_people("enroll"),
+            of_people("forget"),
+            format!("{DISCOVERY}/status"),
+        ]
     }
 
     /// What a message on `topic` is about; `None` for a topic of no concern.
@@ -74,6 +101,10 @@ impl Topics {
         let parts: Vec<&str> = below.split('/').collect();
         match parts.as_slice() {
             ["status"] => Some(Heard::OwnStatus),
+            [PEOPLE, person, "presence"] => Some(Heard::Presence(person)),
+            [PEOPLE, person, "enroll"] => Some(Heard::Enroll(person)),
+            [PEOPLE, person, "forget"] => Some(Heard::Forget(person)),
+            [PEOPLE, ..] => None,
             [camera, "status"] => Some(Heard::CameraStatus(camera)),
             [camera, switch, "set"] => Some(Heard::Set(camera, switch)),
             _ => None,
@@ -112,7 +143,11 @@ mod tests {
         assert_eq!(topics.heard(&topics.status()), Some(Heard::OwnStatus));
         assert_eq!(topics.heard(&topics.camera_status("front")), Some(Heard::CameraStatus("front")));
         assert_eq!(topics.heard(&topics.switch_set("front", "detect")), Some(Heard::Set("front", "detect")));
+        assert_eq!(topics.heard(&topics.presence("alice")), Some(Heard::Presence("alice")));
+        assert_eq!(topics.heard("home/visor/people/alice/enroll"), Some(Heard::Enroll("alice")));
+        assert_eq!(topics.heard("home/visor/people/alice/forget"), Some(Heard::Forget("alice")));
         assert_eq!(topics.heard("homeassistant/status"), Some(Heard::HomeAssistant));
+        assert_eq!(heard(&Topics::result("home/visor/people/alice/enroll")), None);
         assert_eq!(heard("home/visory/status"), None);
         assert_eq!(heard("other/front/detect/set"), None);
         assert_eq!(heard(&topics.faces("front")), None);

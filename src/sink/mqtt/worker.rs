@@ -11,6 +11,7 @@ use tracing::{debug, error, info, warn};
 
 use super::config::Settings;
 use super::connection::{Connection, Message, Sent, Step, describe};
+use super::people::{self, Wish};
 use super::states::States;
 use super::topics::{DISCOVERY, Heard, Topics, wish};
 use super::{NAME, Shared};
@@ -159,10 +160,11 @@ impl Worker {
         }
         if self.shared.board_changed.swap(false, Ordering::Acquire) && self.farewell == Farewell::NotYet {
             self.states.show(&self.context.board.cameras());
+            self.states.show_people(&self.context.board.people());
         }
         if Instant::now() >= self.stats_at {
             self.say_stats();
-            self.states.forget_strangers();
+            self.states.forget_strangers(&self.context.board);
         }
         self.wind_down(connection);
         self.send(connection);
@@ -187,7 +189,7 @@ impl Worker {
                     qos: QoS::AtLeastOnce,
                     retain: value.retain,
                 },
-                None if self.farewell == Farewell::NotYet => match self.next_event() {
+                None if self.farewell == Farewell::NotYet => match self.next_answer().or_else(|| self.next_event()) {
                     Some(message) => message,
                     None => return,
                 },
@@ -195,6 +197,11 @@ impl Worker {
             };
             connection.publish(message);
         }
+    }
+
+    fn next_answer(&self) -> Option<Message> {
+        let (topic, payload) = self.shared.desk.next()?;
+        Some(Message { sent: Sent::Answer, topic, payload, qos: QoS::AtLeastOnce, retain: false })
     }
 
     fn next_event(&self) -> Option<Message> {
@@ -234,6 +241,7 @@ impl Worker {
     fn delivered(&mut self, sent: Sent) {
         match sent {
             Sent::Value(topic, version) => self.states.acknowledge(&topic, version),
+            Sent::Answer => {}
             Sent::Event(serial) => {
                 lock(&self.shared.outbox).acknowledge(serial);
                 self.shared.overflowing.store(false, Ordering::Relaxed);
@@ -246,9 +254,15 @@ impl Worker {
     fn hear(&mut self, publish: &Publish) {
         match self.topics.heard(&publish.topic) {
             Some(Heard::Set(camera, switch)) if !publish.payload.is_empty() => self.ask(camera, switch, publish),
+            Some(Heard::Enroll(person)) => self.ask_of(Wish::Enroll, person, publish),
+            Some(Heard::Forget(person)) => self.ask_of(Wish::Forget, person, publish),
             Some(heard) if self.farewell == Farewell::NotYet => self.states.hear(&heard, publish, &self.context.board),
             _ => {}
         }
+    }
+
+    fn ask_of(&self, wish: Wish, person: &str, publish: &Publish) {
+        people::ask(wish, person, publish, &self.context, &self.shared);
     }
 
     fn ask(&self, camera: &str, switch: &str, publish: &Publish) {
@@ -281,6 +295,7 @@ impl Worker {
             let stats = json!({ "status": state.status, "reason": &*state.reason, "faces": state.faces, "counts": state.stats });
             (camera.to_string(), stats)
         });
+        let present = board.people().values().filter(|person| person.presence.present).count();
         let stats = json!({
             "at": rfc3339(SystemTime::now()),
             "version": env!("CARGO_PKG_VERSION"),
@@ -289,12 +304,14 @@ impl Worker {
             "events_published_total": self.shared.published.load(Ordering::Relaxed),
             "events_lost_total": self.shared.lost.load(Ordering::Relaxed),
             "outbox": lock(&self.shared.outbox).len(),
+            "people": { "known": board.gallery().people, "references": board.gallery().references, "present": present },
             "cameras": cameras.collect::<serde_json::Map<_, _>>(),
         });
         self.states.say_stats(stats.to_string());
     }
 
-    /// Near the end: `offline` on every status once all is delivered or time runs short, then the goodbye.
+    /// Near the end: `offline` on every status (or nothing on any retained topic, where nobody would look after them) once
+    /// all is delivered or time runs short, then the goodbye.
     fn wind_down(&mut self, connection: &Connection) {
         let Some(deadline) = self.shared.closing() else { return };
         let calm = self.states.is_sent() && connection.is_settled();
@@ -302,7 +319,10 @@ impl Worker {
             Farewell::NotYet
                 if (calm && lock(&self.shared.outbox).len() == 0) || Instant::now() + LAST_WORDS >= deadline =>
             {
-                self.states.go_offline();
+                match self.shared.clearing.load(Ordering::Relaxed) {
+                    true => self.states.clear_all(),
+                    false => self.states.go_offline(),
+                }
                 self.farewell = Farewell::SaidOffline;
             }
             Farewell::SaidOffline if calm => {

@@ -1,0 +1,65 @@
+//! What users ask of the gallery over a sink.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::recognise::gallery::{LookAlike, Receipt, Rejection};
+
+/// What is asked of one person.
+pub enum PersonWish {
+    /// To be known from this picture: the bytes of a file.
+    Enrol(Vec<u8>),
+    /// To be forgotten.
+    Forget,
+}
+
+/// What became of a [`PersonWish`].
+#[derive(Debug)]
+pub enum PersonAnswer {
+    /// The picture was taken in.
+    Enrolled(Receipt),
+    /// It was not.
+    Refused(Rejection),
+    /// Recognition is off, not ready yet, or has too much to do: the word and a sentence.
+    NotNow(&'static str, String),
+    /// Whether there was such a person.
+    Forgotten(bool),
+}
+
+/// A user's wish, and who waits for its answer.
+pub struct PersonCommand {
+    /// The person's id, as it was written.
+    pub person: Arc<str>,
+    /// What is asked.
+    pub wish: PersonWish,
+    /// Takes the answer, on the gallery's thread: must not block.
+    pub answer: Box<dyn FnOnce(&PersonAnswer) + Send>,
+}
+
+impl PersonAnswer {
+    /// The answer as JSON. Names no number of any face.
+    pub fn to_json(&self, person: &str) -> Value {
+        let refused =
+            |reason: &str, detail: &str| json!({ "ok": false, "person": person, "reason": reason, "detail": detail });
+        match self {
+            Self::Enrolled(Receipt { person, added, duplicates, look_alikes }) => {
+                let alike = |other: &LookAlike| {
+                    let score = (f64::from(other.score) * 1e3).round() / 1e3;
+                    json!({ "person": &*other.person, "name": &*other.name, "score": score })
+                };
+                json!({
+                    "ok": true,
+                    "person": &**person,
+                    "added": added.len(),
+                    "duplicates": duplicates,
+                    "look_alikes": look_alikes.iter().map(alike).collect::<Vec<_>>(),
+                })
+            }
+            Self::Refused(rejection) => refused(rejection.reason.word(), &rejection.detail),
+            Self::NotNow(reason, detail) => refused(reason, detail),
+            Self::Forgotten(true) => json!({ "ok": true, "person": person }),
+            Self::Forgotten(false) => refused("unknown_person", "nobody in the gallery has this id"),
+        }
+    }
+}
