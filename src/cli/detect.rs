@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Arguments of `visor detect`.
 #[derive(clap::Args, Debug)]
 pub struct DetectArgs {
-    /// Pictures (JPEG, PNG, WebP, BMP, GIF), videos, or folders of them.
+    /// Pictures (JPEG, PNG, WebP, BMP, GIF, PNM), videos, or folders of them.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Print a line of JSON for each picture or frame.

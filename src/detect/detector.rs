@@ -80,6 +80,16 @@ impl Detector {
         self.settings
     }
 
+    /// Size of the model's input.
+    pub fn size(&self) -> Size {
+        self.sampler.size()
+    }
+
+    /// Where a picture of size `frame` lies in the model's input.
+    pub fn map(&self, frame: Size) -> InputMap {
+        InputMap::new(frame, self.sampler.size(), self.model.manifest().input.resize)
+    }
+
     /// The model it runs.
     pub fn model(&self) -> &Arc<Model> {
         &self.model

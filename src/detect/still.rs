@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgb, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 use super::input::View;
 use crate::fault::Fault;
@@ -25,15 +25,6 @@ impl Still {
         let (width, height) = self.0.dimensions();
         View::Rgb { size: Size::new(width, height), bytes: self.0.as_raw() }
     }
-
-    /// The same picture within a grey border of half its size on each side: a face that fills a picture to its edges
-    /// is found only when there is something around it.
-    pub fn bordered(&self) -> Self {
-        let (width, height) = self.0.dimensions();
-        let mut bordered = RgbImage::from_pixel(2 * width, 2 * height, Rgb([128; 3]));
-        image::imageops::replace(&mut bordered, &self.0, (width / 2).into(), (height / 2).into());
-        Self(bordered)
-    }
 }
 
 /// Why there is no picture.
@@ -47,7 +38,7 @@ pub enum Unreadable {
     Broken(String),
 }
 
-/// Reads a JPEG, PNG, WebP, BMP or GIF file (of an animation the first frame), told by its content, not its name. EXIF
+/// Reads a JPEG, PNG, WebP, BMP, PNM or GIF file (of an animation the first frame), told by its content, not its name. EXIF
 /// orientation is applied; transparency is dropped. `None`: not a picture at all.
 pub fn open(path: &Path) -> Result<Option<Still>, Fault> {
     let fault = |what: &dyn std::fmt::Display| Fault::input(format!("{}: {what}", path.display()));

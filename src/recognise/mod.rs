@@ -6,6 +6,7 @@
 //! | [`identity`] | who a track is, and why not |
 //! | [`align`] [`warp`] | a face as a model wants it, straight from the planes |
 //! | [`landmarks`] | landmarks for detectors that give none |
+//! | [`closeup`] | faces of stills, looked at twice |
 //! | [`quality`] | how fit a face is for recognition |
 //! | [`families`] [`embedder`] | aligned face → embedding |
 //! | [`gallery`] | the people who are known, in memory only |
@@ -18,6 +19,7 @@
 
 pub mod align;
 pub mod best_shot;
+pub mod closeup;
 mod config;
 pub mod continuity;
 pub mod decide;
@@ -37,6 +39,7 @@ pub mod schedule;
 pub mod strangers;
 pub mod warp;
 
+pub use closeup::Closeup;
 pub use config::Config;
 pub use embedder::Embedder;
 pub use embedding::Embedding;

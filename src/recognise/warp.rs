@@ -2,13 +2,14 @@
 //!
 //! Where a crop pixel covers several of a plane, their area counts, not the nearest ones: the part of the plane under
 //! the crop is first averaged in whole blocks, then sampled bilinearly at as many points a crop pixel as what is left
-//! of the step asks for. Chroma does so at its own resolution. Beyond the picture its edge goes on.
+//! of the step asks for. Chroma does so at its own resolution. Beyond the picture all is black, as it was when the models
+//! were trained.
 
 use pulp::Arch;
 
 use super::align::Affine;
 use crate::detect::{ToChannels, View, Writer};
-use crate::frame::{Picture, PixelFormat};
+use crate::frame::{ColourRange, Picture, PixelFormat};
 use crate::geometry::{Rect, Size};
 
 /// Samples carry this factor, as [`ToChannels`] takes them.
@@ -86,6 +87,8 @@ struct Samples<'a> {
     rows: usize,
     /// Chroma: half as many columns and rows as the picture.
     halved: bool,
+    /// What black is.
+    black: u16,
 }
 
 impl<'a> Samples<'a> {
@@ -94,7 +97,15 @@ impl<'a> Samples<'a> {
             View::Frame(picture) => Self::of_plane(picture, component),
             View::Rgb { size, bytes } => {
                 let (columns, rows) = (size.width as usize, size.height as usize);
-                Self { bytes: &bytes[component..], stride: 3 * columns, step: 3, columns, rows, halved: false }
+                Self {
+                    bytes: &bytes[component..],
+                    stride: 3 * columns,
+                    step: 3,
+                    columns,
+                    rows,
+                    halved: false,
+                    black: 0,
+                }
             }
         }
     }
@@ -109,7 +120,12 @@ impl<'a> Samples<'a> {
         let (rows, bytes) = layout.plane_extent(plane);
         let columns = bytes / step;
         let stride = layout.planes[plane].stride;
-        Self { bytes: &picture.plane(plane)[offset..], stride, step, columns, rows, halved: component > 0 }
+        let black = match (component, layout.colour.range) {
+            (0, ColourRange::Limited) => 16,
+            (0, ColourRange::Full) => 0,
+            _ => 128,
+        };
+        Self { bytes: &picture.plane(plane)[offset..], stride, step, columns, rows, halved: component > 0, black }
     }
 }
 
@@ -120,6 +136,10 @@ struct Patch {
     values: Vec<u16>,
     columns: usize,
     rows: usize,
+    /// The whole component, in blocks from the patch's top left corner.
+    whole: Rect,
+    /// Its black, times 256.
+    black: f32,
     /// From the crop's pixels to the blocks.
     place: Affine,
     /// Points a crop pixel, across and down.
@@ -135,6 +155,10 @@ impl Patch {
         let block = (across.min(down) as usize).clamp(1, LARGEST_BLOCK);
         let [left, top, right, bottom] = within(place.bounds(size), samples);
         self.place = place.seen_from(left as f32, top as f32).shrunk(block as f32);
+        let in_blocks = |from: usize, len: usize| (-(from as f32) / block as f32, len as f32 / block as f32);
+        let ((x, w), (y, h)) = (in_blocks(left, samples.columns), in_blocks(top, samples.rows));
+        self.whole = Rect::new(x, y, w, h);
+        self.black = f32::from(samples.black) * FIXED;
         let points = |step: f32| (step / block as f32).ceil().clamp(1.0, 16.0) as usize;
         self.points = (points(across - 0.01), points(down - 0.01));
         self.columns = (right - left).div_ceil(block);
@@ -194,7 +218,10 @@ impl Patch {
     /// Blends the four blocks around the crop's point (`u`, `v`).
     #[inline(always)]
     fn sample(&self, u: f32, v: f32) -> f32 {
-        let at = self.place.at(u, v);
+        let (at, whole) = (self.place.at(u, v), self.whole);
+        if at.x < whole.x || at.y < whole.y || at.x > whole.right() || at.y > whole.bottom() {
+            return self.black;
+        }
         let x = (at.x - 0.5).clamp(0.0, (self.columns - 1) as f32);
         let y = (at.y - 0.5).clamp(0.0, (self.rows - 1) as f32);
         let (left, top) = (x as usize, y as usize);
@@ -295,15 +322,23 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_picture_its_edge_goes_on() {
-        let (size, bytes) = (Size::new(8, 8), vec![77; 8 * 8 * 3]);
-        for origin in [-500.0, -20.0, 4.0, 900.0] {
-            let place = Affine {
-                origin: Point::new(origin, origin),
-                across: Point::new(3.0, 1.0),
-                down: Point::new(-1.0, 3.0),
-            };
-            assert!(crop(View::Rgb { size, bytes: &bytes }, &place, 16).iter().all(|value| *value == 77.0));
+    fn beyond_the_picture_all_is_black() {
+        let size = Size::new(8, 8);
+        for (range, black, white) in [(ColourRange::Full, 0, 255), (ColourRange::Limited, 16, 235)] {
+            let layout = Layout::packed(size, PixelFormat::Nv12, Colorimetry { range, ..FULL });
+            let bytes: Vec<u8> = (0..96).map(|i| if i < 64 { white } else { 128 }).collect();
+            let rgb = vec![255; 8 * 8 * 3];
+            assert!(black < white);
+            for view in [View::Frame(Picture::new(&layout, &bytes).unwrap()), View::Rgb { size, bytes: &rgb }] {
+                for (origin, inside) in [(-500.0, 0), (-4.0, 16), (0.0, 64), (900.0, 0)] {
+                    let right = Point::new(1.0, 0.0);
+                    let place =
+                        Affine { origin: Point::new(origin, origin), across: right, down: Point::new(0.0, 1.0) };
+                    let values = crop(view, &place, 8);
+                    let count = |wanted: f32| values.iter().filter(|value| (**value - wanted).abs() < 0.5).count();
+                    assert_eq!((count(255.0), count(0.0)), (3 * inside, 3 * (64 - inside)), "{range:?} from {origin}");
+                }
+            }
         }
     }
 

@@ -12,22 +12,18 @@ use super::person::PersonId;
 use super::rejection::{Refusal, Rejection};
 use super::store::{Enrolment, Gallery, Receipt};
 use crate::detect::still::{self, Still, Unreadable};
-use crate::detect::{Detection, Detector, Landmarks};
+use crate::detect::{Detection, Detector};
 use crate::fault::Fault;
-use crate::geometry::Point;
 use crate::infer::InferError;
 use crate::recognise::identity::{Quality, Reason};
 use crate::recognise::quality;
-use crate::recognise::{Embedder, Embedding, Landmarker};
+use crate::recognise::{Closeup, Embedder, Embedding, Landmarker};
 
 /// Bytes of one picture file.
 pub const MOST_BYTES: u64 = 32 << 20;
 
 /// Pixels of one picture: it is decoded to three bytes each, and one at a time.
 pub const MOST_PIXELS: u64 = 40_000_000;
-
-/// A picture of no more pixels than this is looked at once more within a border, where no face was found.
-const MOST_PIXELS_BORDERED: u64 = 4_000_000;
 
 /// Another face of at least this share of the largest one's height may just as well be meant.
 const RIVAL: f32 = 0.5;
@@ -62,8 +58,7 @@ pub struct Face {
 
 /// Enrols pictures; one for each thread that does, models and gallery shared.
 pub struct Enroller {
-    detector: Detector,
-    landmarker: Option<Landmarker>,
+    eyes: Closeup,
     embedder: Embedder,
     gallery: Gallery,
     quality: quality::Config,
@@ -86,7 +81,8 @@ impl Enroller {
                 format!("the gallery holds numbers of {}, which those of {model} do not compare to", settings.model);
             return Err(Fault::config(what).remedy("enrol again with the new model"));
         }
-        Ok(Self { detector, landmarker, embedder, gallery, quality: quality::Config::default() })
+        let eyes = Closeup::new(detector, landmarker);
+        Ok(Self { eyes, embedder, gallery, quality: quality::Config::default() })
     }
 
     /// The same with other demands on a picture's quality.
@@ -134,50 +130,19 @@ impl Enroller {
     /// There is no such face, or it is not good enough.
     pub fn look(&mut self, picture: &[u8]) -> Result<Face, Rejection> {
         let still = decode(picture)?;
-        let faces = self.faces(&still)?;
+        let deadline = Instant::now() + PATIENCE;
+        let faces = self.eyes.faces(still.view(), deadline).map_err(failed)?;
         let face = the_face(&faces)?;
         let quality = quality::assess(still.view(), &face, &faces, &self.quality);
         if let Some(reason) = quality.reason {
             return Err(unfit(reason));
         }
-        let deadline = Instant::now() + PATIENCE;
-        let landmarks = self.landmarks(&still, &face, deadline)?;
+        let landmarks = face.landmarks.ok_or_else(|| {
+            Rejection::new(Refusal::Failed, "the detector gives no landmarks and there is no model for them")
+        })?;
         let mut embeddings = self.embedder.embed(still.view(), &[landmarks], deadline).map_err(failed)?;
         let embedding = embeddings.pop().ok_or_else(|| Rejection::new(Refusal::Failed, "the model gave no numbers"))?;
         Ok(Face { embedding, quality })
-    }
-
-    /// The faces that the detector is sure of.
-    fn faces(&mut self, still: &Still) -> Result<Vec<Detection>, Rejection> {
-        let faces = self.detect(still)?;
-        let size = still.view().size();
-        if !faces.is_empty() || size.pixels() > MOST_PIXELS_BORDERED {
-            return Ok(faces);
-        }
-        let (left, top) = ((size.width / 2) as f32, (size.height / 2) as f32);
-        let mut faces = self.detect(&still.bordered())?;
-        for face in &mut faces {
-            (face.rect.x, face.rect.y) = (face.rect.x - left, face.rect.y - top);
-            face.landmarks = face.landmarks.map(|points| points.map(|p| Point::new(p.x - left, p.y - top)));
-        }
-        Ok(faces)
-    }
-
-    fn detect(&mut self, still: &Still) -> Result<Vec<Detection>, Rejection> {
-        let least = self.detector.settings().score;
-        let faces = self.detector.detect(still.view(), Instant::now() + PATIENCE).map_err(failed)?;
-        Ok(faces.iter().filter(|face| face.score >= least).copied().collect())
-    }
-
-    fn landmarks(&mut self, still: &Still, face: &Detection, deadline: Instant) -> Result<Landmarks, Rejection> {
-        match (face.landmarks, &mut self.landmarker) {
-            (Some(landmarks), _) => Ok(landmarks),
-            (None, Some(landmarker)) => landmarker.find(still.view(), face.rect, deadline).map_err(failed),
-            (None, None) => {
-                let detail = "the detector gives no landmarks and there is no model for them";
-                Err(Rejection::new(Refusal::Failed, detail))
-            }
-        }
     }
 }
 
