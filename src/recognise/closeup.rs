@@ -10,7 +10,7 @@ use super::align::Affine;
 use super::landmarks::Landmarker;
 use super::warp::Warper;
 use crate::detect::{Detection, Detector, ToChannels, View, Writer};
-use crate::geometry::{Point, Rect, Size};
+use crate::geometry::{Point, Rect};
 use crate::infer::manifest::{Channels, InputSpec, Kind, Layout, Resize};
 use crate::infer::{InferError, Values};
 
