@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`geometry`] [`clock`] [`frame`] [`fault`] [`units`] [`telemetry`] [`metrics`] | nouns, no I/O |
 //! | [`ring`] | frames cross from child to brain in sealed shared memory |
+//! | [`address`] | what an address asks for beyond where it points |
 //! | `gst` `capture` | the child that speaks to the camera: untrusted bytes stay there |
 //! | `restream` | the RTSP server child |
 //! | [`infer`] | ONNX Runtime: library, manifests, sessions, tensors |
@@ -25,6 +26,7 @@
 //! file for writing while the daemon runs.
 #![warn(missing_docs)]
 
+pub mod address;
 #[cfg(feature = "media")]
 pub mod capture;
 pub mod cli;

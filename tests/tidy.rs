@@ -29,6 +29,7 @@ const ORDER: &[&str] = &[
     "telemetry",
     "metrics",
     "ring",
+    "address",
     "gst",
     "capture",
     "restream",

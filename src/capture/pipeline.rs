@@ -9,6 +9,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use secrecy::ExposeSecret;
 
+use crate::address::TestPicture;
 use crate::gst::text;
 use crate::ring::wire::{CaptureSettings, Decoder, FailReason, Pace, Rotate, Transport};
 
@@ -16,7 +17,7 @@ use super::Failure;
 use super::codec::{self, Codec};
 use super::frames::{Arrivals, Frames, MAX_LAG, Stream, watch_coded};
 use super::link::{Link, WhenFull};
-use super::origin::{Origin, Remote, TestPicture};
+use super::origin::{Origin, Remote};
 use super::webcam;
 
 /// One attempt to show an origin.
@@ -130,7 +131,7 @@ pub(super) fn build(session: &Arc<Session>) -> Result<gst::Pipeline, Failure> {
             take_filtered(&bin, &caps, session)?;
         }
         Origin::Test(picture) => {
-            source.set_property_from_str("pattern", &picture.pattern);
+            source.set_property_from_str("pattern", picture.pattern);
             take_filtered(&bin, &test_caps(picture), session)?;
         }
     }
@@ -267,7 +268,7 @@ fn prepare(session: &Arc<Session>, tail: &gst::Bin, stream: Stream) -> Result<()
 
 fn test_caps(picture: &TestPicture) -> gst::Caps {
     gst::Caps::builder("video/x-raw")
-        .field("format", &picture.format)
+        .field("format", picture.format)
         .field("width", picture.size.width as i32)
         .field("height", picture.size.height as i32)
         .field("framerate", gst::Fraction::new(picture.fps as i32, 1))

@@ -3,12 +3,12 @@
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use crate::address::Wish;
 use crate::geometry::Size;
 use crate::ring::wire::FailReason;
 
 use super::Failure;
 use super::codec::Codec;
-use super::origin::Wish;
 
 /// What a webcam is asked for where the user does not say.
 const SIZE: Size = Size::new(1920, 1080);

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
+use crate::address;
 use crate::fault::Fault;
 
 /// What takes the place of a secret.
@@ -160,6 +161,19 @@ impl Target {
         if matches!(scheme, Scheme::V4l2 | Scheme::File) && url.path().len() < 2 {
             return Err(Fault::config("the URI names no file").remedy(format!("write it as {}:///path", url.scheme())));
         }
+        match scheme {
+            Scheme::V4l2 => {
+                address::webcam(&url).map(drop).map_err(parameters("v4l2:///dev/video0?size=1280x720&fps=30"))?
+            }
+            Scheme::Test => {
+                address::test_picture(&url).map(drop).map_err(parameters("test:ball?size=1280x720&fps=30"))?
+            }
+            Scheme::File if url.query().is_some() || url.fragment().is_some() => {
+                return Err(Fault::config("a file's URI takes no parameters")
+                    .remedy("in the file's name, write ? as %3F and # as %23"));
+            }
+            _ => {}
+        }
         Ok(Self { scheme: *scheme, peer, display: redacted(&url), url })
     }
 
@@ -249,6 +263,10 @@ fn tells(path: &str) -> bool {
     ["pass", "pwd", "user=", "token", "secret"].iter().any(|word| path.contains(word))
 }
 
+fn parameters(example: &'static str) -> impl Fn(String) -> Fault {
+    move |what| Fault::config(what).remedy(format!("write it as {example}"))
+}
+
 fn redacted(url: &Url) -> String {
     let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
         return url.as_str().to_owned();
@@ -302,6 +320,11 @@ mod tests {
             "v4l2://video0/secret",
             "file:///",
             "v4l2:",
+            "v4l2:///secret",
+            "v4l2:///dev/video0?secret=1",
+            "test:secret",
+            "test:?size=secret",
+            "file:///clip.mp4?secret",
             "",
         ];
         for uri in wrong {

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::tls;
+use crate::address::percent_decoded;
 use crate::fault::Problem;
 use crate::units::Period;
 
@@ -267,22 +268,6 @@ fn read_password(file: &Path) -> Result<SecretString, Problem> {
 fn default_client_id(prefix: &str) -> String {
     let host = rustix::system::uname();
     format!("{prefix}-{}", host.nodename().to_string_lossy())
-}
-
-/// `text` with `%41` and its like decoded; `None` where that fails.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
