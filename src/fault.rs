@@ -54,6 +54,15 @@ impl Fault {
         self
     }
 
+    /// The same fault, found in what the command line said: what is wrong in a file is wrong usage there.
+    #[must_use]
+    pub fn from_command_line(mut self) -> Self {
+        if self.kind == FaultKind::Config {
+            self.kind = FaultKind::Usage;
+        }
+        self
+    }
+
     /// A wrong command line.
     pub fn usage(what: impl Into<String>) -> Self {
         Self::new(FaultKind::Usage, what)

@@ -182,7 +182,9 @@ impl Frames {
         let decode = arrival.map(|arrival| arrived.since(arrival.at));
         let segment = sample.segment().and_then(|segment| segment.downcast_ref::<gst::ClockTime>());
         let running = segment.zip(buffer.pts()).and_then(|(segment, pts)| segment.to_running_time(pts));
-        let pts = self.next_pts(running);
+        let rate = self.form.as_ref().and_then(|(_, info, _)| frame_rate(info));
+        let pts = next_pts(running, self.last_pts, rate);
+        self.last_pts = Some(pts);
         let (captured, clock) = match arrival.and_then(|arrival| arrival.taken) {
             Some(taken) => (taken, ClockSource::Rtcp),
             None if !self.stream.live => (pts.into(), ClockSource::Media),
@@ -190,21 +192,13 @@ impl Frames {
         };
         Times { pts_ns: pts.nseconds(), arrived, decode, captured_unix_ns: captured.as_nanos() as u64, clock }
     }
+}
 
-    /// A picture's time since the stream began. Never goes back, whatever the stream says; a stream without times (raw
-    /// H.264 in a file) is taken at its nominal rate.
-    fn next_pts(&mut self, running: Option<gst::ClockTime>) -> gst::ClockTime {
-        let rate = self.form.as_ref().and_then(|(_, info, _)| frame_rate(info)).unwrap_or(25.0);
-        let step = gst::ClockTime::from_nseconds((1e9 / rate) as u64);
-        let pts = match (running, self.last_pts) {
-            (Some(running), Some(last)) => running.max(last),
-            (Some(running), None) => running,
-            (None, Some(last)) => last + step,
-            (None, None) => gst::ClockTime::ZERO,
-        };
-        self.last_pts = Some(pts);
-        pts
-    }
+/// A picture's time since the stream began, as the stream tells it: it may go back, which the brain puts right. A
+/// stream without times (raw H.264 in a file) is taken at its nominal rate.
+fn next_pts(running: Option<gst::ClockTime>, last: Option<gst::ClockTime>, rate: Option<f64>) -> gst::ClockTime {
+    let step = gst::ClockTime::from_nseconds((1e9 / rate.unwrap_or(25.0)) as u64);
+    running.unwrap_or_else(|| last.map_or(gst::ClockTime::ZERO, |last| last.saturating_add(step)))
 }
 
 impl Stream {
@@ -294,5 +288,16 @@ mod tests {
         assert_eq!(arrivals.take(gst::ClockTime::from_nseconds(299)).unwrap().at, Monotonic::from_nanos(299));
         assert!(arrivals.take(gst::ClockTime::from_nseconds(299)).is_none(), "taken once");
         assert_eq!(arrivals.0.lock().unwrap().len(), UNDER_WAY - 1);
+    }
+
+    #[test]
+    fn a_stream_whose_time_goes_back_does_not_stand_still() {
+        let mut last = None;
+        let given = [Some(50), Some(51), Some(3), None, Some(4)].map(|seconds| {
+            let pts = next_pts(seconds.map(gst::ClockTime::from_seconds), last, Some(10.0));
+            last = Some(pts);
+            pts.mseconds()
+        });
+        assert_eq!(given, [50_000, 51_000, 3000, 3100, 4000]);
     }
 }

@@ -78,7 +78,7 @@ fn detector(args: &DetectArgs) -> Result<Detector, Fault> {
     models.accept_licences.extend(args.accept_licence.iter().cloned());
     let runtime = Runtime::load(&models)?;
     let (manifest, size) = match &args.model {
-        Some(name) => (runtime.manifest(name)?, None),
+        Some(name) => (runtime.manifest(name).map_err(Fault::from_command_line)?, None),
         None => (detector, Some(input)),
     };
     if !manifest.may_run(&models.accept_licences) {
@@ -88,7 +88,7 @@ fn detector(args: &DetectArgs) -> Result<Detector, Fault> {
         ))
         .remedy(format!("if that suits you, add --accept-licence {}", manifest.name)));
     }
-    let size = manifest.size(args.input.map(|input| input.0).or(size))?;
+    let size = settings::input_size(&manifest, args.input, size)?;
     let thresholds = Settings::new(&Config { score: args.score, ..Config::default() }, &manifest)?;
     let model = runtime.open(&manifest, 1, manifest.input.shape(1, size))?;
     Detector::new(model, thresholds)

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use crate::config::{self, DEFAULT_FILE, Resolved};
 use crate::fault::{Fault, Problem};
-use crate::infer;
+use crate::geometry::Size;
+use crate::infer::{self, InputSize, Manifest};
 
 /// The settings of `file`.
 pub fn resolved(file: Option<&Path>) -> Result<Resolved, Fault> {
@@ -23,4 +24,12 @@ fn read<T>(file: Option<&Path>, read: fn(Option<&Path>) -> Result<T, Vec<Problem
     let default = Path::new(DEFAULT_FILE);
     let file = file.or_else(|| default.exists().then_some(default));
     read(file).map_err(|problems| config::fault(file.unwrap_or_else(|| Path::new("environment")), &problems))
+}
+
+/// The input of a model: as the command line has it, where it has one, or else as configured.
+pub fn input_size(manifest: &Manifest, asked: Option<InputSize>, configured: Option<Size>) -> Result<Size, Fault> {
+    match asked {
+        Some(size) => manifest.size(Some(size.0)).map_err(Fault::from_command_line),
+        None => manifest.size(configured),
+    }
 }

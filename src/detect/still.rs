@@ -1,10 +1,10 @@
 //! A picture file, decoded within limits.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::input::View;
 use crate::fault::Fault;
@@ -60,10 +60,15 @@ pub fn read(bytes: &[u8], most_pixels: u64) -> Result<Still, Unreadable> {
     decode(reader.map_err(|e| Unreadable::Broken(e.to_string()))?, most_pixels)
 }
 
-fn decode<R: BufRead + Seek>(mut reader: ImageReader<R>, most_pixels: u64) -> Result<Still, Unreadable> {
-    if reader.format().is_none() {
-        return Err(Unreadable::NoPicture);
+fn decode<R: BufRead + Seek>(reader: ImageReader<R>, most_pixels: u64) -> Result<Still, Unreadable> {
+    let Some(format) = reader.format() else { return Err(Unreadable::NoPicture) };
+    let mut bytes = reader.into_inner();
+    // its decoder makes the rest grey and says nothing; those of the other formats say so
+    if format == ImageFormat::Jpeg && !jpeg_is_whole(&mut bytes).map_err(|e| Unreadable::Broken(e.to_string()))? {
+        return Err(Unreadable::Broken("the JPEG is cut off before its end; copy or record it again".into()));
     }
+    bytes.rewind().map_err(|e| Unreadable::Broken(e.to_string()))?;
+    let mut reader = ImageReader::with_format(bytes, format);
     let mut limits = Limits::default();
     limits.max_alloc = Some(MOST_BYTES);
     reader.limits(limits);
@@ -85,4 +90,85 @@ fn decode<R: BufRead + Seek>(mut reader: ImageReader<R>, most_pixels: u64) -> Re
     let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
     picture.apply_orientation(orientation);
     Ok(Still(picture.into_rgb8()))
+}
+
+/// Whether a JPEG has the marker of its end (ITU-T T.81, B.1): not one in a preview inside it, and whatever follows it.
+fn jpeg_is_whole(jpeg: &mut impl BufRead) -> io::Result<bool> {
+    const END: u8 = 0xd9;
+    loop {
+        // coded pictures hold no other markers than those of restarts, and a stuffed zero after each 0xff
+        if jpeg.skip_until(0xff)? == 0 {
+            return Ok(false);
+        }
+        let marker = match next(jpeg)? {
+            Some(0xff) => skip_fill(jpeg)?,
+            other => other,
+        };
+        match marker {
+            None => return Ok(false),
+            Some(END) => return Ok(true),
+            // a stuffed zero, 0x01, restarts and the begin stand alone
+            Some(0..=0x01 | 0xd0..=0xd8) => {}
+            Some(_) => {
+                let (Some(high), Some(low)) = (next(jpeg)?, next(jpeg)?) else { return Ok(false) };
+                let length = u64::from(u16::from_be_bytes([high, low])).saturating_sub(2);
+                io::copy(&mut jpeg.take(length), &mut io::sink())?;
+            }
+        }
+    }
+}
+
+fn next(bytes: &mut impl BufRead) -> io::Result<Option<u8>> {
+    let first = bytes.fill_buf()?.first().copied();
+    bytes.consume(usize::from(first.is_some()));
+    Ok(first)
+}
+
+/// The marker behind fill bytes.
+fn skip_fill(bytes: &mut impl BufRead) -> io::Result<Option<u8>> {
+    loop {
+        match next(bytes)? {
+            Some(0xff) => {}
+            other => return Ok(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A JPEG with a preview (and so another end) in its first segment.
+    fn jpeg() -> Vec<u8> {
+        let mut picture = Vec::new();
+        let noise: Vec<u8> = (0..64 * 64 * 3).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut picture, 95);
+        encoder.encode(&noise, 64, 64, image::ExtendedColorType::Rgb8).unwrap();
+        let preview = [0xff, 0xe1, 0, 8, 0xff, 0xd8, 0xff, 0xd9, 0, 0];
+        picture.splice(2..2, preview);
+        picture
+    }
+
+    fn written(bytes: &[u8]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_jpeg_that_is_cut_off_is_refused_wherever_it_ends() {
+        let whole = jpeg();
+        assert!(open(written(&whole).path()).unwrap().is_some());
+        for end in [13, 200, whole.len() / 2, whole.len() - 2, whole.len() - 1] {
+            let fault = open(written(&whole[..end]).path()).err().unwrap();
+            assert!(fault.what.contains("cut off"), "{end} of {}: {fault}", whole.len());
+        }
+    }
+
+    #[test]
+    fn what_follows_a_jpegs_end_does_not_matter() {
+        let mut trailed = jpeg();
+        trailed.extend([0xff, 0xe1, 0, 200, 1, 2, 3]);
+        assert!(open(written(&trailed).path()).unwrap().is_some());
+    }
 }

@@ -106,7 +106,7 @@ pub struct FrameHeader {
     pub slot: u32,
     /// Size, format and planes; offsets count from the slot's first byte.
     pub layout: Layout,
-    /// Presentation time since the stream began, in nanoseconds. Never goes back.
+    /// Presentation time since the stream began, in nanoseconds, as the stream tells it: it may go back or jump.
     pub pts_ns: u64,
     /// `CLOCK_MONOTONIC` when the picture had been decoded, in nanoseconds.
     pub arrived_ns: u64,

@@ -43,14 +43,18 @@ impl Failure {
         }
     }
 
-    /// The longest pause before the next try. What may be cured at any moment from outside is tried often; a crash is
-    /// not, and neither are credentials, since cameras lock accounts.
+    /// The longest pause before the next try. What may be cured at any moment from outside is tried often, a password
+    /// too: cameras that lock an account do so after a handful of tries, however far apart. A crash is not.
     pub(super) fn longest_pause(&self, most: Duration) -> Duration {
         let often = match self {
             Self::Ended | Self::Overdue(Overdue::Frame | Overdue::Opening) => true,
             Self::GaveUp(reason, _) => matches!(
                 reason,
-                FailReason::Unreachable | FailReason::NotFound | FailReason::Timeout | FailReason::EndedEarly
+                FailReason::Unreachable
+                    | FailReason::Unauthorised
+                    | FailReason::NotFound
+                    | FailReason::Timeout
+                    | FailReason::EndedEarly
             ),
             _ => false,
         };

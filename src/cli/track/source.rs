@@ -15,7 +15,7 @@ use crate::geometry::Size;
 use crate::infer::Manifest;
 use crate::infer::manifest;
 use crate::pipeline::{self, CamNews, Control, Eyes, Follower, Observer, WhenBusy};
-use crate::source::{Config, FilePace, Source, SourceState, Spawner, Uri};
+use crate::source::{Config, FilePace, Scheme, Source, SourceState, Spawner, Uri};
 use crate::supervisor::Engine;
 use crate::track::{Track, TrackState, mot};
 
@@ -32,6 +32,7 @@ pub(super) fn run(source: &str, args: &TrackArgs) -> Outcome {
     let config = Config { pace: FilePace::Fast, ..Config::new(Uri::from_argument(source)) };
     let held = u32::try_from(3 * sessions + 2).unwrap_or(u32::MAX);
     let camera = config.resolve(held).map_err(|problems| unusable(source, &problems))?;
+    let scheme = camera.scheme;
     let spawner = Spawner::start().map_err(|e| Fault::internal(format!("no thread for children: {e}")))?;
 
     let control = Control::new("track");
@@ -55,7 +56,7 @@ pub(super) fn run(source: &str, args: &TrackArgs) -> Outcome {
         see.join().map_err(|_| Fault::internal("the analysis has panicked"))
     })?;
     match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(reason) => Err(Fault::input(format!("{}: {reason}", crate::telemetry::redact(source)))),
+        Some(reason) => Err(lost(scheme, format!("{}: {reason}", crate::telemetry::redact(source)))),
         None => Ok(ExitCode::SUCCESS),
     }
 }
@@ -67,17 +68,24 @@ fn detector(
     models: &crate::infer::Config,
 ) -> Result<(Manifest, Size), Fault> {
     let manifest = match &args.model {
-        Some(name) => manifest::find(Some(&models.folder()), name)?,
+        Some(name) => manifest::find(Some(&models.folder()), name).map_err(Fault::from_command_line)?,
         None => configured,
     };
-    let asked = args.input.map(|input| input.0).or(args.model.is_none().then_some(input));
-    let size = manifest.size(asked)?;
+    let size = settings::input_size(&manifest, args.input, args.model.is_none().then_some(input))?;
     Ok((manifest, size))
 }
 
 fn unusable(source: &str, problems: &[Problem]) -> Fault {
     let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    Fault::input(format!("{}: {}", crate::telemetry::redact(source), texts.join("; ")))
+    Fault::usage(format!("{}: {}", crate::telemetry::redact(source), texts.join("; ")))
+}
+
+/// A camera that gives nothing is something needed that is not there; a file that gives nothing is a bad input.
+fn lost(scheme: Scheme, what: String) -> Fault {
+    match scheme {
+        Scheme::File | Scheme::Test => Fault::input(what),
+        Scheme::Rtsp | Scheme::Rtsps | Scheme::Http | Scheme::Https | Scheme::V4l2 => Fault::unavailable(what),
+    }
 }
 
 /// Prints what is observed.

@@ -5,6 +5,7 @@ pub mod capture_child;
 #[cfg(feature = "media")]
 pub mod daemon;
 pub mod faces;
+pub mod growth;
 pub mod mot;
 pub mod proxy;
 pub mod recorder;
