@@ -5,17 +5,22 @@
 
 mod camera;
 mod engine;
+mod revival;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
-use tracing::{error, info, warn};
+use metrics::counter;
+use tracing::{error, info};
 
 use crate::config::{Changes, Resolved, diff};
 use crate::fault::Fault;
+use crate::metrics::CAMERA_RESTARTS;
 use crate::sink::{CameraStats, CameraStatus, Hub, Switch, SwitchCommand};
 use crate::source::Spawner;
 use camera::Running;
+use revival::Revivals;
 
 pub use engine::{Engine, HOPELESS};
 
@@ -31,6 +36,7 @@ pub struct Supervisor {
     context: Context,
     settings: Resolved,
     cameras: BTreeMap<String, Running>,
+    revivals: Revivals,
 }
 
 impl Supervisor {
@@ -39,7 +45,12 @@ impl Supervisor {
         let failed = |e| Fault::unavailable(format!("cannot start the thread that starts capture processes: {e}"));
         let spawner = Spawner::start().map_err(failed)?;
         let ids: Vec<String> = settings.cameras.keys().cloned().collect();
-        let mut supervisor = Self { context: Context { hub, engine, spawner }, settings, cameras: BTreeMap::new() };
+        let mut supervisor = Self {
+            context: Context { hub, engine, spawner },
+            settings,
+            cameras: BTreeMap::new(),
+            revivals: Revivals::default(),
+        };
         ids.iter().for_each(|id| supervisor.add(id));
         Ok(supervisor)
     }
@@ -62,11 +73,13 @@ impl Supervisor {
         }
         for id in &changes.removed {
             self.cameras.remove(id);
+            self.revivals.forget(id);
             self.context.hub.remove_camera(id);
             info!(camera = id, "camera removed");
         }
         for id in changes.changed.iter().chain(&changes.added) {
             self.cameras.remove(id);
+            self.revivals.forget(id);
             self.add(id);
         }
     }
@@ -83,19 +96,28 @@ impl Supervisor {
 
     /// Puts up the cameras' counts, and starts again what a bug has ended. To be called about once a second.
     pub fn tick(&mut self) {
-        let broken: Vec<String> =
-            self.cameras.iter().filter(|(_, camera)| camera.broken()).map(|(id, _)| id.clone()).collect();
+        let broken = self.cameras.iter().filter(|(_, camera)| camera.broken());
+        let broken: Vec<String> = broken.map(|(id, _)| id.clone()).collect();
         for id in broken {
-            error!(camera = id, "a thread of the camera ended unexpectedly; starting it again");
             self.cameras.remove(&id);
+            counter!(CAMERA_RESTARTS, "camera" => id.clone(), "reason" => "panic").increment(1);
+            self.try_later(&id, "a thread of the camera ended unexpectedly");
+        }
+        for id in self.revivals.due(Instant::now()) {
             self.add(&id);
         }
         self.show_stats();
     }
 
+    fn try_later(&mut self, id: &str, reason: &str) {
+        let retry_in_ms = self.revivals.fell(id, Instant::now()).as_millis() as u64;
+        error!(camera = id, reason, retry_in_ms, "camera fell");
+        self.context.hub.camera_status(id, CameraStatus::Offline, reason);
+    }
+
     /// Whether every camera is a file that has been seen to its end.
     pub fn all_ended(&self) -> bool {
-        self.cameras.values().all(Running::ended)
+        !self.revivals.any_waits() && self.cameras.values().all(Running::ended)
     }
 
     /// Each camera's counts.
@@ -139,8 +161,7 @@ impl Supervisor {
                 self.cameras.insert(id.to_owned(), running);
             }
             Err(fault) => {
-                warn!(camera = id, error = %fault, "camera not started");
-                hub.camera_status(id, CameraStatus::Offline, &fault.what);
+                self.try_later(id, &fault.to_string());
             }
         }
     }

@@ -4,25 +4,26 @@ use std::time::Duration;
 
 /// Pauses that double with each failure, with jitter so that cameras behind one switch do not come back in step.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub struct Backoff {
     least: Duration,
     failures: u32,
 }
 
 impl Backoff {
-    pub(super) fn new(least: Duration) -> Self {
+    /// Pauses from `least` on.
+    pub fn new(least: Duration) -> Self {
         Self { least, failures: 0 }
     }
 
     /// The pause after another failure: between half the full one and all of it, never more than `most`.
-    pub(super) fn pause(&mut self, most: Duration) -> Duration {
+    pub fn pause(&mut self, most: Duration) -> Duration {
         let full = self.least.saturating_mul(2u32.saturating_pow(self.failures)).min(most);
         self.failures = self.failures.saturating_add(1);
         full.mul_f64(0.5 + 0.5 * fastrand::f64())
     }
 
     /// All is well: the next pause is the least again.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.failures = 0;
     }
 }

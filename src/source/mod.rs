@@ -23,6 +23,7 @@ mod timeline;
 mod uri;
 mod watch;
 
+pub use backoff::Backoff;
 pub use camera::Source;
 pub use config::{Config, FilePace, Limits, Settings};
 pub use replay::Replay;
