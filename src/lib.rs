@@ -5,6 +5,7 @@
 //! | module | what happens there |
 //! |---|---|
 //! | [`geometry`] [`clock`] [`frame`] [`fault`] [`units`] [`telemetry`] [`metrics`] | nouns, no I/O |
+//! | [`simd`] | vector kernels, and memory kept out of swap and dumps: `unsafe` is here and in `ring` alone |
 //! | [`ring`] | frames cross from child to brain in sealed shared memory |
 //! | [`address`] | what an address asks for beyond where it points |
 //! | `gst` `capture` | the child that speaks to the camera: untrusted bytes stay there |
@@ -48,6 +49,7 @@ pub mod recognise;
 #[cfg(feature = "media")]
 pub mod restream;
 pub mod ring;
+pub mod simd;
 pub mod sink;
 pub mod source;
 pub mod supervisor;

@@ -28,6 +28,7 @@ const ORDER: &[&str] = &[
     "units",
     "telemetry",
     "metrics",
+    "simd",
     "ring",
     "address",
     "gst",
@@ -332,7 +333,7 @@ fn confinement(source: &Source) -> Vec<String> {
     }
     if !UNSAFE_ALLOWED.contains(&stage) {
         let written = mentions(source).into_iter().filter(|m| m.segments.iter().any(|s| s == "unsafe"));
-        findings.extend(written.map(|m| format!("src/{}:{}: unsafe outside ring/", source.path, m.line)));
+        findings.extend(written.map(|m| format!("src/{}:{}: unsafe outside ring/ and simd/", source.path, m.line)));
     }
     findings
 }
@@ -548,6 +549,7 @@ fn a_crate_outside_its_home_is_found() {
     check_rule(confinement, "detect/a.rs", "fn f(ort: u8) -> u8 { ort }", 0);
     check_rule(confinement, "sink/a.rs", "fn f() -> anyhow::Result<()> { Ok(()) }", 1);
     check_rule(confinement, "ring/a.rs", "fn f() { unsafe { g() } }", 0);
+    check_rule(confinement, "simd/a.rs", "fn f() { unsafe { g() } }", 0);
     check_rule(confinement, "sink/a.rs", "fn f() { unsafe { g() } }", 1);
     check_rule(confinement, "sink/a.rs", "unsafe impl Send for A {}", 1);
 }
