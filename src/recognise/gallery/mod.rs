@@ -9,6 +9,7 @@
 //! | [`person`] | ids, names, references: what a listing shows |
 //! | [`rejection`] | why something was not enrolled: a word and a sentence |
 //! | [`calibration`] | what strangers score: threshold and margin for a gallery's size |
+//! | `vector` | an embedding as it is compared, exactly and in bytes |
 //! | `segment` | references as rows of numbers, immutable and shared |
 //! | `snapshot` | one state of the gallery |
 //! | `search` | the best person and the next, exactly |
@@ -27,6 +28,7 @@ mod snapshot;
 mod store;
 #[cfg(test)]
 mod tests;
+mod vector;
 
 pub use calibration::Calibration;
 pub use enroller::{Enroller, Who};

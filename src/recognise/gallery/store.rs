@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use zeroize::Zeroizing;
 
 use super::calibration::{Calibration, Own};
 use super::person::{Person, PersonId, Reference};
@@ -13,6 +12,7 @@ use super::rejection::{Refusal, Rejection};
 use super::search::{self, Hit, Leader, Query, Ranking};
 use super::segment::{Label, Row};
 use super::snapshot::Snapshot;
+use super::vector::{Vector, cosine};
 use crate::metrics::{GALLERY_FACES, GALLERY_SEARCH_SECONDS};
 use crate::recognise::{Embedder, Embedding};
 
@@ -138,7 +138,7 @@ impl Writer {
 
 /// A reference that has been looked at and may come in.
 struct Candidate {
-    values: Zeroizing<Vec<f32>>,
+    vector: Vector,
     quality: f32,
     own: Own,
 }
@@ -173,8 +173,8 @@ impl Gallery {
 
     fn hits(&self, snapshot: &Snapshot, probe: &Embedding, most: usize, now: SystemTime) -> Vec<Hit> {
         let began = Instant::now();
-        let Some(probe) = self.unit(probe) else { return Vec::new() };
-        let query = Query { probe: &probe, most, skip: &snapshot.expired(now) };
+        let Some(probe) = self.vector(probe) else { return Vec::new() };
+        let query = Query { probe: &probe.probe(), most, skip: &snapshot.expired(now) };
         let leaders = search::nearest_unless_vetoed(&snapshot.references, &snapshot.anchors, query);
         metrics::histogram!(GALLERY_SEARCH_SECONDS).record(began.elapsed());
         leaders.into_iter().filter_map(|leader| hit(snapshot, leader)).collect()
@@ -255,12 +255,13 @@ impl Gallery {
             source: Arc::clone(&enrolment.source),
         });
         list.extend(references);
-        let rows = receipt.added.iter().zip(&candidates).map(|(&reference, candidate)| Row {
-            values: &candidate.values,
-            label: Label { owner: receipt.person.clone(), reference, own: candidate.own },
+        let rows = receipt.added.iter().zip(&candidates).map(|(&reference, candidate)| {
+            Row::new(&candidate.vector, Label { owner: receipt.person.clone(), reference, own: candidate.own })
         });
         let side = if enrolment.negative { &mut next.anchors } else { &mut next.references };
-        *side = side.with(self.0.settings.dimension, rows);
+        *side = side
+            .with(self.0.settings.dimension, rows)
+            .map_err(|e| full(format!("there is no memory for more references: {e}")))?;
         next.own = candidates.iter().fold(next.own, |own, candidate| own.plus(candidate.own));
         next.put(Arc::new(person));
         self.publish(&mut writer, next);
@@ -271,12 +272,15 @@ impl Gallery {
     fn look_at(&self, enrolment: &Enrolment, receipt: &mut Receipt) -> Result<Vec<Candidate>, Rejection> {
         let snapshot = self.0.current.load();
         let threshold = self.threshold_of(&snapshot);
+        let known = snapshot.people.get(&receipt.person).map_or(0, |person| person.references.len());
+        let others = (snapshot.references.len() - known) as u64;
         let mut candidates: Vec<Candidate> = Vec::with_capacity(enrolment.references.len().min(MOST_REFERENCES));
         for (embedding, quality) in &enrolment.references {
-            let values = self.unit(embedding).ok_or_else(|| self.useless(embedding))?;
-            let again = |candidate: &Candidate| search::cosine(&candidate.values, &values) >= SAME_PICTURE;
+            let vector = self.vector(embedding).ok_or_else(|| self.useless(embedding))?;
+            let probe = vector.probe();
+            let again = |candidate: &Candidate| cosine(&candidate.vector.exact, &vector.exact) >= SAME_PICTURE;
             let rows = if enrolment.negative { &snapshot.anchors } else { &snapshot.references };
-            let near = search::nearest(rows, Query { probe: &values, most: MOST_LOOK_ALIKES + 1, skip: &[] });
+            let near = search::nearest(rows, Query { probe: &probe, most: MOST_LOOK_ALIKES + 1, skip: &[] });
             let there = |near: &Leader| near.owner == receipt.person && near.score >= SAME_PICTURE;
             if candidates.iter().any(again) || near.iter().any(there) {
                 receipt.duplicates += 1;
@@ -284,17 +288,15 @@ impl Gallery {
             }
             let mut own = Own::default();
             if !enrolment.negative {
-                own = search::own_scores(
-                    &snapshot.references,
-                    &values,
-                    &receipt.person,
-                    self.0.settings.calibration.impostors.cosine,
-                );
+                let high = self.0.settings.calibration.impostors.cosine;
+                own.pairs = others;
+                own.high = search::count_high(&snapshot.references, &probe, &receipt.person, high);
                 near.into_iter()
                     .filter(|near| near.owner != receipt.person && near.score >= threshold)
                     .for_each(|near| note_look_alike(&snapshot, near, &mut receipt.look_alikes));
             }
-            candidates.push(Candidate { values, quality: *quality, own });
+            drop(probe);
+            candidates.push(Candidate { vector, quality: *quality, own });
         }
         receipt.look_alikes.sort_by(|a, b| b.score.total_cmp(&a.score));
         Ok(candidates)
@@ -394,13 +396,8 @@ impl Gallery {
         self.0.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The direction of an embedding; `None` where it has none, or another number of numbers.
-    fn unit(&self, embedding: &Embedding) -> Option<Zeroizing<Vec<f32>>> {
-        let values = embedding.values();
-        let squares: f64 = values.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
-        let sound = values.len() == self.0.settings.dimension && squares.is_finite() && squares > 0.0;
-        let scale = 1.0 / squares.sqrt();
-        sound.then(|| Zeroizing::new(values.iter().map(|v| (f64::from(*v) * scale) as f32).collect()))
+    fn vector(&self, embedding: &Embedding) -> Option<Vector> {
+        Vector::new(embedding, self.0.settings.dimension)
     }
 
     fn useless(&self, embedding: &Embedding) -> Rejection {
