@@ -8,8 +8,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::codec::{self, Codec};
-use super::frames::accept_strides;
-use super::{Failure, PLUGINS};
+use super::{Failure, PLUGINS, slots};
 use crate::fault::Fault;
 use crate::gst::{confine, start, text};
 use crate::ring::wire::Decoder;
@@ -100,7 +99,7 @@ fn take(bin: &gst::Bin, pad: &gst::Pad, count: &Shared) -> Result<(), Failure> {
 }
 
 fn count_pictures(pad: &gst::Pad, count: &Shared) {
-    accept_strides(pad);
+    slots::accept_strides(pad);
     let count = Arc::clone(count);
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! From the decoder to the ring: times, drops, and the one copy.
+//! From the decoder to the ring: times, drops, and a copy where the decoder could not write into a slot.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,8 @@ use crate::geometry::Size;
 use crate::gst::caps::{frame_rate, ring_layout};
 use crate::ring::wire::{StreamInfo, ToBrain};
 
-use super::link::{Link, Times, WhenFull};
+use super::link::{Link, Picture, Times, WhenFull};
+use super::slots;
 
 /// Coded pictures under way in a decoder, at most; frame threads and reordering hold some tens.
 const UNDER_WAY: usize = 128;
@@ -146,10 +147,11 @@ impl Frames {
         Self { link, stream, arrivals, form: None, showed, last_pts: None }
     }
 
-    /// Connects to the sink. The picture is copied on the streaming thread, which a full ring holds up for files only.
+    /// Connects to the sink, and offers whoever makes the pictures slots of the ring to write them into. Where it does not take
+    /// them, pictures are copied on the streaming thread. A full ring holds that up for files only.
     pub fn attach(mut self, sink: &gst_app::AppSink) {
         if let Some(pad) = sink.static_pad("sink") {
-            accept_strides(&pad);
+            slots::offer(&pad, &self.link, self.stream.full);
         }
         let deliver = move |sink: &gst_app::AppSink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
@@ -170,9 +172,9 @@ impl Frames {
         if self.showed.fetch_add(1, Ordering::AcqRel) == 0 {
             self.link.say(&ToBrain::Opened(self.stream.info(info)));
         }
-        self.link.deliver(layout, &times, self.stream.full, |slot| {
-            VideoFrameRef::from_buffer_ref_readable(buffer, info).is_ok_and(|frame| copy(&frame, layout, slot))
-        });
+        let Ok(frame) = VideoFrameRef::from_buffer_ref_readable(buffer, info) else { return Ok(()) };
+        let picture = Picture { layout, times: &times, full: self.stream.full, lies: laid_out(&frame, layout) };
+        self.link.deliver(&picture, |slot| copy(&frame, layout, slot));
         Ok(())
     }
 
@@ -219,15 +221,17 @@ fn wall_clock() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Tells decoders that this sink reads any strides; they would copy each picture into tight rows otherwise.
-pub(super) fn accept_strides(pad: &gst::Pad) {
-    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| match info.query_mut().map(|q| q.view_mut()) {
-        Some(gst::QueryViewMut::Allocation(query)) => {
-            query.add_allocation_meta::<gst_video::VideoMeta>(None);
-            gst::PadProbeReturn::Handled
-        }
-        _ => gst::PadProbeReturn::Ok,
+/// The picture's bytes from the first one on, where its planes lie to each other as `layout` has them.
+fn laid_out<'a>(frame: &'a VideoFrameRef<&gst::BufferRef>, layout: &Layout) -> Option<&'a [u8]> {
+    let first = frame.plane_data(0).ok()?;
+    let same = (0..layout.pixel.planes()).all(|index| {
+        let place = layout.planes[index];
+        let begins = frame
+            .plane_data(index as u32)
+            .is_ok_and(|data| data.as_ptr().addr().checked_sub(first.as_ptr().addr()) == Some(place.offset));
+        begins && usize::try_from(frame.plane_stride()[index]) == Ok(place.stride)
     });
+    same.then_some(first)
 }
 
 /// Copies the planes to where `layout` has them. False where either side is too small for that.

@@ -13,7 +13,7 @@ use crate::frame::Layout;
 use crate::ring::wire::{
     CaptureSettings, ChildEnd, FailReason, FrameHeader, NoticeLevel, Received, SendError, ToBrain, ToChild,
 };
-use crate::ring::{Writer, slot_bytes};
+use crate::ring::{Slot, Writer, slot_bytes};
 
 use super::Failure;
 
@@ -23,6 +23,10 @@ const FAREWELL: Duration = Duration::from_millis(350);
 const GREETING: Duration = Duration::from_secs(10);
 /// How long the brain may take to read, or to make a ring, before a live picture is given up.
 const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Slots, at most, that pictures in the making and on their way to the sink have, with the one that the sink still holds. A decoder
+/// that keeps its pictures to predict from would take all slots from the brain.
+const MOST_AHEAD: usize = 3;
 
 /// Whether a picture without a free slot waits for one (a file) or is dropped (a camera).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +43,31 @@ pub(super) struct Times {
     pub decode: Option<Duration>,
     pub captured_unix_ns: u64,
     pub clock: crate::frame::ClockSource,
+}
+
+/// A picture that is to cross the ring.
+#[derive(Clone, Copy)]
+pub(super) struct Picture<'a> {
+    pub layout: &'a Layout,
+    pub times: &'a Times,
+    pub full: WhenFull,
+    /// Where it lies in `layout` already, from its first byte on: perhaps in a slot.
+    pub lies: Option<&'a [u8]>,
+}
+
+/// What a slot is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// A picture that is there.
+    Now,
+    /// A picture to come, which can be made elsewhere.
+    Ahead,
+}
+
+/// Why a picture did not get into a slot.
+enum NotCopied {
+    NoSlot,
+    Unreadable,
 }
 
 /// The child's connection to the brain.
@@ -124,20 +153,16 @@ impl Link {
         std::process::exit(1);
     }
 
-    /// Copies a picture into a free slot by `fill` and announces it. A ring is asked for where none fits.
-    pub fn deliver(&self, layout: &Layout, times: &Times, full: WhenFull, fill: impl FnOnce(&mut [u8]) -> bool) {
-        let Some((mut slots, slot)) = self.free_slot(layout, full) else {
-            self.dropped();
-            return;
+    /// Announces a picture: the slot that it lies in, or a free one into which `fill` copies it. A ring is asked for where
+    /// none fits.
+    pub fn deliver(&self, picture: &Picture<'_>, fill: impl FnOnce(&mut [u8]) -> bool) {
+        let Picture { layout, times, full, lies } = *picture;
+        let place = lies.and_then(|bytes| self.lend_at(bytes)).map_or_else(|| self.copied(layout, full, fill), Ok);
+        let (ring, slot) = match place {
+            Ok(place) => place,
+            Err(NotCopied::NoSlot) => return self.dropped(),
+            Err(NotCopied::Unreadable) => return,
         };
-        let Some(writer) = slots.writer.as_mut() else { return };
-        let ring = writer.id();
-        if !fill(writer.slot_mut(slot)) {
-            writer.released(slot);
-            return;
-        }
-        // the control thread needs the slots while the brain makes room for the announcement
-        drop(slots);
         let header = FrameHeader {
             ring,
             slot,
@@ -155,6 +180,27 @@ impl Link {
         });
     }
 
+    /// Ring and number of the slot that begins with these bytes, which is the brain's from now on.
+    fn lend_at(&self, bytes: &[u8]) -> Option<(u32, u32)> {
+        let slots = self.lock();
+        let writer = slots.writer.as_ref()?;
+        Some((writer.id(), writer.lend_at(bytes)?))
+    }
+
+    /// Ring and number of a slot that was free, and is the brain's from now on.
+    fn copied(
+        &self,
+        layout: &Layout,
+        full: WhenFull,
+        fill: impl FnOnce(&mut [u8]) -> bool,
+    ) -> Result<(u32, u32), NotCopied> {
+        let (ring, mut slot) = self.free_slot(layout, full, Need::Now).ok_or(NotCopied::NoSlot)?;
+        if !fill(slot.as_mut()) {
+            return Err(NotCopied::Unreadable);
+        }
+        Ok((ring, slot.lend()))
+    }
+
     /// Tells of a picture; a file's waits until the brain reads.
     fn announce(&self, frame: &ToBrain, full: WhenFull) -> Result<(), SendError> {
         loop {
@@ -170,17 +216,24 @@ impl Link {
         }
     }
 
-    /// A slot that a picture of `layout` fits into.
-    fn free_slot(&self, layout: &Layout, full: WhenFull) -> Option<(MutexGuard<'_, Slots>, u32)> {
+    /// A slot for a picture that is about to be made, so that it need not be copied later. `None` where none is to be had: the
+    /// picture is then made elsewhere.
+    pub fn slot_ahead(&self, layout: &Layout, full: WhenFull) -> Option<Slot> {
+        self.free_slot(layout, full, Need::Ahead).map(|(_, slot)| slot)
+    }
+
+    /// The ring's number, and a slot of it that a picture of `layout` fits into.
+    fn free_slot(&self, layout: &Layout, full: WhenFull, need: Need) -> Option<(u32, Slot)> {
         let give_up = Monotonic::now().plus(PATIENCE);
         let mut slots = self.lock();
         while !self.stopping() {
-            let fits = layout.end().is_some_and(|end| slots.writer.as_ref().is_some_and(|w| end <= w.slot_bytes()));
-            if fits {
-                if let Some(slot) = slots.writer.as_mut().and_then(Writer::free_slot) {
-                    return Some((slots, slot));
+            let fits = |writer: &&Writer| layout.end().is_some_and(|end| end <= writer.slot_bytes());
+            if let Some(writer) = slots.writer.as_ref().filter(fits) {
+                let taken = if need == Need::Ahead { writer.taken() } else { 0 };
+                if let Some(slot) = (taken < MOST_AHEAD).then(|| writer.free_slot()).flatten() {
+                    return Some((writer.id(), slot));
                 }
-                if full == WhenFull::Drop {
+                if full == WhenFull::Drop || (need == Need::Ahead && !writer.all_lent()) {
                     return None;
                 }
             } else {

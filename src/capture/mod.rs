@@ -27,6 +27,7 @@ mod frames;
 mod link;
 mod origin;
 mod pipeline;
+mod slots;
 mod webcam;
 
 use link::Link;

@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
@@ -57,17 +58,26 @@ impl ReadMap {
     }
 }
 
-/// Memory that this process writes and another one reads.
-pub(super) struct WriteMap(Mapping);
+/// A part of memory that this process writes and another one reads: the only one of its bytes in this process.
+pub(super) struct Part {
+    mapping: Arc<Mapping>,
+    start: usize,
+    len: usize,
+}
 
-impl WriteMap {
-    pub(super) fn new(memory: impl AsFd, len: usize) -> io::Result<Self> {
-        Mapping::new(memory, len, ProtFlags::READ | ProtFlags::WRITE).map(Self)
-    }
+/// Maps a memfd for writing, cut into `parts` of `len` bytes each. It stays mapped until the last of them is dropped.
+pub(super) fn parts(memory: impl AsFd, parts: usize, len: usize) -> io::Result<Vec<Part>> {
+    let too_large = || io::Error::new(io::ErrorKind::InvalidInput, "more memory than there are addresses");
+    let total = parts.checked_mul(len).ok_or_else(too_large)?;
+    let mapping = Arc::new(Mapping::new(memory, total, ProtFlags::READ | ProtFlags::WRITE)?);
+    Ok((0..parts).map(|n| Part { mapping: Arc::clone(&mapping), start: n * len, len }).collect())
+}
 
+impl Part {
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: mapped and writable for `len` bytes as long as `self` lives; borrowed mutably, so this process has no other
-        // reference into it, and the brain maps it read-only and reads no slot before it has been announced.
-        unsafe { std::slice::from_raw_parts_mut(self.0.start.as_ptr(), self.0.len) }
+        // SAFETY: within the mapping, which is writable and lives as long as `self`; parts do not overlap, are made once a
+        // mapping and cannot be cloned, and this one is borrowed mutably, so this process has no other reference into
+        // it. The brain maps the memory read-only, and reads no slot before it has been announced.
+        unsafe { std::slice::from_raw_parts_mut(self.mapping.start.as_ptr().add(self.start), self.len) }
     }
 }

@@ -27,15 +27,16 @@ pub fn measure(layout: &Layout, pictures: usize) -> io::Result<Measured> {
     let brain = Arc::new(brain);
     let mut ring = Ring::create(1, layout, 4, &brain)?;
     let ToChild::Ring { id, slots, slot_bytes } = ring.offer() else { return Err(broken()) };
-    let mut writer = Writer::map(ring.fd().try_clone_to_owned()?, id, slots, slot_bytes)?;
+    let writer = Writer::map(ring.fd().try_clone_to_owned()?, id, slots, slot_bytes)?;
     let picture = vec![128; layout.end().ok_or_else(broken)?];
     let (mut copies, mut hand_overs) = (Vec::new(), Vec::new());
     for _ in 0..pictures.max(1) {
-        let slot = writer.free_slot().ok_or_else(broken)?;
+        let mut slot = writer.free_slot().ok_or_else(broken)?;
         let begun = Instant::now();
-        writer.slot_mut(slot)[..picture.len()].copy_from_slice(&picture);
+        slot.as_mut()[..picture.len()].copy_from_slice(&picture);
         copies.push(begun.elapsed());
         let begun = Instant::now();
+        let slot = slot.lend();
         child.send(&ToBrain::Frame(announcement(id, slot, layout)), None).map_err(io::Error::other)?;
         let Received::Message { msg: ToBrain::Frame(header), .. } = brain.recv(Monotonic::now()) else {
             return Err(broken());

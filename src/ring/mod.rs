@@ -30,7 +30,7 @@ mod writer;
 pub use environment::{ENVIRONMENT, INHERITED};
 pub use measure::{Measured, measure};
 pub use reader::{Lease, Lie, Ring};
-pub use writer::Writer;
+pub use writer::{Slot, Writer};
 
 /// The largest picture, in pixels a side. A child that announces a larger one lies, or shows what nobody can analyse in time.
 pub const MAX_SIDE: u32 = 8192;

@@ -54,9 +54,9 @@ fn what_the_child_writes_is_what_the_brain_reads() {
     let (brain, child) = ends();
     let layout = layout(5, 3);
     let mut ring = Ring::create(7, &layout, 3, &brain).unwrap();
-    let mut writer = writer(&ring);
-    let slot = writer.free_slot().unwrap();
-    writer.slot_mut(slot)[..27].copy_from_slice(&[9; 27]);
+    let mut slot = writer(&ring).free_slot().unwrap();
+    slot.as_mut()[..27].copy_from_slice(&[9; 27]);
+    let slot = slot.lend();
     let lease = ring.lease(&header(7, slot, layout)).unwrap();
     assert_eq!(lease.bytes()[..27], [9; 27]);
     ring.check_invariants();
@@ -93,9 +93,10 @@ fn a_ring_can_be_replaced_while_its_frames_live_on() {
     let (brain, child) = ends();
     let (small, large) = (layout(4, 4), layout(64, 64));
     let mut old = Ring::create(1, &small, 2, &brain).unwrap();
-    let mut old_writer = writer(&old);
-    let slot = old_writer.free_slot().unwrap();
-    old_writer.slot_mut(slot).fill(5);
+    let old_writer = writer(&old);
+    let mut slot = old_writer.free_slot().unwrap();
+    slot.as_mut().fill(5);
+    let slot = slot.lend();
     let lease = old.lease(&header(1, slot, small)).unwrap();
     let mut new = Ring::create(2, &large, 2, &brain).unwrap();
     drop((old, old_writer));
@@ -184,14 +185,41 @@ fn a_writer_maps_no_more_than_there_is() {
 #[test]
 fn slots_take_turns_and_run_out() {
     let (brain, _child) = ends();
-    let mut writer = writer(&Ring::create(1, &layout(64, 64), 3, &brain).unwrap());
-    assert_eq!([writer.free_slot(), writer.free_slot(), writer.free_slot()], [Some(0), Some(1), Some(2)]);
-    assert_eq!(writer.free_slot(), None);
-    writer.released(1);
+    let writer = writer(&Ring::create(1, &layout(64, 64), 3, &brain).unwrap());
+    let [first, mut second, third] = [(); 3].map(|()| writer.free_slot().unwrap());
+    assert!(writer.free_slot().is_none());
+    assert_eq!(second.as_mut().len(), 8192);
+    assert_eq!((second.lend(), writer.taken()), (1, 2));
     writer.released(77);
-    assert!(writer.slot_mut(1).is_empty() && writer.slot_mut(77).is_empty());
-    assert_eq!(writer.slot_mut(2).len(), 8192);
-    assert_eq!(writer.free_slot(), Some(1));
+    assert!(writer.free_slot().is_none(), "the brain has it");
+    writer.released(1);
+    assert_eq!(writer.free_slot().unwrap().lend(), 1);
+    assert!(!writer.all_lent());
+    drop(third);
+    assert_eq!(writer.free_slot().unwrap().lend(), 2);
+    assert_eq!(first.lend(), 0);
+    assert!(writer.all_lent() && writer.taken() == 0);
+}
+
+#[test]
+fn a_slot_is_lent_where_it_lies_and_free_once_both_sides_let_go() {
+    let (brain, _child) = ends();
+    let writer = writer(&Ring::create(1, &layout(64, 64), 2, &brain).unwrap());
+    let (mut slot, other) = (writer.free_slot().unwrap(), writer.free_slot().unwrap());
+    assert_eq!(writer.lend_at(&[0; 100]), None, "somebody else's memory");
+    assert_eq!(writer.lend_at(&slot.as_mut()[1..]), None, "not a slot's beginning");
+    assert_eq!(writer.lend_at(slot.as_mut()), Some(0));
+    assert_eq!(writer.lend_at(slot.as_mut()), None, "the brain has it already");
+    writer.released(0);
+    assert!(writer.free_slot().is_none(), "somebody here still reads it");
+    drop(slot);
+    let mut slot = writer.free_slot().expect("nobody has it");
+    assert_eq!(writer.lend_at(slot.as_mut()), Some(0));
+    drop(slot);
+    assert!(writer.free_slot().is_none(), "the brain has it");
+    writer.released(0);
+    assert!(writer.free_slot().is_some());
+    drop(other);
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Config {
     }
 
     /// Checks everything, reads the password, and gives what a source needs. `slots` is how many frames the brain may hold at a time,
-    /// and those that the child works on.
+    /// and those that the child works on; its sink's last one is added here.
     ///
     /// # Errors
     /// Every problem there is, each with its key.
@@ -182,7 +182,7 @@ impl Config {
             display: target.display().to_owned(),
             peer: target.peer.clone(),
             scrub: target.scrub(),
-            slots: slots.clamp(MIN_SLOTS, MAX_SLOTS),
+            slots: slots.saturating_add(LAST_SHOWN).clamp(MIN_SLOTS, MAX_SLOTS),
             repeat: self.repeat,
             limits: Limits {
                 connect: self.connect_timeout.0,
@@ -194,8 +194,11 @@ impl Config {
     }
 }
 
-/// One slot that is being analysed, one that waits, one that is being written, one that is on its way.
-const MIN_SLOTS: u32 = 4;
+/// The picture that the child's sink showed last, which it keeps until the next.
+const LAST_SHOWN: u32 = 1;
+
+/// One slot that is being analysed, one that waits, one that is being written, one that is on its way, the last shown.
+const MIN_SLOTS: u32 = 5;
 
 fn read_password(path: &Path) -> Result<String, Problem> {
     match std::fs::read_to_string(path) {
@@ -296,7 +299,7 @@ mod tests {
         let written = config(r#"uri = "rtsp://cam/live""#);
         assert_eq!(written, Config::new("rtsp://cam/live".into()));
         let settings = written.resolve(8).unwrap();
-        assert_eq!((settings.capture.pace, settings.slots), (Pace::Live, 8));
+        assert_eq!((settings.capture.pace, settings.slots), (Pace::Live, 9));
         assert_eq!(settings.peer, Some(("cam".to_owned(), 554)));
     }
 

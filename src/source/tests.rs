@@ -11,8 +11,8 @@ use super::spawner::{Job, Launch, Running};
 use super::*;
 use crate::frame::{ClockSource, Colorimetry, ColourMatrix, ColourRange, Layout, PixelFormat};
 use crate::geometry::Size;
-use crate::ring::Writer;
 use crate::ring::wire::{ChildEnd, FailReason, FrameHeader, Received, SendError, ToBrain, ToChild};
+use crate::ring::{Slot, Writer};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -24,6 +24,9 @@ fn layout(width: u32, height: u32) -> Layout {
     let colour = Colorimetry { matrix: ColourMatrix::Bt709, range: ColourRange::Limited };
     Layout::packed(Size::new(width, height), PixelFormat::I420, colour)
 }
+
+/// Slots of every ring here: the fewest that there are.
+const SLOTS: u32 = 5;
 
 /// Plays a capture child; the script is told the how many-eth child it is.
 struct Stage<F> {
@@ -80,11 +83,16 @@ impl Player {
         }
     }
 
-    /// The announcement of a frame in a slot of its own, or in the first where there is none.
+    /// The announcement of a frame in a slot of its own, filled with the frame's number, or in the first where there is none.
     fn header(&mut self, layout: Layout) -> FrameHeader {
+        let number = (self.pts / 40_000_000) as u8;
         self.pts += 40_000_000;
-        let writer = self.writer.as_mut();
-        let (ring, slot) = writer.map_or((1, 0), |writer| (writer.id(), writer.free_slot().unwrap_or(0)));
+        let filled = |mut slot: Slot| {
+            slot.as_mut().fill(number);
+            slot.lend()
+        };
+        let writer = self.writer.as_ref();
+        let (ring, slot) = writer.map_or((1, 0), |writer| (writer.id(), writer.free_slot().map_or(0, filled)));
         FrameHeader {
             ring,
             slot,
@@ -133,7 +141,7 @@ impl Player {
 }
 
 fn settings(uri: &str) -> Settings {
-    let mut settings = Config::new(uri.into()).resolve(4).unwrap();
+    let mut settings = Config::new(uri.into()).resolve(SLOTS - 1).unwrap();
     settings.peer = None;
     settings.limits.backoff_least = Duration::from_millis(1);
     settings
@@ -270,7 +278,7 @@ fn told_next(source: &mut Source) -> String {
 
 #[test]
 fn lying_headers_cost_the_child() {
-    check_lie(|header| header.slot = 4, "a frame in a slot that does not exist");
+    check_lie(|header| header.slot = SLOTS, "a frame in a slot that does not exist");
     check_lie(|header| header.slot = u32::MAX, "a frame in a slot that does not exist");
     check_lie(|header| header.slot = 0, "a frame in a slot that is still held");
     check_lie(|header| header.ring = 2, "a frame in a ring that does not exist");
@@ -301,10 +309,9 @@ fn a_frame_before_any_ring_and_one_in_a_stale_ring_are_lies() {
 #[test]
 fn pictures_may_change_their_size_while_old_ones_are_held() {
     let (mut source, _ended) = play(settings(CAMERA), |_, mut child| {
-        for (n, size) in [8, 100, 33].into_iter().enumerate() {
+        for size in [8, 100, 33] {
             child.want(layout(size, size));
             let header = child.header(layout(size, size));
-            child.writer.as_mut().unwrap().slot_mut(header.slot).fill(n as u8);
             child.say(&ToBrain::Frame(header));
         }
         child.live();
@@ -373,12 +380,12 @@ fn frames_that_are_held_for_long_are_no_stall() {
     let stall = Duration::from_millis(100);
     settings.limits.stall = stall;
     let (mut source, _ended) = play(settings, |_, mut child| {
-        child.show(4);
+        child.show(SLOTS as usize);
         child.live();
     });
     let mut held = Vec::new();
     let began = Monotonic::now();
-    while held.len() < 4 || began.elapsed() < 3 * stall {
+    while held.len() < SLOTS as usize || began.elapsed() < 3 * stall {
         match source.next(Monotonic::now().plus(stall / 4)) {
             SourceEvent::Frame(frame) => held.push(frame),
             SourceEvent::Changed(SourceState::Stalled { reason }) => panic!("{reason}"),

@@ -9,7 +9,7 @@ use visor::frame::{ClockSource, ColourMatrix, ColourRange, PixelFormat};
 use visor::geometry::Size;
 use visor::ring::wire::{CaptureSettings, FailReason, Pace, Rotate};
 
-use crate::support::capture_child::{CaptureChild, Said, settings};
+use crate::support::capture_child::{CaptureChild, Said, Shot, settings};
 use crate::support::wait::eventually;
 
 #[test]
@@ -79,6 +79,47 @@ fn a_file_in_real_time_waits_for_a_free_slot() {
     let mut dropped = 0;
     let rest = child.play(|shot| dropped = shot.header.dropped_total);
     assert_eq!((3 + rest, dropped), (frames, 0));
+}
+
+#[test]
+fn pictures_are_the_same_whether_written_in_place_or_copied() {
+    let folder = tempfile::tempdir().unwrap();
+    // of these heights one is whole macroblocks and one is not, which decoders treat differently
+    for height in [176, 180] {
+        let tail = format!("videocrop bottom={} ! x264enc tune=zerolatency ! qtmux", 180 - height);
+        let Some(path) = made(folder.path(), &tail) else { return };
+        let in_place = pictures(file(&path));
+        let text =
+            include_str!("../../pipelines/frames.launch").replace("appsink", "identity drop-allocation=true ! appsink");
+        std::fs::write(folder.path().join("frames.launch"), text).unwrap();
+        let copied = pictures(CaptureSettings { pipelines: Some(folder.path().to_owned()), ..file(&path) });
+        assert_eq!((in_place.len(), copied.len()), (20, 20));
+        assert!(in_place == copied, "pictures of {height} rows differ");
+    }
+}
+
+/// The pictures of a file, some of them held while the child goes on.
+fn pictures(settings: CaptureSettings) -> Vec<Vec<u8>> {
+    let mut child = CaptureChild::start(settings).slots(6);
+    let bytes = |shot: &Shot| -> Vec<u8> {
+        let rows = |plane| {
+            let (rows, bytes) = shot.layout().plane_extent(plane);
+            let (data, stride) = (shot.picture().plane(plane), shot.layout().planes[plane].stride);
+            (0..rows).flat_map(move |row| data[row * stride..][..bytes].iter().copied()).collect::<Vec<u8>>()
+        };
+        (0..shot.layout().pixel.planes()).flat_map(rows).collect()
+    };
+    let held: Vec<(Shot, Vec<u8>)> = std::iter::repeat_with(|| child.frame())
+        .take(3)
+        .map(|shot| {
+            let bytes = bytes(&shot);
+            (shot, bytes)
+        })
+        .collect();
+    let mut all: Vec<Vec<u8>> = held.iter().map(|(_, bytes)| bytes.clone()).collect();
+    child.play(|shot| all.push(bytes(shot)));
+    assert!(held.iter().all(|(shot, then)| bytes(shot) == *then), "a picture changed while it was held");
+    all
 }
 
 #[test]
