@@ -14,11 +14,14 @@ mod camera;
 #[cfg(feature = "media")]
 mod capture;
 mod check;
+mod compare;
 #[cfg(feature = "media")]
 mod daemon;
 #[cfg(feature = "media")]
 mod demo;
 mod detect;
+mod eval;
+mod faces;
 mod models;
 #[cfg(feature = "media")]
 mod processor;
@@ -60,6 +63,10 @@ enum Command {
     Models(models::ModelsArgs),
     /// Faces in pictures, or in every frame of a video.
     Detect(detect::DetectArgs),
+    /// Whether two pictures show one person.
+    Compare(compare::CompareArgs),
+    /// Measure recognition on pictures whose people are known.
+    Eval(eval::EvalArgs),
     /// Tracks of a file or URI, or of detections in MOT format.
     Track(track::TrackArgs),
     /// Each stage against the bare decoder and runtime, in one run.
@@ -116,6 +123,8 @@ fn run_command(command: &Command) -> Outcome {
         Command::Demo(args) => demo::run(args),
         Command::Models(args) => models::run(args),
         Command::Detect(args) => detect::run(args),
+        Command::Compare(args) => compare::run(args),
+        Command::Eval(args) => eval::run(args),
         Command::Track(args) => track::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Schema(args) => schema::run(args),

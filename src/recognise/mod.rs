@@ -9,6 +9,7 @@
 //! | [`closeup`] | faces of stills, looked at twice |
 //! | [`quality`] | how fit a face is for recognition |
 //! | [`families`] [`embedder`] | aligned face → embedding |
+//! | [`verification`] | how well similarities tell people apart |
 //! | [`gallery`] | the people who are known, in memory only |
 //! | [`fusion`] [`decide`] | what a track's faces say together, and what that is worth |
 //! | [`schedule`] [`continuity`] | when a face is worth an embedding; whether it is still the same face |
@@ -37,6 +38,7 @@ pub mod recogniser;
 pub mod rejoin;
 pub mod schedule;
 pub mod strangers;
+pub mod verification;
 pub mod warp;
 
 pub use closeup::Closeup;

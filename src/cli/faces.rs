@@ -1,0 +1,151 @@
+//! What commands that recognise people in pictures share: their options, the models, and the face of a picture.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::settings;
+use crate::config::Resolved;
+use crate::detect::{self, Detector, still};
+use crate::fault::Fault;
+use crate::infer::store::{self, LANDMARKER, State};
+use crate::infer::{Config, InferError, Manifest, Model, Runtime};
+use crate::recognise::{Closeup, Embedder, Embedding, Landmarker, Quality, quality};
+
+/// How long one picture may wait for a model; nothing but this command uses it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Options for the models.
+#[derive(clap::Args, Debug)]
+pub struct ModelArgs {
+    /// Model that tells people apart; `visor models list` shows them.
+    #[arg(long, value_name = "NAME")]
+    embedder: Option<String>,
+    /// Model that finds the faces.
+    #[arg(long, value_name = "NAME")]
+    detector: Option<String>,
+    /// Folder with the models, instead of the configuration's.
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+    /// Configuration to take the models' settings from.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Accept the licence of a model that is not for commercial use, by the model's name.
+    #[arg(long, value_name = "NAME")]
+    accept_licence: Vec<String>,
+}
+
+/// The models, loaded.
+pub struct Models {
+    detector: Arc<Model>,
+    landmarker: Option<Arc<Model>>,
+    embedder: Arc<Model>,
+    sessions: usize,
+}
+
+impl Models {
+    /// Loads what the options and the configuration lead to, with at most `sessions` calls at once.
+    pub fn load(args: &ModelArgs, sessions: usize) -> Result<Self, Fault> {
+        let Resolved { mut models, detector, input, embedder, .. } = settings::resolved(args.config.as_deref())?;
+        models.folder = args.folder.clone().or(models.folder);
+        models.accept_licences.extend(args.accept_licence.iter().cloned());
+        let runtime = Runtime::load(&models)?;
+        let (detector, input) = match &args.detector {
+            Some(name) => (runtime.manifest(name)?, None),
+            None => (detector, Some(input)),
+        };
+        let embedder = match &args.embedder {
+            Some(name) => runtime.manifest(name)?,
+            None => chosen(&models, embedder)?,
+        };
+        let sessions = sessions.min(models.sessions());
+        let open = |manifest: &Manifest, size| {
+            may_run(manifest, &models)?;
+            runtime.open(manifest, sessions, manifest.input.shape(1, manifest.size(size)?))
+        };
+        let landmarker = runtime.manifest(LANDMARKER)?;
+        let landmarker = match store::state(&models.folder(), &landmarker) {
+            State::Ready => Some(open(&landmarker, None)?),
+            State::Missing | State::Wrong(_) => None,
+        };
+        Ok(Self { detector: open(&detector, input)?, landmarker, embedder: open(&embedder, None)?, sessions })
+    }
+
+    /// How many may look at pictures at once.
+    pub fn sessions(&self) -> usize {
+        self.sessions
+    }
+
+    /// One who looks at pictures.
+    pub fn viewer(&self) -> Result<Viewer, Fault> {
+        let thresholds = detect::Settings::new(&detect::Config::default(), self.detector.manifest())?;
+        let detector = Detector::new(Arc::clone(&self.detector), thresholds)?;
+        let landmarker = self.landmarker.as_ref().map(|model| Landmarker::new(Arc::clone(model))).transpose()?;
+        Ok(Viewer { eyes: Closeup::new(detector, landmarker), embedder: Embedder::new(Arc::clone(&self.embedder))? })
+    }
+}
+
+/// The embedder of the configuration; where that names none, the best that is in the folder.
+fn chosen(models: &Config, resolved: Option<Manifest>) -> Result<Manifest, Fault> {
+    let folder = models.folder();
+    let found = match &models.embedder {
+        Some(_) => resolved,
+        None => store::best_embedder(&folder)?,
+    };
+    found.ok_or_else(|| match &models.embedder {
+        Some(_) => {
+            Fault::config("recognition is switched off (models.embedder)").remedy("name a model with --embedder")
+        }
+        None => Fault::unavailable(format!("no model that tells people apart in {}", folder.display()))
+            .remedy("fetch one: visor models pull"),
+    })
+}
+
+fn may_run(manifest: &Manifest, models: &Config) -> Result<(), Fault> {
+    if manifest.may_run(&models.accept_licences) {
+        return Ok(());
+    }
+    Err(Fault::usage(format!("{} may not be used commercially (licence {})", manifest.name, manifest.licence))
+        .remedy(format!("if that suits you, add --accept-licence {}", manifest.name)))
+}
+
+/// Looks at pictures, one after the other.
+pub struct Viewer {
+    eyes: Closeup,
+    embedder: Embedder,
+}
+
+/// The largest face of a picture.
+pub struct Face {
+    /// As numbers.
+    pub embedding: Embedding,
+    /// How fit it is for recognition.
+    pub quality: Quality,
+    /// How many faces the picture shows.
+    pub of: usize,
+}
+
+impl Viewer {
+    /// The model's own threshold for a pair.
+    pub fn threshold(&self) -> f32 {
+        self.embedder.threshold()
+    }
+
+    /// The largest face of a picture file; `None` where there is none.
+    pub fn look(&mut self, path: &Path) -> Result<Option<Face>, Fault> {
+        let failed = |e: InferError| Fault::internal(format!("{}: {e}", path.display()));
+        let Some(still) = still::open(path)? else {
+            return Err(Fault::input(format!("{}: not a picture", path.display())));
+        };
+        let deadline = Instant::now() + PATIENCE;
+        let faces = self.eyes.faces(still.view(), deadline).map_err(failed)?;
+        let Some(face) = faces.first() else { return Ok(None) };
+        let landmarks = face.landmarks.ok_or_else(|| {
+            Fault::unavailable("the detector gives no landmarks, and there is no model for them")
+                .remedy(format!("fetch it: visor models pull {LANDMARKER}"))
+        })?;
+        let quality = quality::assess(still.view(), face, &faces, &quality::Config::default());
+        let embeddings = self.embedder.embed(still.view(), &[landmarks], deadline).map_err(failed)?;
+        Ok(embeddings.into_iter().next().map(|embedding| Face { embedding, quality, of: faces.len() }))
+    }
+}
