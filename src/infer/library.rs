@@ -149,7 +149,7 @@ mod tests {
         assert!(missing.to_string().contains("models.library"), "{missing}");
         let path = folder.path().join("libother.so");
         std::fs::write(&path, b"\x7fELF").unwrap();
-        let foreign = load(&path).unwrap_err();
+        let foreign = look_over(&path).unwrap_err();
         assert!(foreign.to_string().contains("not a build of ONNX Runtime"), "{foreign}");
     }
 

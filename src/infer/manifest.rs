@@ -317,6 +317,9 @@ impl Manifest {
         if self.outputs.is_empty() {
             return wrong("no outputs".into());
         }
+        if let Some(what) = self.sources.iter().find_map(Source::problem) {
+            return wrong(what);
+        }
         self.size(None).map(|_| ()).or_else(|fault| wrong(fault.what))
     }
 

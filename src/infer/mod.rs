@@ -5,6 +5,7 @@
 //! thread each, the caller's: a machine is filled by calling from several threads, which costs less per picture
 //! than sharing one picture among cores.
 
+mod convert;
 mod digest;
 mod fetch;
 mod library;
@@ -18,7 +19,6 @@ pub mod store;
 mod tensor;
 #[cfg(test)]
 mod tests;
-mod transform;
 
 pub use fetch::Fetcher;
 pub use library::version as library_version;

@@ -4,21 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::manifest::{self, Kind};
+use super::manifest::{self, Kind, Task};
 use super::*;
 use crate::fault::{Fault, FaultKind};
 
 /// The settings of these tests: `VISOR_TEST_LIBRARY` or the checkout's library, `VISOR_ASSETS` or the checkout's models.
 fn config() -> Option<Config> {
-    let mut config = Config {
+    let config = Config {
         library: std::env::var_os("VISOR_TEST_LIBRARY").map(PathBuf::from),
-        accept_licences: vec!["scrfd-500m".into(), "scrfd-2.5g".into()],
+        accept_licences: vec!["LicenseRef-InsightFace-non-commercial".into()],
         ..Config::default()
     };
-    if let Some(assets) = std::env::var_os("VISOR_ASSETS") {
-        config.library = Some(config.library());
-        config.folder = Some(Path::new(&assets).join("models/detect"));
-    }
     if config.library().exists() {
         return Some(config);
     }
@@ -28,8 +24,17 @@ fn config() -> Option<Config> {
 
 /// The runtime and a model's manifest, where both are there.
 fn runtime(name: &str) -> Option<(Runtime, Manifest)> {
-    let runtime = Runtime::load(&config()?).unwrap();
-    let manifest = runtime.manifest(name).unwrap();
+    let mut config = config()?;
+    let manifest = manifest::find(None, name).unwrap();
+    if let Some(assets) = std::env::var_os("VISOR_ASSETS") {
+        config.library = Some(config.library());
+        config.folder = Some(Path::new(&assets).join("models").join(match manifest.task {
+            Task::Detect => "detect",
+            Task::Embed => "embed",
+            Task::Landmarks => "landmark",
+        }));
+    }
+    let runtime = Runtime::load(&config).unwrap();
     if runtime.config().folder().join(&manifest.file).exists() {
         return Some((runtime, manifest));
     }
@@ -91,11 +96,34 @@ fn check_alone_is_as_in_a_batch(name: &str) {
     }
 }
 
+/// What a graph with one input and an output "numbers" gives; `None` without the library.
+pub(super) fn run_once(graph: &[u8], (name, shape): (&str, [usize; 4]), values: &[f32]) -> Option<Vec<f32>> {
+    let mut config = config()?;
+    let folder = tempfile::tempdir().unwrap();
+    config.library = Some(config.library());
+    config.folder = Some(folder.path().into());
+    let mut manifest = manifest::find(None, "landmarks-0009").unwrap();
+    manifest.sha256 = digest::sha256(graph);
+    manifest.input.name = name.into();
+    manifest.input.size = [shape[3] as u32, shape[2] as u32];
+    manifest.outputs[0].name = "numbers".into();
+    manifest.outputs[0].shape = vec![manifest::Dim::Named("N".into()), manifest::Dim::Named("numbers".into())];
+    std::fs::write(folder.path().join(&manifest.file), graph).unwrap();
+    let model = Runtime::load(&config).unwrap().open(&manifest, 1, shape).unwrap();
+    let mut outputs = Outputs::new();
+    model.run(&Input { shape, values: Values::F32(values.into()) }, soon(), &mut outputs).unwrap();
+    Some(outputs.get(0).unwrap().data.to_vec())
+}
+
 #[test]
 fn a_batch_does_not_leak_between_its_items() {
     check_alone_is_as_in_a_batch("yunet-n");
     check_alone_is_as_in_a_batch("yunet-s");
     check_alone_is_as_in_a_batch("centerface");
+    check_alone_is_as_in_a_batch("face-reid-0095");
+    check_alone_is_as_in_a_batch("dlib-resnet");
+    check_alone_is_as_in_a_batch("mobilefacenet-y1");
+    check_alone_is_as_in_a_batch("landmarks-0009");
 }
 
 #[test]

@@ -1,10 +1,11 @@
-//! Edits to ONNX files that make a package's model the one that Visor runs.
+//! Makes a graph's picture dimensions symbolic, so that a package's model runs at any size.
 //!
-//! An ONNX file is one Protocol Buffers message. Only the few fields on the way to a tensor's dimensions are
-//! understood here; everything else is copied byte for byte, so that the result is the same on every machine and can
-//! be pinned by its hash.
+//! Only the few fields on the way to a tensor's dimensions are understood here; everything else is copied byte for byte, so
+//! that the result is the same on every machine and can be pinned by its hash.
 
-/// Field numbers of `onnx.proto`, and Protocol Buffers' wire types.
+use super::protobuf::{Edited, Field, Malformed, VARINT, bytes_field, edit, edit_path, members, varint};
+
+/// Field numbers of `onnx.proto`.
 mod onnx {
     pub const MODEL_GRAPH: u64 = 7;
     pub const GRAPH_INPUT: u64 = 11;
@@ -16,21 +17,7 @@ mod onnx {
     pub const SHAPE_DIM: u64 = 1;
     pub const DIM_VALUE: u64 = 1;
     pub const DIM_PARAM: u64 = 2;
-
-    pub const VARINT: u64 = 0;
-    pub const FIXED64: u64 = 1;
-    pub const BYTES: u64 = 2;
-    pub const FIXED32: u64 = 5;
 }
-
-/// What is wrong with bytes that are not a message.
-pub(super) type Malformed = String;
-
-/// A message after an edit.
-type Edited = Result<Vec<u8>, Malformed>;
-
-/// What a field's payload becomes; `None` leaves it as it is.
-type Change = Result<Option<Vec<u8>>, Malformed>;
 
 /// Makes batch, rows and columns of a graph's picture input and of its outputs symbolic. Fully convolutional graphs run at any
 /// size, but an exporter writes down the size it was run with. The input's become `N`, `H`, `W`; an output's rows
@@ -81,7 +68,7 @@ fn fixed(dim: &[u8]) -> Result<Option<u64>, Malformed> {
     let mut rest = dim;
     while !rest.is_empty() {
         let field = Field::read(&mut rest)?;
-        if field.number == onnx::DIM_VALUE && field.wire == onnx::VARINT {
+        if field.number == onnx::DIM_VALUE && field.wire == VARINT {
             return Ok(Some(varint(&mut &field.payload[..])?));
         }
     }
@@ -103,101 +90,6 @@ fn symbolic(value: &[u8], [rows, columns]: [u64; 2]) -> Edited {
             _ => dim.to_vec(),
         })
     })
-}
-
-/// Replaces each innermost message on the way `path`.
-fn edit_path(message: &[u8], path: &[u64], replace: &mut dyn FnMut(&[u8]) -> Edited) -> Edited {
-    match path {
-        [] => replace(message),
-        [first, rest @ ..] => edit(message, &mut |field, payload| {
-            if field == *first { edit_path(payload, rest, replace).map(Some) } else { Ok(None) }
-        }),
-    }
-}
-
-/// A copy of a message in which `change` may replace the payload of each length-delimited field.
-fn edit(message: &[u8], change: &mut dyn FnMut(u64, &[u8]) -> Change) -> Edited {
-    let mut result = Vec::with_capacity(message.len() + 64);
-    let mut rest = message;
-    while !rest.is_empty() {
-        let field = Field::read(&mut rest)?;
-        let changed = if field.wire == onnx::BYTES { change(field.number, field.payload)? } else { None };
-        match changed {
-            Some(payload) => result.extend(bytes_field(field.number, &payload)),
-            None => result.extend_from_slice(field.whole),
-        }
-    }
-    Ok(result)
-}
-
-fn members(message: &[u8], number: u64) -> Result<Vec<&[u8]>, Malformed> {
-    let mut found = Vec::new();
-    let mut rest = message;
-    while !rest.is_empty() {
-        let field = Field::read(&mut rest)?;
-        if field.number == number && field.wire == onnx::BYTES {
-            found.push(field.payload);
-        }
-    }
-    Ok(found)
-}
-
-/// One field of a message.
-struct Field<'a> {
-    number: u64,
-    wire: u64,
-    /// The value's bytes, without key and length.
-    payload: &'a [u8],
-    /// Key, length and value.
-    whole: &'a [u8],
-}
-
-impl<'a> Field<'a> {
-    fn read(rest: &mut &'a [u8]) -> Result<Self, Malformed> {
-        let start = *rest;
-        let key = varint(rest)?;
-        let wire = key & 7;
-        let length = match wire {
-            onnx::VARINT => {
-                let mut after = *rest;
-                varint(&mut after)?;
-                rest.len() - after.len()
-            }
-            onnx::FIXED64 => 8,
-            onnx::FIXED32 => 4,
-            onnx::BYTES => usize::try_from(varint(rest)?).map_err(|e| e.to_string())?,
-            other => return Err(format!("unknown wire type {other}")),
-        };
-        let (payload, after) = rest.split_at_checked(length).ok_or("a field is longer than its message")?;
-        *rest = after;
-        Ok(Self { number: key >> 3, wire, payload, whole: &start[..start.len() - after.len()] })
-    }
-}
-
-fn varint(rest: &mut &[u8]) -> Result<u64, Malformed> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (&byte, after) = rest.split_first().ok_or("the message ends inside a number")?;
-        *rest = after;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Ok(value);
-        }
-    }
-    Err("a number is longer than 64 bits".into())
-}
-
-fn bytes_field(number: u64, payload: &[u8]) -> Vec<u8> {
-    let mut field = Vec::with_capacity(payload.len() + 12);
-    for mut value in [number << 3 | onnx::BYTES, payload.len() as u64] {
-        while value >= 0x80 {
-            field.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        field.push(value as u8);
-    }
-    field.extend_from_slice(payload);
-    field
 }
 
 #[cfg(test)]
@@ -260,13 +152,6 @@ mod tests {
             let _ = dynamic_nchw(&bytes, "picture");
             let whole = model();
             let _ = dynamic_nchw(&whole[..cut.min(whole.len())], "picture");
-        }
-
-        #[test]
-        fn an_edit_that_changes_nothing_copies(number in 0u64..100, payload in prop::collection::vec(any::<u8>(), 0..300)) {
-            let message = bytes_field(number, &payload);
-            prop_assert_eq!(edit(&message, &mut |_, _| Ok(None)).unwrap(), message.clone());
-            prop_assert_eq!(edit(&message, &mut |_, same| Ok(Some(same.to_vec()))).unwrap(), message);
         }
     }
 }
