@@ -9,6 +9,7 @@ mod eyes;
 mod follower;
 mod order;
 mod pace;
+mod recall;
 mod tally;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use eyes::{Eyes, Seen};
 pub use follower::{Follower, Named, Names};
 pub use order::in_order;
 pub use pace::Pacer;
+pub use recall::{Recall, Recognition};
 pub use tally::{Counts, DropReason, Tally};
 
 use crate::clock::Monotonic;

@@ -5,6 +5,8 @@
 
 mod camera;
 mod engine;
+mod keeper;
+mod reading;
 mod revival;
 
 use std::collections::BTreeMap;
@@ -14,7 +16,7 @@ use std::time::Instant;
 use metrics::counter;
 use tracing::{error, info};
 
-use crate::config::{Changes, Resolved, diff};
+use crate::config::{Changes, Resolved};
 use crate::fault::Fault;
 use crate::metrics::CAMERA_RESTARTS;
 use crate::sink::{CameraStats, CameraStatus, Hub, Switch, SwitchCommand};
@@ -22,7 +24,8 @@ use crate::source::Spawner;
 use camera::Running;
 use revival::Revivals;
 
-pub use engine::{Engine, HOPELESS};
+pub use engine::{Engine, FaceModels, HOPELESS};
+pub use keeper::Keeper;
 
 /// What every camera is given.
 struct Context {
@@ -55,9 +58,9 @@ impl Supervisor {
         Ok(supervisor)
     }
 
-    /// What differs between the settings in use and `settings`.
-    pub fn changes(&self, settings: &Resolved) -> Changes {
-        diff(&self.settings, settings)
+    /// The settings in use.
+    pub fn settings(&self) -> &Resolved {
+        &self.settings
     }
 
     /// Takes on new settings: starts, stops and replaces the cameras that `changes` names. The engine is its owner's to

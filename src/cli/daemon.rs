@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, select, tick};
 use tokio::runtime;
 use tracing::{error, info, warn};
 
-use crate::config::{self, Resolved};
+use crate::config::Resolved;
 use crate::fault::{Fault, FaultKind};
 use crate::http::{App, Server};
 use crate::infer;
@@ -18,7 +18,11 @@ use crate::lifecycle::signals::{DRAIN_DEADLINE, Drained, Wishes, drain};
 use crate::lifecycle::systemd;
 use crate::metrics::{self, CONFIG_RELOADS};
 use crate::sink::{Hub, SwitchCommand, log, mqtt};
-use crate::supervisor::{Engine, Supervisor};
+use crate::supervisor::{Engine, FaceModels, Keeper, Supervisor};
+
+mod reload;
+
+use reload::{Loaded, Reloads, broken_off};
 
 /// How often the supervisor looks after its cameras.
 const TICK: Duration = Duration::from_secs(1);
@@ -34,8 +38,12 @@ pub(super) struct Daemon {
     hub: Hub,
     switches: Receiver<SwitchCommand>,
     supervisor: Supervisor,
+    keeper: Keeper,
+    /// The embedder that is in use, and what goes with it.
+    faces: Option<FaceModels>,
     server: Server,
     file: Option<PathBuf>,
+    reloads: Reloads,
     /// Last: its threads serve the others until these are gone.
     _runtime: runtime::Runtime,
 }
@@ -71,6 +79,7 @@ impl Daemon {
         }
         settings.notes().iter().for_each(|note| warn!(%note, "configuration"));
         let engine = Arc::new(Engine::load(&settings.models, &settings.detector, settings.input)?);
+        let faces = settings.embedder.as_ref().map(|model| FaceModels::open(&settings.models, model)).transpose()?;
         let hub = Hub::new();
         info!(
             version = env!("CARGO_PKG_VERSION"),
@@ -88,13 +97,30 @@ impl Daemon {
             health: health(&engine),
         };
         let server = Server::start(settings.http.clone(), app, runtime.handle())?;
+        let keeper = Keeper::start(Arc::clone(&engine), hub.clone())?;
+        hub.absent_after(settings.gallery.absent_after.0);
+        keeper.apply(faces.clone(), &settings.gallery);
         let supervisor = Supervisor::start(settings, hub.clone(), Arc::clone(&engine))?;
         let watched = health(&engine);
         systemd::keep_watchdog(move || watched())?;
         latch.open();
         let switches = hub.switches();
         let file = file.map(Path::to_owned);
-        Ok(Self { lifecycle, wishes, engine, hub, switches, supervisor, server, file, _runtime: runtime })
+        let reloads = Reloads::default();
+        Ok(Self {
+            lifecycle,
+            wishes,
+            engine,
+            hub,
+            switches,
+            supervisor,
+            keeper,
+            faces,
+            server,
+            file,
+            reloads,
+            _runtime: runtime,
+        })
     }
 
     /// Where health, metrics and version are.
@@ -106,9 +132,11 @@ impl Daemon {
     pub(super) fn serve(&mut self, mut done: impl FnMut(&Supervisor) -> bool) -> End {
         let ticks = tick(TICK);
         loop {
+            let (asked, loaded) = self.reloads.channels(&self.wishes.reload);
             select! {
                 recv(self.wishes.stop) -> _ => return End::Asked,
-                recv(self.wishes.reload) -> _ => self.reload(),
+                recv(asked) -> _ => self.reload(),
+                recv(loaded) -> loaded => self.reloaded(loaded.unwrap_or_else(|_| Err(broken_off()))),
                 recv(self.switches) -> command => if let Ok(command) = command {
                     self.supervisor.switch(&command);
                 },
@@ -126,51 +154,66 @@ impl Daemon {
         }
     }
 
-    /// Reads the configuration again and changes what differs. A file with problems changes nothing.
+    /// Begins to read the configuration again.
     fn reload(&mut self) {
         let Some(file) = self.file.clone() else { return };
-        let reloading = self.lifecycle.reload();
-        let outcome = match self.try_reload(&file) {
+        let (lifecycle, settings) = (self.lifecycle.clone(), self.supervisor.settings().clone());
+        if let Err(fault) = self.reloads.start(move || reload::load(&file, &settings, lifecycle.reload())) {
+            self.reloaded(Err(fault));
+        }
+    }
+
+    /// Changes what differs. A file with problems changes nothing.
+    fn reloaded(&mut self, loaded: Result<Loaded, Fault>) {
+        self.reloads.ended();
+        let outcome = match loaded.and_then(|loaded| self.take_on(loaded)) {
             Ok(()) => "applied",
             Err(fault) => {
-                error!(file = %file.display(), error = %fault, "configuration not reloaded; everything goes on as it was");
+                let file = self.file.as_deref().unwrap_or(Path::new("")).display();
+                error!(%file, error = %fault, "configuration not reloaded; everything goes on as it was");
                 "refused"
             }
         };
         ::metrics::counter!(CONFIG_RELOADS, "outcome" => outcome).increment(1);
-        drop(reloading);
     }
 
-    fn try_reload(&mut self, file: &Path) -> Result<(), Fault> {
-        let settings = config::load(file).map_err(|problems| config::fault(file, &problems))?;
+    /// What can fail comes first: the models are loaded already, then the address. After them the rest follows in any
+    /// case.
+    fn take_on(&mut self, loaded: Loaded) -> Result<(), Fault> {
+        let Loaded { settings, changes, detector, faces, reloading } = loaded;
         let (http, sinks) = (settings.http.clone(), settings.sinks());
-        // What can fail comes first: the model, then the address. After them the rest follows in any case.
-        let changes = self.supervisor.changes(&settings);
-        let detector = changes.models.then(|| Engine::open(&settings.models, &settings.detector, settings.input));
-        let detector = detector.transpose()?;
         if changes.http {
             self.server.reload(http)?;
         }
         if let Some(detector) = detector {
             self.engine.swap(detector);
         }
-        self.supervisor.apply(settings, &changes);
+        if let Some(faces) = faces {
+            self.faces = faces;
+        }
+        self.hub.absent_after(settings.gallery.absent_after.0);
+        // Also where nothing differs: pictures may be new in the folder.
+        self.keeper.apply(self.faces.clone(), &settings.gallery);
+        self.supervisor.apply(*settings, &changes);
         for (changed, sink) in [(changes.mqtt, mqtt::NAME), (changes.log, log::NAME)] {
             if changed {
                 self.hub.reopen(sink, &sinks, Instant::now() + FLUSH)?;
             }
         }
         info!(%changes, "configuration reloaded");
+        drop(reloading);
         Ok(())
     }
 
     /// Ends everything in the order in which data flows: cameras, sinks, edge. Says how it ended.
     pub(super) fn shut_down(self, end: End) -> ExitCode {
         self.lifecycle.drain();
-        let Self { lifecycle, wishes, hub, supervisor, server, _runtime: runtime, .. } = self;
+        let Self { lifecycle, wishes, hub, supervisor, keeper, server, _runtime: runtime, .. } = self;
         let deadline = Instant::now() + DRAIN_DEADLINE;
         let work = move || {
             supervisor.stop();
+            drop(keeper);
+            hub.nobody_in_sight();
             hub.close((Instant::now() + FLUSH).min(deadline));
             server.stop();
             runtime.shutdown_background();

@@ -9,8 +9,10 @@ use super::Resolved;
 pub struct Changes {
     /// Another library, model, input or provider: to be loaded first, then swapped between frames.
     pub models: bool,
-    /// Another embedder, another gallery or other settings for it; a model is loaded first, then swapped.
-    pub recognition: bool,
+    /// Another embedder, or none: loaded first, then swapped with a gallery made by it.
+    pub embedder: bool,
+    /// Another gallery, or other settings for it.
+    pub gallery: bool,
     /// Another broker, or other settings or secrets for it.
     pub mqtt: bool,
     /// Events are logged now, or no more.
@@ -37,7 +39,8 @@ impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [
             ("models", self.models),
-            ("recognition", self.recognition),
+            ("embedder", self.embedder),
+            ("gallery", self.gallery),
             ("mqtt", self.mqtt),
             ("log", self.log),
             ("http", self.http),
@@ -58,7 +61,8 @@ pub fn diff(old: &Resolved, new: &Resolved) -> Changes {
     let runtime = old.models.runtime_differs(&new.models);
     Changes {
         models: runtime || old.detector != new.detector || old.input != new.input,
-        recognition: runtime || old.embedder != new.embedder || old.gallery != new.gallery,
+        embedder: runtime || old.embedder != new.embedder,
+        gallery: old.gallery != new.gallery,
         mqtt: old.mqtt != new.mqtt,
         log: old.log != new.log,
         http: old.http != new.http,

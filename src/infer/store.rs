@@ -24,6 +24,9 @@ pub const DEFAULT_EMBEDDER: &str = "face-reid-0095";
 /// The one to fall back on where the default cannot be had: a package registry carries it.
 pub const FALLBACK_EMBEDDER: &str = "dlib-resnet";
 
+/// The model that finds landmarks for detectors which give none.
+pub const LANDMARKER: &str = "landmarks-0009";
+
 /// The fallback's input: ten times as slow as the default detector, it has to look at less.
 const FALLBACK_INPUT: Size = Size::new(320, 192);
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::gallery::folder;
 use crate::fault::Problem;
 use crate::units::Period;
 
@@ -48,6 +49,8 @@ impl Config {
         if let Some(folder) = self.folder.as_ref().filter(|folder| !folder.is_dir()) {
             let what = format!("there is no folder {}", folder.display());
             problems.push(Problem::new("folder", what).remedy("make it, with a folder for each person in it"));
+        } else if let Some(Err(fault)) = self.folder.as_ref().map(|folder| folder::check(folder)) {
+            problems.push(Problem::new("folder", fault.what).remedy(fault.remedy));
         }
         let within = |period: Period, from: u64, to: u64| (Period::secs(from)..=Period::secs(to)).contains(&period);
         if !within(self.stranger_ttl, 60, 30 * 86_400) {

@@ -59,6 +59,11 @@ impl Strangers {
         Self(Arc::new(Shared { ttl, calibration, book: Mutex::default() }))
     }
 
+    /// Whether both are handles to the same strangers.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.lock().strangers.len()

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::{Context, Settings, Sink, lock};
-use crate::event::{Event, EventType, rfc3339};
+use crate::event::{Event, EventType, Identity, rfc3339};
 use crate::fault::Fault;
 use crate::metrics::{EVENTS_LOST, EVENTS_PUBLISHED};
 
@@ -43,6 +43,7 @@ pub fn open(settings: &Settings, _: &Context) -> Result<Option<Arc<dyn Sink>>, F
             track = %event.track,
             event = event.kind.name(),
             seq = event.seq,
+            who = who(event),
             score = f64::from((event.score * 1e3).round()) / 1e3,
             zones = event.zones.join(","),
             total_ms = event.latency_ms.total,
@@ -130,7 +131,7 @@ impl Sink for LineSink {
     }
 }
 
-/// One event as a line in columns: time, camera, track, what happened, where, how sure, zones, how late or how long.
+/// One event as a line in columns: time, camera, track, what happened, who, where, how sure, zones, how late or how long.
 pub fn line(event: &Event) -> String {
     let captured_at = rfc3339(event.captured_at);
     let time = captured_at.get(11..23).unwrap_or_default();
@@ -145,9 +146,21 @@ pub fn line(event: &Event) -> String {
     };
     let kind = event.kind.name();
     let (camera, track) = (&event.camera, &event.track);
-    format!("{time}  {camera:<10} {track:<14} {kind:<8} {place:<18} {:.2}  {zones:<10} {note}", event.score)
+    let who = who(event);
+    format!("{time}  {camera:<10} {track:<14} {kind:<10} {who:<18} {place:<18} {:.2}  {zones:<10} {note}", event.score)
         .trim_end()
         .to_owned()
+}
+
+/// Who it is, for people: a name and how near, an alias, or why there is none.
+fn who(event: &Event) -> String {
+    let Identity { name, alias, score, reason, .. } = &event.identity;
+    match (name, alias, reason) {
+        (Some(name), ..) => format!("{name} {:.2}", score.unwrap_or_default()),
+        (None, Some(alias), _) => alias.to_string(),
+        (None, None, Some("recognition_off") | None) => "-".to_owned(),
+        (None, None, Some(reason)) => format!("? {reason}"),
+    }
 }
 
 fn seen_for(event: &Event) -> Duration {
@@ -160,6 +173,7 @@ mod tests {
 
     use super::*;
     use crate::event::fixture;
+    use crate::recognise;
 
     /// A writer that waits for leave before each line.
     struct Slow(Receiver<()>, Sender<String>);
@@ -181,13 +195,20 @@ mod tests {
         let started = fixture::event("front", 7);
         assert_eq!(
             line(&started),
-            "00:00:00.000  front      front-7        started  41%,22% 5%×9%      0.93  porch      38.5 ms"
+            "00:00:00.000  front      front-7        started    -                  41%,22% 5%×9%      0.93  porch      38.5 ms"
         );
         let ended = Event { kind: EventType::Ended, zones: Vec::new(), ..started.as_ref().clone() };
         assert_eq!(
             line(&ended),
-            "00:00:00.000  front      front-7        ended    41%,22% 5%×9%      0.93  -          seen for 3.2 s"
+            "00:00:00.000  front      front-7        ended      -                  41%,22% 5%×9%      0.93  -          seen for 3.2 s"
         );
+        let known =
+            recognise::Identity::Known { person: "alice".into(), name: "Alice".into(), score: 0.714, margin: None };
+        let named = Event { identity: (&known).into(), ..ended.clone() };
+        assert!(line(&named).contains(" ended      Alice 0.71         41%"), "{}", line(&named));
+        let small = recognise::Identity::Undecided { reason: Some(recognise::Reason::TooSmall) };
+        let unnamed = Event { identity: (&small).into(), ..ended };
+        assert!(line(&unnamed).contains(" ended      ? too_small        41%"), "{}", line(&unnamed));
     }
 
     #[test]

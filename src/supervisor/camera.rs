@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tracing::warn;
 
 use super::Context;
@@ -14,7 +14,7 @@ use crate::detect::motion::Gate;
 use crate::event::{Draft, EventType, Journal, Models, Observation, Settings, Status};
 use crate::fault::Fault;
 use crate::infer::Model;
-use crate::pipeline::{self, CamNews, Control, Eyes, Follower, Observer, Pacer, WhenBusy};
+use crate::pipeline::{self, CamNews, Control, Eyes, Follower, Observer, Pacer, Recall, Recognition, WhenBusy};
 use crate::sink::{CameraStats, CameraStatus, Hub, Switch};
 use crate::source::{Scheme, Source, SourceState};
 use crate::track::Tracker;
@@ -42,7 +42,8 @@ impl Running {
         let source = Source::new(id, camera.source.clone(), &context.spawner);
         let every_frame = camera.source.scheme == Scheme::File;
         let teller = Teller::new(id, camera, context, &control);
-        let follower = Follower::new(maker(camera, context), Box::new(()), teller, Arc::clone(&control));
+        let recall = Recall::new(id, Arc::clone(context.engine.recognition()));
+        let follower = Follower::new(maker(camera, context), Box::new(recall), teller, Arc::clone(&control));
         let eyes = || Eyes::new(Arc::clone(context.engine.detector()), camera.detect.clone());
 
         let see: Box<dyn FnOnce() + Send>;
@@ -172,6 +173,9 @@ struct Teller {
     hub: Hub,
     journal: Journal,
     detector: Arc<ArcSwap<Model>>,
+    recognition: Arc<ArcSwapOption<Recognition>>,
+    /// Of the gallery, when names were last compared with it: which one, and its revision.
+    compared: Option<(usize, u64)>,
     control: Arc<Control>,
 }
 
@@ -184,7 +188,9 @@ impl Teller {
             models: Models { detector: detector.load().manifest().name.as_str().into(), embedder: None },
         };
         let journal = Journal::new(id, settings, context.hub.track_numbers(id));
-        Self { id: id.into(), hub: context.hub.clone(), journal, detector, control: Arc::clone(control) }
+        let recognition = Arc::clone(context.engine.recognition());
+        let (hub, control) = (context.hub.clone(), Arc::clone(control));
+        Self { id: id.into(), hub, journal, detector, recognition, compared: None, control }
     }
 }
 
@@ -212,12 +218,24 @@ impl Observer for Teller {
     }
 
     fn lost(&mut self) {
+        self.idle();
         let drafts = self.journal.close();
         self.publish(drafts);
         self.hub.faces(&self.id, 0);
     }
 
-    fn idle(&mut self) {}
+    /// Takes back the names of who is known no more, also while no frame comes.
+    fn idle(&mut self) {
+        let current = self.recognition.load();
+        let now = current.as_ref().map(|r| (Arc::as_ptr(r).addr(), r.people.gallery.revision()));
+        if now == self.compared {
+            return;
+        }
+        let drafts = self.journal.recall(|person| current.as_ref().is_some_and(|r| r.people.gallery.holds(person)));
+        drop(current);
+        self.compared = now;
+        self.publish(drafts);
+    }
 }
 
 #[cfg(test)]

@@ -3,22 +3,57 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tracing::info;
 
 use crate::fault::Fault;
 use crate::geometry::Size;
-use crate::infer::{Config, Manifest, Model, Runtime};
+use crate::infer::store::{self, State};
+use crate::infer::{Config, Manifest, Model, Runtime, manifest};
+use crate::pipeline::Recognition;
 
 /// A call that has not come back by then never will: nothing can stop it but the end of the process.
 pub const HOPELESS: Duration = Duration::from_secs(10);
 
-/// ONNX Runtime and the detector in use. A reload loads the new model first, then swaps it; each camera takes it on
-/// between two frames.
+/// ONNX Runtime, the detector and what recognition works with. A reload loads a new model first, then swaps it; each
+/// camera takes it on between two frames.
 pub struct Engine {
     detector: Arc<ArcSwap<Model>>,
-    /// Those that were replaced and may still be at work: a call that hangs does so also after its model was replaced.
-    replaced: Mutex<Vec<Weak<Model>>>,
+    recognition: Arc<ArcSwapOption<Recognition>>,
+    /// All that may be at work: a call that hangs does so also after its model was replaced.
+    watched: Mutex<Vec<Weak<Model>>>,
+}
+
+/// The models of recognition.
+#[derive(Clone)]
+pub struct FaceModels {
+    /// Tells people apart.
+    pub embedder: Arc<Model>,
+    /// Finds landmarks where the detector gives none; `None` where it is not in the models folder.
+    pub landmarker: Option<Arc<Model>>,
+}
+
+impl FaceModels {
+    /// Loads the embedder, and the landmarker where its file is there.
+    pub fn open(config: &Config, embedder: &Manifest) -> Result<Self, Fault> {
+        let runtime = Runtime::load(config)?;
+        let open = |manifest: &Manifest| {
+            let model = runtime.open(manifest, config.sessions(), manifest.input.shape(1, manifest.size(None)?))?;
+            info!(
+                model = manifest.name,
+                licence = manifest.licence,
+                provider = model.provider().name(),
+                sessions = model.sessions(),
+                "{} ready",
+                if manifest.embedding.is_some() { "embedder" } else { "landmarker" }
+            );
+            Ok::<_, Fault>(model)
+        };
+        let folder = config.folder();
+        let landmarker = manifest::find(Some(&folder), store::LANDMARKER)?;
+        let landmarker = (store::state(&folder, &landmarker) == State::Ready).then(|| open(&landmarker));
+        Ok(Self { embedder: open(embedder)?, landmarker: landmarker.transpose()? })
+    }
 }
 
 impl Engine {
@@ -27,9 +62,10 @@ impl Engine {
         Self::open(config, detector, input).map(Self::with)
     }
 
-    /// An engine with a detector that is loaded already.
+    /// An engine with a detector that is loaded already, and without recognition.
     pub fn with(detector: Arc<Model>) -> Self {
-        Self { detector: Arc::new(ArcSwap::new(detector)), replaced: Mutex::default() }
+        let watched = Mutex::new(vec![Arc::downgrade(&detector)]);
+        Self { detector: Arc::new(ArcSwap::new(detector)), recognition: Arc::default(), watched }
     }
 
     /// Loads a detector, for now beside the one in use.
@@ -49,10 +85,8 @@ impl Engine {
 
     /// Puts another detector in the place of the present one, which ends with its last call.
     pub fn swap(&self, detector: Arc<Model>) {
-        let old = self.detector.swap(detector);
-        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
-        replaced.retain(|model| model.strong_count() > 0);
-        replaced.push(Arc::downgrade(&old));
+        self.watch(&detector);
+        self.detector.store(detector);
     }
 
     /// The detector, whichever it is at the moment.
@@ -60,11 +94,27 @@ impl Engine {
         &self.detector
     }
 
+    /// Puts other models and people in the place of the present ones; `None`: recognition goes off.
+    pub fn recognise_with(&self, recognition: Option<Arc<Recognition>>) {
+        self.recognition.store(recognition);
+    }
+
+    /// What cameras recognise with, whatever it is at the moment.
+    pub fn recognition(&self) -> &Arc<ArcSwapOption<Recognition>> {
+        &self.recognition
+    }
+
+    /// Has [`Engine::health`] look after a model, too.
+    pub fn watch(&self, model: &Arc<Model>) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.retain(|other| other.strong_count() > 0 && !std::ptr::eq(other.as_ptr(), Arc::as_ptr(model)));
+        watched.push(Arc::downgrade(model));
+    }
+
     /// Why the process should be restarted, if it should.
     pub fn health(&self) -> Result<(), String> {
-        let replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let models = replaced.iter().filter_map(Weak::upgrade).chain([self.detector.load_full()]);
-        let ages = models.filter_map(|model| Some((model.oldest_call()?, model)));
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ages = watched.iter().filter_map(Weak::upgrade).filter_map(|model| Some((model.oldest_call()?, model)));
         match ages.max_by_key(|(age, _)| *age) {
             Some((age, model)) if age > HOPELESS => {
                 Err(format!("model {} has not answered for {} s", model.manifest().name, age.as_secs()))

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use super::enroller::{Enroller, Who};
 use super::person::PersonId;
 use super::rejection::{Refusal, Rejection};
-use super::store::LookAlike;
+use super::store::{Gallery, LookAlike};
 use crate::fault::Fault;
 
 /// How far reading has come.
@@ -55,6 +55,14 @@ pub fn load(
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Report, Fault> {
     Folder::new(path).load(enroller, progress)
+}
+
+/// Whether the folder can be read and no two of its people have one id. Looks at no picture.
+///
+/// # Errors
+/// It cannot be read, or two have.
+pub fn check(path: &Path) -> Result<(), Fault> {
+    list(path).map(drop)
 }
 
 /// A folder and what was read of it, for one gallery.
@@ -140,6 +148,12 @@ impl Folder {
         }
         self.sum_up(&mut report);
         Ok(report)
+    }
+
+    /// Takes everything that was read out of the gallery it was read into.
+    pub fn leave(self, gallery: &Gallery) {
+        let references: Vec<_> = self.known.values().filter_map(Known::reference).collect();
+        gallery.remove(&references);
     }
 
     /// Takes out what is not there any more, and gives its references.

@@ -218,6 +218,26 @@ impl Gallery {
         people
     }
 
+    /// How many people there are.
+    pub fn size(&self) -> usize {
+        self.0.current.load().people.len()
+    }
+
+    /// Whether both are handles to one gallery.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// A gallery of the same people under another threshold and margin; from then on each goes its own way.
+    #[must_use]
+    pub fn retuned(&self, threshold: Option<f32>, margin: Option<f32>) -> Self {
+        let settings = Settings { threshold, margin, ..self.0.settings.clone() };
+        let writer = self.lock();
+        let current = ArcSwap::new(self.0.current.load_full());
+        let next = Writer { references_ever: writer.references_ever, retired: Vec::new() };
+        Self(Arc::new(Shared { settings, current, writer: Mutex::new(next) }))
+    }
+
     /// References of all people together.
     pub fn references(&self) -> usize {
         self.0.current.load().references.len()

@@ -1,0 +1,78 @@
+//! Recognition as a camera's loop has it: whatever models and people are in use at the moment.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwapOption;
+use tracing::error;
+
+use super::{Named, Names};
+use crate::fault::Fault;
+use crate::frame::Frame;
+use crate::infer::Model;
+use crate::recognise::recogniser::Settings;
+use crate::recognise::{Embedder, Landmarker, People, Recogniser, quality};
+use crate::track::Tracker;
+
+/// What all cameras recognise with. Never changed, only replaced as a whole.
+pub struct Recognition {
+    /// Tells people apart.
+    pub embedder: Arc<Model>,
+    /// Finds landmarks where the detector gives none.
+    pub landmarker: Option<Arc<Model>>,
+    /// Who is known, and who was seen; of the embedder's making.
+    pub people: People,
+}
+
+/// One camera's recognition; begins anew when the models or the people are replaced.
+pub struct Recall {
+    camera: Arc<str>,
+    current: Arc<ArcSwapOption<Recognition>>,
+    /// With what it was made from; without it where that failed, which was said.
+    made: Option<(Arc<Recognition>, Option<Recogniser>)>,
+}
+
+impl Recall {
+    /// Recognition of `camera` with the `current` models and people.
+    pub fn new(camera: &str, current: Arc<ArcSwapOption<Recognition>>) -> Self {
+        Self { camera: camera.into(), current, made: None }
+    }
+
+    /// Takes on what is in use now. Nothing while there is nothing.
+    fn catch_up(&mut self) {
+        let current = self.current.load();
+        let Some(current) = current.as_ref() else {
+            self.made = None;
+            return;
+        };
+        if self.made.as_ref().is_some_and(|(with, _)| Arc::ptr_eq(with, current)) {
+            return;
+        }
+        let made = recogniser(&self.camera, current);
+        let made = made.inspect_err(|fault| error!(camera = &*self.camera, error = %fault, "no recognition")).ok();
+        self.made = Some((Arc::clone(current), made));
+    }
+}
+
+impl Names for Recall {
+    fn name(&mut self, frame: &Frame, tracker: &dyn Tracker, deadline: Instant) -> Option<Named<'_>> {
+        self.catch_up();
+        let (with, recogniser) = self.made.as_mut()?;
+        let tracks = (tracker.tracks(), tracker.ended());
+        let verdicts = recogniser.as_mut()?.recognise(frame.picture(), &frame.stamp, tracks, deadline);
+        Some(Named { verdicts, embedder: &with.embedder.manifest().name })
+    }
+
+    fn lost(&mut self) {
+        if let Some((_, Some(recogniser))) = &mut self.made {
+            recogniser.lost();
+        }
+    }
+}
+
+fn recogniser(camera: &Arc<str>, with: &Recognition) -> Result<Recogniser, Fault> {
+    let settings = Settings { camera: Arc::clone(camera), quality: quality::Config::default() };
+    let embedder = Embedder::new(Arc::clone(&with.embedder))?;
+    let landmarker = with.landmarker.clone().map(Landmarker::new).transpose()?;
+    Ok(Recogniser::new(settings, embedder, landmarker, with.people.clone()))
+}
