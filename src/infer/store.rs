@@ -30,9 +30,6 @@ pub const LANDMARKER: &str = "landmarks-0009";
 /// The fallback's input: ten times as slow as the default detector, it has to look at less.
 const FALLBACK_INPUT: Size = Size::new(320, 192);
 
-/// Finds the landmarks that some detectors do not give.
-pub const LANDMARKER: &str = "landmarks-0009";
-
 /// What the folder holds of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
