@@ -18,8 +18,10 @@ const SAME_LOOK: f32 = 0.75;
 const GAP: Duration = Duration::from_millis(500);
 /// A face is not expected to be further than this from where its movement leads, in its own sizes.
 const JUMP: f64 = 0.6;
-/// A face does not change its shape by more between two analyses (see [`shape_change`]).
-const RESHAPED: f64 = 0.5;
+/// A face that also looks different is less far from there, if it is the same.
+const JUMP_WITH_LOOK: f64 = 0.3;
+/// A face that also looks different does not change its shape by more between two analyses (see [`shape_change`]).
+const RESHAPED: f64 = 0.25;
 /// Boxes closer than this share of the smaller one's size, the way of both since the last analysis included, may have
 /// been exchanged.
 const NEAR: f64 = 0.1;
@@ -162,7 +164,8 @@ fn doubt(before: &Sighting, step: Step, now: &Sighting) -> Option<Doubt> {
     let size = size_of(before.rect);
     let same_look = before.look.correlation(&now.look) >= SAME_LOOK;
     // Somebody who stops, and a track that has no speed yet, are off their way only by it.
-    if off.min(still) > JUMP * size || shape_change(before.rect, now.rect) > RESHAPED && !same_look {
+    let jump = if same_look { JUMP } else { JUMP_WITH_LOOK };
+    if off.min(still) > jump * size || shape_change(before.rect, now.rect) > RESHAPED && !same_look {
         return Some(Doubt::Break);
     }
     (!same_look).then_some(Doubt::Look)

@@ -14,6 +14,7 @@ mod daemon;
 mod daemon_faults;
 mod detect;
 mod faults_together;
+mod identity;
 mod many_cameras;
 mod models;
 mod mqtt;

@@ -1,0 +1,402 @@
+//! Who each track is, from the video's frames on: detector, tracker and recogniser as a camera has them, against the
+//! clips' truth. Skipped, aloud, without assets or models.
+#![cfg(feature = "media")]
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use visor::clock::Monotonic;
+use visor::detect::{self, Detection, Detector, Landmarks, Thumbnailer};
+use visor::frame::{Frame, Picture, Stamp};
+use visor::geometry::Rect;
+use visor::infer::{self, InferError, Runtime};
+use visor::recognise::gallery::{self, Enroller, Who};
+use visor::recognise::recogniser::{self, Embed};
+use visor::recognise::{Change, Embedder, Embedding, Gallery, Identity, People, Recogniser, Strangers, Verdict, quality};
+use visor::source::{Config, FilePace, Frames, Source, SourceEvent, Spawner, Uri};
+use visor::track::{self, Analysis, Thumbnail, Track, TrackState, Tracker};
+
+use super::detect::media;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+const EMBEDDER: &str = "face-reid-0095";
+const TTL: Duration = Duration::from_secs(3600);
+
+/// Smallest true box, in pixels of its smaller side, and least visible share of a face that must be recognised.
+const USABLE: (f32, f32) = (40.0, 0.8);
+
+/// A clip with its truth.
+struct Clip {
+    video: PathBuf,
+    gallery: PathBuf,
+    /// Person by number.
+    people: BTreeMap<u64, String>,
+    /// True boxes with number and visible share, by frame from 1.
+    truth: BTreeMap<u64, Vec<(u64, Rect, f32)>>,
+}
+
+fn clip(name: &str) -> Option<Clip> {
+    let folder = media(&format!("tracking/{name}"))?;
+    let text = std::fs::read_to_string(folder.join("gt/gt.txt")).unwrap();
+    let mut truth: BTreeMap<u64, Vec<_>> = BTreeMap::new();
+    for line in text.lines() {
+        let fields: Vec<f32> = line.split(',').map(|field| field.parse().unwrap()).collect();
+        let rect = Rect::new(fields[2], fields[3], fields[4], fields[5]);
+        truth.entry(fields[0] as u64).or_default().push((fields[1] as u64, rect, fields[8]));
+    }
+    let json = std::fs::read_to_string(folder.join("identities.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let people = json["ids"].as_object().unwrap();
+    let people = people.iter().map(|(id, name)| (id.parse().unwrap(), name.as_str().unwrap().to_owned())).collect();
+    Some(Clip { video: folder.join(format!("{name}.mp4")), gallery: folder.join("gallery"), people, truth })
+}
+
+/// The models, each with one session.
+struct Models {
+    detector: Arc<infer::Model>,
+    embedder: Arc<infer::Model>,
+}
+
+fn models() -> Option<Models> {
+    let config = infer::Config::default();
+    let runtime = Runtime::load(&config).unwrap();
+    let open = |name: &str| {
+        let manifest = runtime.manifest(name).unwrap();
+        if !config.folder().join(&manifest.file).exists() {
+            eprintln!("skipped: {} is not in models/store", manifest.file);
+            return None;
+        }
+        let size = manifest.size(None).unwrap();
+        Some(runtime.open(&manifest, 1, manifest.input.shape(1, size)).unwrap())
+    };
+    Some(Models { detector: open("yunet-n")?, embedder: open(EMBEDDER)? })
+}
+
+impl Models {
+    fn detector(&self) -> Detector {
+        let settings = detect::Settings::new(&detect::Config::default(), self.detector.manifest()).unwrap();
+        Detector::new(Arc::clone(&self.detector), settings).unwrap()
+    }
+
+    fn embedder(&self) -> Embedder {
+        Embedder::new(Arc::clone(&self.embedder)).unwrap()
+    }
+
+    /// A gallery of those of the clip's people whom `enrols` names.
+    fn people(&self, clip: &Clip, enrols: impl Fn(&str) -> bool) -> People {
+        let settings = gallery::Settings::of(&self.embedder());
+        let calibration = settings.calibration;
+        let gallery = Gallery::new(settings);
+        let mut enroller = Enroller::new(self.detector(), None, self.embedder(), gallery.clone()).unwrap();
+        for person in clip.people.values().filter(|person| enrols(person)) {
+            for picture in 0..2 {
+                let who = Who {
+                    id: None,
+                    name: person.clone(),
+                    tags: Vec::new(),
+                    expires: None,
+                    negative: false,
+                    source: "test".into(),
+                };
+                enroller.enrol_file(&who, &clip.gallery.join(format!("{person}_{picture}.jpg"))).unwrap();
+            }
+        }
+        People { gallery, strangers: Strangers::new(TTL, calibration) }
+    }
+}
+
+/// One embedder for many recognisers: each face of a frame is embedded once, and each recogniser's calls are counted.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Embedded>>);
+
+struct Embedded {
+    embedder: Embedder,
+    of_frame: HashMap<[u32; 10], Embedding>,
+}
+
+struct Counted {
+    shared: Shared,
+    calls: Arc<Mutex<usize>>,
+}
+
+impl Embed for Counted {
+    fn embed(
+        &mut self,
+        picture: Picture<'_>,
+        faces: &[Landmarks],
+        deadline: Instant,
+    ) -> Result<Vec<Embedding>, InferError> {
+        *self.calls.lock().unwrap() += faces.len();
+        let Embedded { embedder, of_frame } = &mut *self.shared.0.lock().unwrap();
+        let key = |face: &Landmarks| -> [u32; 10] {
+            std::array::from_fn(|i| if i % 2 == 0 { face[i / 2].x } else { face[i / 2].y }.to_bits())
+        };
+        for face in faces {
+            if !of_frame.contains_key(&key(face)) {
+                of_frame.insert(key(face), embedder.embed(picture, &[*face], deadline)?.remove(0));
+            }
+        }
+        Ok(faces.iter().map(|face| of_frame[&key(face)].clone()).collect())
+    }
+
+    fn together(&self) -> usize {
+        1
+    }
+}
+
+/// One camera that sees every `step`-th frame and knows some of the people.
+struct Camera {
+    step: u64,
+    enrolled: BTreeSet<String>,
+    tracker: Box<dyn Tracker>,
+    recogniser: Recogniser,
+    calls: Arc<Mutex<usize>>,
+    score: Score,
+}
+
+/// What a camera told, against the truth.
+#[derive(Default)]
+struct Score {
+    /// Track, person it shows, and what it was called instead, by frame.
+    wrong: Vec<String>,
+    aliases: BTreeMap<String, BTreeSet<String>>,
+    tracks: BTreeMap<u64, Life>,
+    tracked: Duration,
+    retracted: usize,
+}
+
+/// One track's life.
+#[derive(Default)]
+struct Life {
+    person: String,
+    /// First frame with a usable face, and for how long there was one without a break.
+    first_usable: Option<Duration>,
+    usable_since: Option<Duration>,
+    shown: Duration,
+    /// When it had been shown for a second, and when it was identified.
+    due: Option<Duration>,
+    identified: Option<Duration>,
+    last: Duration,
+}
+
+impl Score {
+    fn take(&mut self, at: Duration, enrolled: &BTreeSet<String>, seen: &[(u64, Identity, Option<(&str, bool)>)]) {
+        for (track, identity, truth) in seen {
+            let Some((person, usable)) = truth else { continue };
+            let known = enrolled.contains(*person);
+            match identity {
+                Identity::Known { person: name, score, margin, .. } if **name != **person => {
+                    self.wrong.push(format!("{at:?}: track {track}, {person}, is called {name} ({score:.2}, {margin:?})"));
+                }
+                Identity::Stranger { alias, score } => {
+                    self.aliases.entry((*person).to_owned()).or_default().insert(alias.to_string());
+                    if known {
+                        self.wrong.push(format!("{at:?}: track {track}, {person}, is called {alias} ({score:?})"));
+                    }
+                }
+                _ => {}
+            }
+            let life = self.tracks.entry(*track).or_default();
+            if life.person != **person {
+                *life = Life { person: (*person).to_owned(), ..Life::default() };
+            }
+            self.tracked += if life.last.is_zero() { Duration::ZERO } else { at.saturating_sub(life.last) };
+            life.last = at;
+            if *usable {
+                life.first_usable.get_or_insert(at);
+                let since = *life.usable_since.get_or_insert(at);
+                life.shown = life.shown.max(at - since);
+                if life.shown >= Duration::from_secs(1) {
+                    life.due.get_or_insert(at);
+                }
+            } else {
+                life.usable_since = None;
+            }
+            if matches!(identity, Identity::Known { .. }) {
+                life.identified.get_or_insert(at);
+            }
+        }
+    }
+}
+
+/// Whom a track's box shows, and whether the face can be used.
+fn shown<'a>(clip: &'a Clip, frame: u64, rect: Rect) -> Option<(&'a str, bool)> {
+    let boxes = clip.truth.get(&frame)?;
+    let best = boxes.iter().max_by(|a, b| a.1.iou(rect).total_cmp(&b.1.iou(rect)))?;
+    let usable = best.1.w.min(best.1.h) >= USABLE.0 && best.2 >= USABLE.1;
+    (best.1.iou(rect) > 0.3).then(|| (clip.people[&best.0].as_str(), usable))
+}
+
+impl Camera {
+    fn new(models: &Models, clip: &Clip, step: u64, enrolled: BTreeSet<String>, shared: &Shared) -> Self {
+        let calls = Arc::new(Mutex::new(0));
+        let people = models.people(clip, |person| enrolled.contains(person));
+        let settings = recogniser::Settings { camera: "test".into(), quality: quality::Config::default() };
+        let counted = Counted { shared: shared.clone(), calls: Arc::clone(&calls) };
+        let recogniser = Recogniser::new(settings, counted, None, people);
+        let score = models.detector().settings().score;
+        let tracker = track::Config::default().for_detector(score).build();
+        Self { step, enrolled, tracker, recogniser, calls, score: Score::default() }
+    }
+
+    fn see(&mut self, clip: &Clip, frame: &Frame, detections: &[Detection], thumbnail: Thumbnail<'_>) {
+        if frame.number % self.step != 0 {
+            return;
+        }
+        let at = frame.stamp.pts;
+        let frame_size = frame.size();
+        self.tracker.update(Analysis { at, frame_size, detections, thumbnail: Some(thumbnail) });
+        let (tracks, ended) = (self.tracker.tracks(), self.tracker.ended());
+        let stamp = Stamp { arrived_at: Monotonic::from_nanos(at.as_nanos() as u64), ..frame.stamp };
+        let verdicts =
+            self.recogniser.recognise(frame.picture(), &stamp, (tracks, ended), Instant::now() + DEADLINE);
+        check_verdicts(verdicts, tracks, ended);
+        self.score.retracted += verdicts.iter().filter(|v| v.change == Some(Change::Retracted)).count();
+        let seen: Vec<_> = tracks
+            .iter()
+            .filter(|track| track.state == TrackState::Confirmed && track.detection.is_some())
+            .map(|track| {
+                let verdict = verdicts.iter().find(|verdict| verdict.track == track.id).unwrap();
+                (track.id, verdict.identity.clone(), shown(clip, frame.number + 1, track.rect))
+            })
+            .collect();
+        self.score.take(at, &self.enrolled, &seen);
+    }
+}
+
+/// Each track has one verdict, and no two that are followed are the same person or stranger.
+fn check_verdicts(verdicts: &[Verdict], tracks: &[Track], ended: &[Track]) {
+    let ids: Vec<u64> = tracks.iter().chain(ended).map(|track| track.id).collect();
+    assert_eq!(verdicts.iter().map(|v| v.track).collect::<BTreeSet<_>>(), ids.iter().copied().collect());
+    assert_eq!(verdicts.len(), ids.len());
+    let mut names = BTreeSet::new();
+    for track in tracks.iter().filter(|track| track.state != TrackState::Lost) {
+        let verdict = verdicts.iter().find(|verdict| verdict.track == track.id).unwrap();
+        let name = match &verdict.identity {
+            Identity::Known { person, .. } => person,
+            Identity::Stranger { alias, .. } => alias,
+            Identity::Undecided { .. } => continue,
+        };
+        assert!(names.insert(name.clone()), "{name} is two tracks at once");
+    }
+}
+
+/// Shows a clip to cameras that each know some of its people and see some of its frames.
+fn play(name: &str, known: impl Fn(&Clip) -> Vec<BTreeSet<String>>, steps: &[u64]) -> Option<Vec<Camera>> {
+    let clip = clip(name)?;
+    let models = models()?;
+    let shared = Shared(Arc::new(Mutex::new(Embedded { embedder: models.embedder(), of_frame: HashMap::new() })));
+    let mut cameras = Vec::new();
+    for enrolled in known(&clip) {
+        cameras.extend(steps.iter().map(|step| Camera::new(&models, &clip, *step, enrolled.clone(), &shared)));
+    }
+    let mut detector = models.detector();
+    let size = visor::pipeline::THUMBNAIL;
+    let mut thumbnailer = Thumbnailer::new(size);
+    let mut luma = Vec::new();
+    each_frame(&clip.video, |frame| {
+        let detections = detector.detect(frame.picture(), Instant::now() + DEADLINE).unwrap();
+        thumbnailer.make(frame.picture(), &mut luma);
+        cameras.iter_mut().for_each(|camera| camera.see(&clip, frame, detections, Thumbnail { size, luma: &luma }));
+        shared.0.lock().unwrap().of_frame.clear();
+    });
+    Some(cameras)
+}
+
+fn each_frame(video: &Path, mut see: impl FnMut(&Frame)) {
+    let spawner = Spawner::start_with(Path::new(env!("CARGO_BIN_EXE_visor"))).unwrap();
+    let config = Config { pace: FilePace::Fast, ..Config::new(Uri::from_argument(video.to_str().unwrap())) };
+    let mut source = Source::new("test", config.resolve(4).unwrap(), &spawner);
+    loop {
+        match source.next(Monotonic::now().plus(Duration::from_secs(1))) {
+            SourceEvent::Frame(frame) => see(&frame),
+            SourceEvent::Ended => return,
+            _ => {}
+        }
+    }
+}
+
+/// Everybody, and every choice of half of the people.
+fn halves(clip: &Clip) -> Vec<BTreeSet<String>> {
+    let people: BTreeSet<&String> = clip.people.values().collect();
+    let choices = (0..1u32 << people.len()).filter(|choice| {
+        let chosen = choice.count_ones() as usize;
+        chosen == people.len() / 2 || chosen == people.len().div_ceil(2)
+    });
+    let choose = |choice: u32| {
+        let chosen = people.iter().enumerate().filter(|(i, _)| choice >> i & 1 == 1);
+        chosen.map(|(_, person)| (*person).clone()).collect()
+    };
+    choices.map(choose).collect()
+}
+
+fn everybody(clip: &Clip) -> Vec<BTreeSet<String>> {
+    vec![clip.people.values().cloned().collect()]
+}
+
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    sorted.get(((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
+}
+
+/// What the cameras told; asserts nothing.
+#[test]
+#[ignore = "an overview for whoever tunes"]
+fn overview() {
+    for name in ["synth_cross5", "synth_grid4"] {
+        for known in [everybody, halves] {
+            let Some(cameras) = play(name, known, &[1, 2, 3, 5]) else { return };
+            for step in [1, 2, 3, 5] {
+                overview_of(name, step, cameras.iter().filter(|camera| camera.step == step));
+            }
+        }
+    }
+}
+
+fn overview_of<'a>(name: &str, step: u64, cameras: impl Iterator<Item = &'a Camera>) {
+    let (mut delays, mut unnamed, mut late, mut wrong, mut calls, mut tracked) = (vec![], vec![], 0, vec![], 0, 0.0);
+    let (mut strangers, mut several, mut shared_alias, mut unaliased) = (0, 0, 0, 0);
+    let (mut count, mut retracted) = (0, 0);
+    for camera in cameras {
+        count += 1;
+        wrong.extend(camera.score.wrong.iter().cloned());
+        calls += *camera.calls.lock().unwrap();
+        tracked += camera.score.tracked.as_secs_f64();
+        retracted += camera.score.retracted;
+        for (track, life) in &camera.score.tracks {
+            if camera.enrolled.contains(&life.person) {
+                if let (Some(first), Some(identified)) = (life.first_usable, life.identified) {
+                    delays.push(identified.saturating_sub(first).as_secs_f64());
+                }
+                if let Some(due) = life.due {
+                    late += usize::from(life.identified.is_none_or(|at| at > due));
+                    if life.identified.is_none() {
+                        unnamed.push(format!("track {track}, {}, due {due:?}", life.person));
+                    }
+                }
+            }
+        }
+        let mut all = BTreeSet::new();
+        for person in camera.score.tracks.values().map(|life| &life.person).collect::<BTreeSet<_>>() {
+            if camera.enrolled.contains(person) {
+                continue;
+            }
+            strangers += 1;
+            match camera.score.aliases.get(person) {
+                None => unaliased += 1,
+                Some(aliases) => {
+                    several += usize::from(aliases.len() > 1);
+                    shared_alias += aliases.iter().filter(|alias| !all.insert((*alias).clone())).count();
+                }
+            }
+        }
+    }
+    delays.sort_by(f64::total_cmp);
+    eprintln!(
+        "{name} every {step}: {count} cameras; named tracks {}, delay p50 {:.2} p95 {:.2} max {:.2}; late {late}, unnamed {}; wrong {}; strangers {strangers}: several {several}, shared {shared_alias}, none {unaliased}; {:.2} embeddings a track-second, {retracted} retracted",
+        delays.len(), quantile(&delays, 0.5), quantile(&delays, 0.95), quantile(&delays, 1.0), unnamed.len(), wrong.len(), calls as f64 / tracked
+    );
+    unnamed.iter().take(5).for_each(|line| eprintln!("   unnamed: {line}"));
+    wrong.iter().take(5).for_each(|line| eprintln!("   wrong: {line}"));
+}
