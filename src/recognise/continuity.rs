@@ -154,21 +154,22 @@ fn doubt(before: &Sighting, step: Step, now: &Sighting) -> Option<Doubt> {
     if away >= GAP {
         return Some(Doubt::Break);
     }
-    if now.crossing {
-        return Some(Doubt::Crossing);
-    }
     let dt = away.as_secs_f32();
     let (from, to) = (before.rect.centre(), now.rect.centre());
     let off = f64::from((to.x - from.x - step.x * dt).hypot(to.y - from.y - step.y * dt));
     let still = f64::from((to.x - from.x).hypot(to.y - from.y));
-    let size = size_of(before.rect);
-    let same_look = before.look.correlation(&now.look) >= SAME_LOOK;
     // Somebody who stops, and a track that has no speed yet, are off their way only by it.
-    let jump = if same_look { JUMP } else { JUMP_WITH_LOOK };
-    if off.min(still) > jump * size || shape_change(before.rect, now.rect) > RESHAPED && !same_look {
-        return Some(Doubt::Break);
+    let jump = off.min(still) / size_of(before.rect);
+    let same_look = before.look.correlation(&now.look) >= SAME_LOOK;
+    let reshaped = shape_change(before.rect, now.rect) > RESHAPED;
+    match now.crossing {
+        // Boxes of faces that cover each other are of any shape.
+        true if !same_look && jump > JUMP => Some(Doubt::Break),
+        true => Some(Doubt::Crossing),
+        false if jump > if same_look { JUMP } else { JUMP_WITH_LOOK } => Some(Doubt::Break),
+        false if !same_look && reshaped => Some(Doubt::Break),
+        false => (!same_look).then_some(Doubt::Look),
     }
-    (!same_look).then_some(Doubt::Look)
 }
 
 /// Whether two boxes, which may have moved by `ways` pixels since the last analysis, may have been exchanged.

@@ -9,13 +9,11 @@ use super::fusion::{Crop, Evidence, Pose};
 use super::gallery::{Hit, Ranking};
 use super::rejoin::Departed;
 use super::schedule::{Offer, Schedule, Urgency};
-use super::{Identity, Quality, Reason};
+use super::{Embedding, Identity, Quality, Reason};
 use crate::clock::Monotonic;
 
 /// A face counts as having been usable all the time between two analyses this far apart.
 const USABLE_GAP: Duration = Duration::from_millis(500);
-/// So many faces that neither belong to the track's person for sure nor to another one mean another one.
-const UNCLEAR: u32 = 3;
 /// A stranger who scores almost like somebody of the gallery is looked at for this many times as long.
 const LONGER: u32 = 2;
 
@@ -42,6 +40,8 @@ pub struct Dossier {
     last_usable: Option<Duration>,
     unclear: u32,
     new: bool,
+    /// The last face was not the track's, and something else speaks against its being the same person too.
+    contradicted: bool,
     /// Why the last usable face was none, while nothing better is known.
     refused: Option<Reason>,
 }
@@ -62,6 +62,7 @@ impl Default for Dossier {
             last_usable: None,
             unclear: 0,
             new: false,
+            contradicted: false,
             refused: None,
         }
     }
@@ -76,6 +77,17 @@ pub enum Finding {
     Other,
     /// Nothing for sure.
     Unclear,
+}
+
+/// Whom a face looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Likeness {
+    /// The person whose name the track has.
+    Own,
+    /// Another person of the gallery, or another track.
+    Another,
+    /// Nobody.
+    None,
 }
 
 /// What follows from the gallery alone.
@@ -112,7 +124,7 @@ impl Dossier {
             new_pose: !self.evidence.has(pose),
             first: self.evidence.crops() == 0,
             decided: !matches!(self.identity, Identity::Undecided { .. }),
-            doubtful: self.continuity.is_doubtful(),
+            doubtful: self.continuity.is_doubtful() || self.unclear > 0,
         }
     }
 
@@ -123,17 +135,30 @@ impl Dossier {
         }
     }
 
-    /// Whom a face belongs to that was found in the track's box. `named` says whether it looks like the person whose
-    /// name the track has.
-    pub fn compare(&mut self, crop: &Crop, bar: &Bar, named: bool) -> Finding {
+    /// Whether a face that was found in the track's box is the track's. `likeness` says whom else it looks like.
+    pub fn compare(&mut self, crop: &Crop, bar: &Bar, likeness: Likeness) -> Finding {
         let Some(fused) = self.evidence.fused() else { return Finding::Same };
         let cosine = fused.cosine(&crop.embedding);
         let doubtful = self.continuity.is_doubtful();
-        if bar.agrees(cosine) || named || !doubtful && !bar.differs(cosine) {
+        let (same, differs) = (bar.agrees(cosine), bar.differs(cosine));
+        if same || likeness == Likeness::Own || !doubtful && !differs {
             return Finding::Same;
         }
         self.unclear += 1;
-        if bar.differs(cosine) || self.unclear >= UNCLEAR { Finding::Other } else { Finding::Unclear }
+        self.contradicted = doubtful && differs;
+        // Half a face behind somebody, or a grimace, looks like nobody: what is known of the track is kept for a while.
+        let patience = match (doubtful, differs) {
+            _ if differs && likeness == Likeness::Another => 1,
+            (true, true) => 2,
+            (true, false) => 3,
+            (false, _) => 4,
+        };
+        if self.unclear >= patience { Finding::Other } else { Finding::Unclear }
+    }
+
+    /// Whether `face` is much like what is known of the track.
+    pub fn looks_like(&self, face: &Embedding, bar: &Bar) -> bool {
+        self.evidence.fused().is_some_and(|fused| bar.agrees(fused.cosine(face)))
     }
 
     /// Takes in a face that is the track's.
@@ -142,6 +167,7 @@ impl Dossier {
         self.ranking = None;
         self.continuity.settle();
         self.unclear = 0;
+        self.contradicted = false;
         self.new = self.evidence.crops() == 1;
     }
 
@@ -156,6 +182,7 @@ impl Dossier {
         };
         self.ranking = None;
         self.unclear = 0;
+        self.contradicted = false;
         self.last_usable = None;
         departed
     }
@@ -189,7 +216,7 @@ impl Dossier {
     /// nothing new is decided.
     pub fn propose(&self, bar: &Bar) -> Proposal {
         let doubtful = self.continuity.is_doubtful();
-        if self.evidence.crops() == 0 || self.continuity.is_broken(self.at) {
+        if self.evidence.crops() == 0 || self.contradicted || self.continuity.is_broken(self.at) {
             return Proposal::Undecided(self.refused);
         }
         let Some(Ranking { first: Some(first), second, .. }) = &self.ranking else { return self.nobody(doubtful) };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::decide::{Bar, Standing};
-use super::dossier::{Dossier, Finding, Proposal};
+use super::dossier::{Dossier, Finding, Likeness, Proposal};
 use super::fusion::Crop;
 use super::gallery::{Gallery, Hit};
 use super::rejoin::Memory;
@@ -68,12 +68,9 @@ impl Ledger {
     /// Takes in a face that was found in a track's box.
     pub fn learn(&mut self, track: u64, crop: &Crop, people: &People, now: Monotonic) {
         let bar = people.bar();
+        let likeness = self.likeness(track, crop, people, &bar);
         let Some(dossier) = self.dossiers.get_mut(&track) else { return };
-        let named = dossier.person().is_some_and(|person| {
-            let ranking = people.gallery.search(&crop.embedding);
-            ranking.first.is_some_and(|first| *first.person.id == **person && bar.agrees(first.score))
-        });
-        match dossier.compare(crop, &bar, named) {
+        match dossier.compare(crop, &bar, likeness) {
             Finding::Same => dossier.learn(crop),
             Finding::Unclear => return,
             Finding::Other => {
@@ -84,6 +81,23 @@ impl Ledger {
         }
         if let Some(alias) = dossier.alias() {
             people.strangers.meet(alias, dossier.evidence.fused(), now);
+        }
+    }
+
+    /// Whom a face in a track's box looks like, where it is not like what is known of the track.
+    fn likeness(&self, track: u64, crop: &Crop, people: &People, bar: &Bar) -> Likeness {
+        let Some(dossier) = self.dossiers.get(&track) else { return Likeness::None };
+        if dossier.looks_like(&crop.embedding, bar) {
+            return Likeness::None;
+        }
+        let first = people.gallery.search(&crop.embedding).first.filter(|first| bar.agrees(first.score));
+        let is_own = |first: &Hit| dossier.person().is_some_and(|person| *first.person.id == **person);
+        let mut others = self.dossiers.iter().filter(|(id, other)| **id != track && other.present);
+        match first {
+            Some(first) if is_own(&first) => Likeness::Own,
+            Some(_) => Likeness::Another,
+            None if others.any(|(_, other)| other.looks_like(&crop.embedding, bar)) => Likeness::Another,
+            None => Likeness::None,
         }
     }
 

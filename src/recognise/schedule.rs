@@ -17,8 +17,8 @@ const GAIN: f32 = 0.05;
 const UNDECIDED: Duration = Duration::from_millis(500);
 /// A track with a name is looked at again after this.
 const DECIDED: Duration = Duration::from_secs(3);
-/// The identity is in doubt, but a model that finds nothing new in every frame has little to say.
-const DOUBTFUL: Duration = Duration::from_millis(60);
+/// The identity is in doubt, but faces this close are the same one.
+const DOUBTFUL: Duration = Duration::from_millis(30);
 
 /// How much depends on an embedding, least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
