@@ -2,6 +2,7 @@
 //! clips' truth. Skipped, aloud, without assets or models.
 #![cfg(feature = "media")]
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -138,12 +139,13 @@ impl Embed for Counted {
         let key = |face: &Landmarks| -> [u32; 10] {
             std::array::from_fn(|i| if i % 2 == 0 { face[i / 2].x } else { face[i / 2].y }.to_bits())
         };
-        for face in faces {
-            if !of_frame.contains_key(&key(face)) {
-                of_frame.insert(key(face), embedder.embed(picture, &[*face], deadline)?.remove(0));
-            }
-        }
-        Ok(faces.iter().map(|face| of_frame[&key(face)].clone()).collect())
+        let mut embedding = |face: &Landmarks| {
+            Ok(match of_frame.entry(key(face)) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(new) => new.insert(embedder.embed(picture, &[*face], deadline)?.remove(0)).clone(),
+            })
+        };
+        faces.iter().map(&mut embedding).collect()
     }
 
     fn together(&self) -> usize {
@@ -160,6 +162,13 @@ struct Camera {
     recogniser: Recogniser,
     calls: Arc<Mutex<usize>>,
     score: Score,
+}
+
+/// One track in one frame: what it was called, whom it shows, and whether the face can be used.
+struct Seen<'a> {
+    track: u64,
+    identity: Identity,
+    truth: Option<(&'a str, bool)>,
 }
 
 /// What a camera told, against the truth.
@@ -189,8 +198,8 @@ struct Life {
 }
 
 impl Score {
-    fn take(&mut self, at: Duration, enrolled: &BTreeSet<String>, seen: &[(u64, Identity, Option<(&str, bool)>)]) {
-        for (track, identity, truth) in seen {
+    fn take(&mut self, at: Duration, enrolled: &BTreeSet<String>, seen: &[Seen<'_>]) {
+        for Seen { track, identity, truth } in seen {
             let Some((person, usable)) = truth else { continue };
             let known = enrolled.contains(*person);
             match identity {
@@ -230,7 +239,7 @@ impl Score {
 }
 
 /// Whom a track's box shows, and whether the face can be used.
-fn shown<'a>(clip: &'a Clip, frame: u64, rect: Rect) -> Option<(&'a str, bool)> {
+fn shown(clip: &Clip, frame: u64, rect: Rect) -> Option<(&str, bool)> {
     let boxes = clip.truth.get(&frame)?;
     let best = boxes.iter().max_by(|a, b| a.1.iou(rect).total_cmp(&b.1.iou(rect)))?;
     let usable = best.1.w.min(best.1.h) >= USABLE.0 && best.2 >= USABLE.1;
@@ -272,7 +281,8 @@ impl Camera {
             .filter(|track| track.state == TrackState::Confirmed && track.detection.is_some())
             .map(|track| {
                 let verdict = verdicts.iter().find(|verdict| verdict.track == track.id).unwrap();
-                (track.id, verdict.identity.clone(), shown(clip, frame.number + 1, track.rect))
+                let truth = shown(clip, frame.number + 1, track.rect);
+                Seen { track: track.id, identity: verdict.identity.clone(), truth }
             })
             .collect();
         self.score.take(at, &self.enrolled, &seen);
