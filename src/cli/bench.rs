@@ -15,6 +15,7 @@ mod clip;
 #[cfg(feature = "media")]
 mod decode;
 mod figure;
+mod gallery;
 #[cfg(feature = "media")]
 mod live;
 mod machine;
@@ -74,6 +75,7 @@ const ITEMS: &[Item] = &[
     Item { name: "ring", measure: whole::ring },
     Item { name: "input", measure: models::input },
     Item { name: "detect", measure: models::detect },
+    Item { name: "gallery", measure: gallery::measure },
     Item { name: "tracker", measure: |_| Ok(trackers::measure()) },
     #[cfg(feature = "media")]
     Item { name: "file", measure: whole::file },

@@ -59,7 +59,7 @@ impl Kernel {
         );
         assert_eq!(rows.len(), probe.len() * sums.len(), "rows of another length than the probe");
         match self {
-            // SAFETY: the processor has the instructions, and the lengths are as the function needs them: both just checked.
+            // SAFETY: the processor has the instructions, as was just checked.
             #[cfg(target_arch = "x86_64")]
             Self::Vnni if self.is_available() => unsafe { x86::dots_vnni(rows, probe, sums) },
             // SAFETY: as above.
@@ -76,6 +76,8 @@ fn dots_plain(rows: &[u8], probe: &[i8], sums: &mut [i32]) {
     }
 }
 
+/// One row after the other: memory is read in order, which is what its prefetchers want, and rows do not wait for each
+/// other. Several at a time take twice as long once they are not in a cache.
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
@@ -87,72 +89,42 @@ mod x86 {
 
     use super::CHUNK;
 
-    /// Rows that are worked on together: the probe is loaded once for all, and their sums do not wait for each other.
-    const ROWS: usize = 4;
-
-    /// # Safety
-    /// The processor has AVX-512 F, BW and VNNI; `probe` is as long as a multiple of [`CHUNK`], and `rows` `sums.len()` times
-    /// as long as `probe`.
+    /// The rest of a row or probe that is no whole [`CHUNK`] does not count.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    pub(super) unsafe fn dots_vnni(rows: &[u8], probe: &[i8], sums: &mut [i32]) {
-        let length = probe.len();
-        let mut blocks = sums.chunks_exact_mut(ROWS);
-        let mut row = rows.as_ptr();
-        for block in &mut blocks {
-            let mut totals = [_mm512_setzero_si512(); ROWS];
-            for at in (0..length).step_by(CHUNK) {
-                // SAFETY: `at + CHUNK <= length`, and from `row` on `ROWS` rows of `length` bytes are there.
-                let b = unsafe { _mm512_loadu_si512(probe.as_ptr().add(at).cast::<__m512i>()) };
-                for (index, total) in totals.iter_mut().enumerate() {
-                    // SAFETY: as above.
-                    let a = unsafe { _mm512_loadu_si512(row.add(index * length + at).cast::<__m512i>()) };
-                    *total = _mm512_dpbusd_epi32(*total, a, b);
-                }
-            }
-            for (sum, total) in block.iter_mut().zip(totals) {
-                *sum = _mm512_reduce_add_epi32(total);
-            }
-            // SAFETY: still within `rows`, or one past its end.
-            row = unsafe { row.add(ROWS * length) };
-        }
-        for sum in blocks.into_remainder() {
+    pub(super) fn dots_vnni(rows: &[u8], probe: &[i8], sums: &mut [i32]) {
+        for (row, sum) in rows.chunks_exact(probe.len()).zip(sums) {
             let mut total = _mm512_setzero_si512();
-            for at in (0..length).step_by(CHUNK) {
-                // SAFETY: `at + CHUNK <= length`, and from `row` on a row of `length` bytes is there.
+            for (a, b) in row.as_chunks::<CHUNK>().0.iter().zip(probe.as_chunks::<CHUNK>().0) {
+                // SAFETY: both are 64 bytes, and nothing is asked of their alignment.
                 let (a, b) = unsafe {
-                    let a = _mm512_loadu_si512(row.add(at).cast::<__m512i>());
-                    (a, _mm512_loadu_si512(probe.as_ptr().add(at).cast::<__m512i>()))
+                    (_mm512_loadu_si512(a.as_ptr().cast::<__m512i>()), _mm512_loadu_si512(b.as_ptr().cast::<__m512i>()))
                 };
                 total = _mm512_dpbusd_epi32(total, a, b);
             }
             *sum = _mm512_reduce_add_epi32(total);
-            // SAFETY: still within `rows`, or one past its end.
-            row = unsafe { row.add(length) };
         }
     }
 
-    /// # Safety
-    /// The processor has AVX2; lengths as for [`dots_vnni`].
+    /// The rest of a row or probe that is no whole [`CHUNK`] does not count.
     #[target_feature(enable = "avx2")]
-    pub(super) unsafe fn dots_avx2(rows: &[u8], probe: &[i8], sums: &mut [i32]) {
-        const STEP: usize = 16;
-        let length = probe.len();
-        for (index, sum) in sums.iter_mut().enumerate() {
-            let mut totals = [_mm256_setzero_si256(); 2];
-            for at in (0..length).step_by(2 * STEP) {
-                for (half, total) in totals.iter_mut().enumerate() {
-                    let at = at + half * STEP;
-                    // SAFETY: `at + STEP <= length`, and row `index` of `length` bytes is there.
+    pub(super) fn dots_avx2(rows: &[u8], probe: &[i8], sums: &mut [i32]) {
+        const PART: usize = 16;
+        for (row, sum) in rows.chunks_exact(probe.len()).zip(sums) {
+            let mut totals = [_mm256_setzero_si256(); CHUNK / PART];
+            for (a, b) in row.as_chunks::<CHUNK>().0.iter().zip(probe.as_chunks::<CHUNK>().0) {
+                let parts = a.as_chunks::<PART>().0.iter().zip(b.as_chunks::<PART>().0);
+                for (total, (a, b)) in totals.iter_mut().zip(parts) {
+                    // SAFETY: both are 16 bytes, and nothing is asked of their alignment.
                     let (a, b) = unsafe {
-                        let a = _mm_loadu_si128(rows.as_ptr().add(index * length + at).cast::<__m128i>());
-                        (a, _mm_loadu_si128(probe.as_ptr().add(at).cast::<__m128i>()))
+                        (_mm_loadu_si128(a.as_ptr().cast::<__m128i>()), _mm_loadu_si128(b.as_ptr().cast::<__m128i>()))
                     };
                     // Bytes as words: two products of an unsigned and a signed byte do not fit into a word.
                     let products = _mm256_madd_epi16(_mm256_cvtepu8_epi16(a), _mm256_cvtepi8_epi16(b));
                     *total = _mm256_add_epi32(*total, products);
                 }
             }
-            *sum = add_up(_mm256_add_epi32(totals[0], totals[1]));
+            let [a, b, c, d] = totals;
+            *sum = add_up(_mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d)));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Memory for what must not be found: not in swap, not in a core dump, not in a child, and not after it has gone.
 #![allow(unsafe_code, reason = "memory of one's own from the kernel, and instructions about it")]
 
+use std::ffi::c_void;
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
@@ -16,10 +17,16 @@ mod sealed {
     impl Plain for f32 {}
 }
 
-/// A slice of numbers in whole pages of its own, zero at first. Dropping it overwrites it with zeros.
+/// A huge page: read in order, memory in such is read twice as fast as in small ones, whose ends stop prefetchers.
+pub const HUGE: usize = 2 << 20;
+
+/// A slice of numbers in whole pages of its own, zero at first; from [`HUGE`] on in huge ones where the system has them.
+/// Dropping it overwrites it with zeros.
 pub struct Pages<T: sealed::Plain> {
     start: NonNull<T>,
     len: usize,
+    /// What is mapped, and its bytes; the slice lies within it.
+    mapped: (*mut c_void, usize),
 }
 
 // SAFETY: it owns its memory as a box does, and `T` is plain numbers.
@@ -35,19 +42,29 @@ impl<T: sealed::Plain> Pages<T> {
     pub fn zeroed(len: usize) -> io::Result<Self> {
         let bytes = len.checked_mul(size_of::<T>()).ok_or(io::ErrorKind::OutOfMemory)?;
         if bytes == 0 {
-            return Ok(Self { start: NonNull::dangling(), len: 0 });
+            return Ok(Self { start: NonNull::dangling(), len: 0, mapped: (std::ptr::null_mut(), 0) });
         }
+        let huge = bytes >= HUGE;
+        // A huge page begins at a multiple of its size, and the kernel chooses where this begins.
+        let all = if huge { bytes.checked_add(HUGE).ok_or(io::ErrorKind::OutOfMemory)? } else { bytes };
         // SAFETY: a null address lets the kernel choose a free range, so no other memory is touched.
-        let start = unsafe {
-            mmap_anonymous(std::ptr::null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)?
+        let map = unsafe {
+            mmap_anonymous(std::ptr::null_mut(), all, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)?
         };
-        let pages = Self { start: NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?, len };
-        for advice in [Advice::LinuxDontDump, Advice::LinuxDontFork] {
-            // SAFETY: exactly the range just mapped; neither advice changes what is in it. No code runs in a child between
-            // fork and exec that looks at it.
-            unsafe { madvise(start, bytes, advice)? };
+        let skipped = if huge { map.addr().next_multiple_of(HUGE) - map.addr() } else { 0 };
+        let start = map.wrapping_byte_add(skipped);
+        let first = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        let pages = Self { start: first, len, mapped: (map, all) };
+        let advices = [Advice::LinuxDontDump, Advice::LinuxDontFork].into_iter();
+        for advice in advices.chain(huge.then_some(Advice::LinuxHugepage)) {
+            // SAFETY: within the range just mapped; no advice changes what is in it. No code runs in a child between fork and
+            // exec that looks at it. That huge pages are not to be had is no harm.
+            let advised = unsafe { madvise(start, bytes, advice) };
+            if advice != Advice::LinuxHugepage {
+                advised?;
+            }
         }
-        // SAFETY: exactly the range just mapped; locking changes nothing in it.
+        // SAFETY: within the range just mapped; locking changes nothing in it.
         if let Err(error) = unsafe { mlock(start, bytes) } {
             warn_once(error.into());
         }
@@ -90,7 +107,7 @@ impl<T: sealed::Plain> Drop for Pages<T> {
             self.start.as_ptr().write_bytes(0, self.len);
             // The compiler must not drop writes to memory that goes.
             compiler_fence(Ordering::SeqCst);
-            let _ = munmap(self.start.as_ptr().cast(), self.len * size_of::<T>());
+            let _ = munmap(self.mapped.0, self.mapped.1);
         }
     }
 }
@@ -123,6 +140,15 @@ mod tests {
         assert!(pages.iter().all(|v| *v == 0.0));
         pages[2999] = 1.5;
         assert_eq!((pages.len(), pages[2999]), (3000, 1.5));
+        let flags = smaps(pages.as_ptr() as usize, "VmFlags");
+        assert!(flags.contains(" dd") && flags.contains(" dc"), "{flags}");
+    }
+
+    #[test]
+    fn large_ones_begin_where_huge_pages_do() {
+        let mut pages = Pages::<u8>::zeroed(HUGE + 5).unwrap();
+        assert!((pages.as_ptr() as usize).is_multiple_of(HUGE));
+        pages[HUGE + 4] = 7;
         let flags = smaps(pages.as_ptr() as usize, "VmFlags");
         assert!(flags.contains(" dd") && flags.contains(" dc"), "{flags}");
     }

@@ -14,6 +14,7 @@
 //! | `snapshot` | one state of the gallery |
 //! | `search` | the best person and the next, exactly |
 //! | `store` | the handle: enrol, forget, expire |
+//! | [`synthetic`] | made-up galleries, for benchmarks |
 //! | [`enroller`] | from a picture to a reference |
 //! | [`folder`] | the folder of people's pictures |
 
@@ -26,6 +27,7 @@ mod search;
 mod segment;
 mod snapshot;
 mod store;
+pub mod synthetic;
 #[cfg(test)]
 mod tests;
 mod vector;

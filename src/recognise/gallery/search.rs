@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::person::{Person, PersonId};
-use super::segment::{ROWS, Rows, Segment};
+use super::segment::{Block, ROWS, Rows};
 use super::vector::{Probe, cosine, slack};
 use crate::simd::bytes::Kernel;
 
@@ -111,11 +111,11 @@ pub(super) fn nearest(rows: &Rows, query: Query<'_>) -> Vec<Leader> {
         if leaders.floor() > spot.highest {
             break;
         }
-        let label = &spot.segment.labels()[spot.row];
+        let label = &spot.block.labels()[spot.row];
         if leaders.of(&label.owner).is_some_and(|own| own.score > spot.highest) {
             continue;
         }
-        let score = cosine(spot.segment.exact(spot.row), query.probe.exact);
+        let score = cosine(spot.block.exact(spot.row), query.probe.exact);
         leaders.offer(Leader { owner: label.owner.clone(), score, reference: label.reference });
     }
     leaders.list
@@ -123,7 +123,7 @@ pub(super) fn nearest(rows: &Rows, query: Query<'_>) -> Vec<Leader> {
 
 /// A row that may be one of the nearest.
 struct Spot<'a> {
-    segment: &'a Segment,
+    block: Block<'a>,
     row: usize,
     /// Upper bound of its cosine.
     highest: f32,
@@ -135,20 +135,20 @@ fn shortlist<'a>(rows: &'a Rows, query: Query<'_>) -> Vec<Spot<'a>> {
     let mut spots: Vec<Spot<'a>> = Vec::new();
     let (mut floor, mut tidy_at) = (f32::NEG_INFINITY, TIDY);
     let mut scan = Scan::new(query.probe);
-    for segment in rows.segments() {
-        scan.look(segment);
-        // Without a branch for each, since hardly any segment holds one.
-        if !scan.highest(segment).iter().fold(false, |any, &highest| any | (highest >= floor)) {
+    for block in rows.blocks() {
+        scan.look(block);
+        // Without a branch for each, since hardly any block holds one.
+        if !scan.highest(block).iter().fold(false, |any, &highest| any | (highest >= floor)) {
             continue;
         }
-        for (row, label) in segment.labels().iter().enumerate() {
-            let (lowest, highest) = scan.bounds(segment, row);
+        for (row, label) in block.labels().iter().enumerate() {
+            let (lowest, highest) = scan.bounds(block, row);
             if highest < floor || query.skip.contains(&label.owner) {
                 continue;
             }
             certain.offer(Leader { owner: label.owner.clone(), score: lowest, reference: label.reference });
             floor = certain.floor();
-            spots.push(Spot { segment, row, highest });
+            spots.push(Spot { block, row, highest });
         }
         if spots.len() >= tidy_at {
             spots.retain(|spot| spot.highest >= floor);
@@ -160,7 +160,7 @@ fn shortlist<'a>(rows: &'a Rows, query: Query<'_>) -> Vec<Spot<'a>> {
     spots
 }
 
-/// Compares one segment after the other with a probe, in bytes.
+/// Compares one block after the other with a probe, in bytes.
 struct Scan<'a> {
     probe: &'a Probe<'a>,
     kernel: Kernel,
@@ -176,32 +176,32 @@ impl<'a> Scan<'a> {
         Self { probe, kernel, slack, sums: [0; ROWS], highest: [0.0; ROWS] }
     }
 
-    /// Computes the bounds of a segment's rows.
-    fn look(&mut self, segment: &Segment) {
-        let count = segment.len();
-        self.kernel.dots(segment.coarse(), &self.probe.coarse, &mut self.sums[..count]);
+    /// Computes the bounds of a block's rows.
+    fn look(&mut self, block: Block<'_>) {
+        let count = block.len();
+        self.kernel.dots(block.coarse(), &self.probe.coarse, &mut self.sums[..count]);
         let (offset, scale) = (self.probe.offset, self.probe.scale);
         let (least, growth) = (self.probe.error + self.slack, 1.0 + self.probe.error);
-        let rows = self.sums[..count].iter().zip(segment.scales()).zip(segment.errors());
+        let rows = self.sums[..count].iter().zip(block.scales()).zip(block.errors());
         for (highest, ((sum, row_scale), error)) in self.highest.iter_mut().zip(rows) {
             *highest = row_scale * (scale * (sum - offset) as f32) + error * growth + least;
         }
     }
 
-    /// Upper bounds of the rows of the segment that was looked at.
-    fn highest(&self, segment: &Segment) -> &[f32] {
-        &self.highest[..segment.len()]
+    /// Upper bounds of the rows of the block that was looked at.
+    fn highest(&self, block: Block<'_>) -> &[f32] {
+        &self.highest[..block.len()]
     }
 
     /// Lower and upper bound of a row's cosine.
-    fn bounds(&self, segment: &Segment, row: usize) -> (f32, f32) {
+    fn bounds(&self, block: Block<'_>, row: usize) -> (f32, f32) {
         let highest = self.highest[row];
-        (highest - 2.0 * self.error(segment, row), highest)
+        (highest - 2.0 * self.error(block, row), highest)
     }
 
     /// How far an estimate may be from the truth.
-    fn error(&self, segment: &Segment, row: usize) -> f32 {
-        let error = segment.errors()[row];
+    fn error(&self, block: Block<'_>, row: usize) -> f32 {
+        let error = block.errors()[row];
         error + (1.0 + error) * self.probe.error + self.slack
     }
 }
@@ -222,9 +222,9 @@ pub(super) fn nearest_unless_vetoed(rows: &Rows, anchors: &Rows, query: Query<'_
 
 /// Whether an anchor of the leader is as near to the probe as the leader's best reference.
 fn vetoes(anchors: &Rows, probe: &Probe<'_>, leader: &Leader) -> bool {
-    anchors.segments().iter().any(|segment| {
-        let mut own = segment.labels().iter().enumerate().filter(|(_, label)| label.owner == leader.owner);
-        own.any(|(index, _)| cosine(segment.exact(index), probe.exact) >= leader.score)
+    anchors.blocks().any(|block| {
+        let mut own = block.labels().iter().enumerate().filter(|(_, label)| label.owner == leader.owner);
+        own.any(|(index, _)| cosine(block.exact(index), probe.exact) >= leader.score)
     })
 }
 
@@ -232,10 +232,10 @@ fn vetoes(anchors: &Rows, probe: &Probe<'_>, leader: &Leader) -> bool {
 pub(super) fn count_high(rows: &Rows, probe: &Probe<'_>, owner: &PersonId, high: f32) -> u64 {
     let mut scan = Scan::new(probe);
     let mut count = 0;
-    for segment in rows.segments() {
-        scan.look(segment);
-        let is_high = |&row: &usize| scan.highest[row] - scan.error(segment, row) >= high;
-        let others = (0..segment.len()).filter(is_high).filter(|&row| segment.labels()[row].owner != *owner);
+    for block in rows.blocks() {
+        scan.look(block);
+        let is_high = |&row: &usize| scan.highest[row] - scan.error(block, row) >= high;
+        let others = (0..block.len()).filter(is_high).filter(|&row| block.labels()[row].owner != *owner);
         count += others.count() as u64;
     }
     count
@@ -292,15 +292,16 @@ mod tests {
             own: Own::default(),
         };
         let stored = vectors.iter().enumerate().map(|(n, vector)| Row::new(vector, label(n)));
-        let rows = Rows::default().with(dimension, stored).unwrap();
+        let rows = Rows::default().with(dimension, stored.collect()).unwrap();
+        rows.check_invariants();
         Case { rows, probe: Vector::new(&Embedding::new(&probe), dimension).unwrap() }
     }
 
     fn brute_force(rows: &Rows, query: Query<'_>) -> Vec<Leader> {
         let mut leaders = Leaders::new(query.most);
-        for segment in rows.segments() {
-            for (row, label) in segment.labels().iter().enumerate().filter(|(_, l)| !query.skip.contains(&l.owner)) {
-                let score = cosine(segment.exact(row), query.probe.exact);
+        for block in rows.blocks() {
+            for (row, label) in block.labels().iter().enumerate().filter(|(_, l)| !query.skip.contains(&l.owner)) {
+                let score = cosine(block.exact(row), query.probe.exact);
                 leaders.offer(Leader { owner: label.owner.clone(), score, reference: label.reference });
             }
         }
@@ -347,7 +348,10 @@ mod tests {
         let Case { rows, probe } = case(Kind::Random, 64, 3000, 10, 4);
         let owner = PersonId::new("p3").unwrap();
         let labels: Vec<_> = rows.labels().collect();
-        let exact = rows.segments().iter().flat_map(|s| (0..s.len()).map(|row| cosine(s.exact(row), &probe.exact)));
+        let exact = rows
+            .blocks()
+            .flat_map(|b| (0..b.len()).map(move |row| (b, row)))
+            .map(|(b, row)| cosine(b.exact(row), &probe.exact));
         let expected = exact.zip(labels).filter(|(score, label)| *score >= 0.2 && label.owner != owner).count() as u64;
         let counted = count_high(&rows, &probe.probe(), &owner, 0.2);
         assert!(expected > 50 && counted.abs_diff(expected) < 10, "{counted} instead of {expected}");

@@ -110,8 +110,7 @@ impl Snapshot {
         };
         let stored = |rows: &Rows| -> BTreeSet<_> {
             rows.check_invariants();
-            let labels = rows.segments().iter().flat_map(|s| s.labels().to_vec());
-            labels.map(|label| (label.owner, label.reference)).collect()
+            rows.labels().map(|label| (label.owner.clone(), label.reference)).collect()
         };
         assert_eq!(listed(|p| &p.references), stored(&self.references));
         assert_eq!(listed(|p| &p.anchors), stored(&self.anchors));

@@ -279,9 +279,7 @@ impl Gallery {
             Row::new(&candidate.vector, Label { owner: receipt.person.clone(), reference, own: candidate.own })
         });
         let side = if enrolment.negative { &mut next.anchors } else { &mut next.references };
-        *side = side
-            .with(self.0.settings.dimension, rows)
-            .map_err(|e| full(format!("there is no memory for more references: {e}")))?;
+        *side = side.with(self.0.settings.dimension, rows.collect()).map_err(no_memory)?;
         next.own = candidates.iter().fold(next.own, |own, candidate| own.plus(candidate.own));
         next.put(Arc::new(person));
         self.publish(&mut writer, next);
@@ -412,6 +410,14 @@ impl Gallery {
         writer.bury();
     }
 
+    /// Puts a whole state in the place of the present one.
+    pub(super) fn replace(&self, snapshot: Snapshot) {
+        let revision = self.revision();
+        let mut writer = self.lock();
+        writer.references_ever = writer.references_ever.max(snapshot.references.len() as u64);
+        self.publish(&mut writer, Snapshot { revision, ..snapshot });
+    }
+
     fn lock(&self) -> MutexGuard<'_, Writer> {
         self.0.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -420,7 +426,7 @@ impl Gallery {
         Vector::new(embedding, self.0.settings.dimension)
     }
 
-    fn useless(&self, embedding: &Embedding) -> Rejection {
+    pub(super) fn useless(&self, embedding: &Embedding) -> Rejection {
         let Settings { model, dimension, .. } = &self.0.settings;
         let (found, expected) = (embedding.values().len(), *dimension);
         if found == expected {
@@ -485,6 +491,10 @@ fn person_for(
 
 fn full(detail: String) -> Rejection {
     Rejection::new(Refusal::GalleryFull, detail)
+}
+
+pub(super) fn no_memory(error: std::io::Error) -> Rejection {
+    full(format!("there is no memory for more references: {error}"))
 }
 
 fn note_look_alike(snapshot: &Snapshot, near: Leader, found: &mut Vec<LookAlike>) {
