@@ -59,6 +59,7 @@ const IMPORTED_ONLY_BY: &[(&str, &[&str])] = &[
 
 /// Crates that only these modules may name.
 const CONFINED: &[(&str, &[&str])] = &[
+    ("gio", &["gst", "capture", "restream"]),
     ("gstreamer", &["gst", "capture", "restream"]),
     ("gstreamer_app", &["gst", "capture", "restream"]),
     ("gstreamer_video", &["gst", "capture", "restream"]),

@@ -28,6 +28,7 @@ mod link;
 mod origin;
 mod pipeline;
 mod slots;
+mod trust;
 mod webcam;
 
 use link::Link;
@@ -237,7 +238,11 @@ fn failed(session: &Session, error: &gst::message::Error) -> Result<End, Failure
     }
     let element = error.src().map(|source| source.name()).unwrap_or_default();
     let (reason, text) = meaning::meaning(&error.error(), &error.debug().unwrap_or_default(), &element);
-    let failure = Failure::new(reason, session.origin.without_secrets(&text));
+    let mut failure = Failure::new(reason, session.origin.without_secrets(&text));
+    if reason == FailReason::Unreachable && session.origin.is_https() {
+        // souphttpsrc keeps this to itself
+        failure.text += ", or its certificate is not trusted: then name its issuer's, or its own, as ca_file";
+    }
     let by_hardware = element == "decoder" && session.hardware.load(Ordering::Acquire);
     if by_hardware && session.showed.load(Ordering::Acquire) == 0 {
         return Ok(End::HardwareFailed(failure));

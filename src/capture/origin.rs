@@ -48,6 +48,11 @@ pub(super) fn parse(uri: &SecretString) -> Result<Origin, String> {
 }
 
 impl Origin {
+    /// Whether it is Motion JPEG over TLS.
+    pub fn is_https(&self) -> bool {
+        matches!(self, Self::Http(remote) if remote.location.starts_with("https:"))
+    }
+
     /// `text` without this origin's user and password, should GStreamer have put them there.
     pub fn without_secrets(&self, text: &str) -> String {
         let (Self::Rtsp(remote) | Self::Http(remote)) = self else { return text.to_owned() };

@@ -18,7 +18,7 @@ use super::codec::{self, Codec};
 use super::frames::{Arrivals, Frames, MAX_LAG, Stream, watch_coded};
 use super::link::{Link, WhenFull};
 use super::origin::{Origin, Remote};
-use super::webcam;
+use super::{trust, webcam};
 
 /// One attempt to show an origin.
 pub(super) struct Session {
@@ -113,12 +113,15 @@ pub(super) fn build(session: &Arc<Session>) -> Result<gst::Pipeline, Failure> {
     match &session.origin {
         Origin::Rtsp(remote) => {
             locate(&source, remote);
+            let owner = Arc::clone(session);
+            trust::of_rtsp(&source, &session.settings.trust, move |failure| owner.note(failure))?;
             source.set_property("add-reference-timestamp-meta", true);
             select_video(&source);
             follow(&source, &bin, session);
         }
         Origin::Http(remote) => {
             locate(&source, remote);
+            trust::of_http(&source, &session.settings.trust)?;
             follow(&named(&bin, "streams")?, &bin, session);
         }
         Origin::File(path) => {

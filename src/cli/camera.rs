@@ -16,7 +16,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::gst;
 use crate::restream::child::Announcement;
 use crate::restream::clip::{Clip, Codec, PictureSize, Recipe};
-use crate::restream::sim::{Mount, Scheme, Server, User};
+use crate::restream::sim::{Access, Mount, Scheme, Server, User};
 use crate::restream::{self, sample};
 use crate::units::Period;
 
@@ -53,6 +53,9 @@ pub struct CameraArgs {
     /// How the password is asked for.
     #[arg(long, value_enum, default_value = "digest")]
     scheme: Scheme,
+    /// Serve over TLS: PEM file with the certificate to show and its key.
+    #[arg(long, value_name = "FILE")]
+    tls: Option<PathBuf>,
     /// Be a child: end when standard input is closed or the parent thread is gone, and write no file.
     #[arg(long)]
     until_eof: bool,
@@ -89,7 +92,7 @@ pub fn run(args: &CameraArgs) -> Outcome {
     if args.mounts.is_empty() {
         return Err(Fault::new(FaultKind::Usage, "no camera to serve").remedy("give --mount PATH=SOURCE"));
     }
-    let server = Server::bind(args.listen, &load(args)?, user(args)?.as_ref())?;
+    let server = Server::bind(args.listen, &load(args)?, &Access { user: user(args)?, tls: args.tls.clone() })?;
     announce(&server, args)?;
     let (quit, quitting) = crossbeam_channel::bounded::<()>(0);
     if args.until_eof {
@@ -156,7 +159,8 @@ fn user(args: &CameraArgs) -> Result<Option<User>, Fault> {
 
 fn announce(server: &Server, args: &CameraArgs) -> Result<(), Fault> {
     let listen = server.listen().to_string();
-    let urls = args.mounts.iter().map(|(path, _)| (path.clone(), format!("rtsp://{listen}/{path}"))).collect();
+    let scheme = if args.tls.is_some() { "rtsps" } else { "rtsp" };
+    let urls = args.mounts.iter().map(|(path, _)| (path.clone(), format!("{scheme}://{listen}/{path}"))).collect();
     let line = serde_json::to_string(&Announcement { listen, urls }).map_err(|e| Fault::internal(e.to_string()))?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|e| Fault::internal(format!("cannot print: {e}")))

@@ -93,6 +93,9 @@ impl Resolved {
             if let Some(missing) = file.filter(|file| !file.exists()) {
                 notes.push(format!("cameras.{id}.uri: there is no {} now", missing.display()));
             }
+            if !camera.source.capture.trust.verify {
+                notes.push(format!("cameras.{id}.tls_verify = false: whoever answers at its address is believed"));
+            }
         }
         notes
     }

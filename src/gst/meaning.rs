@@ -46,10 +46,11 @@ fn resource(kind: gst::ResourceError, debug: &str) -> FailReason {
 }
 
 /// What a reason means, for people.
-fn sentence(reason: FailReason) -> &'static str {
+pub fn sentence(reason: FailReason) -> &'static str {
     match reason {
         FailReason::Unreachable => "it cannot be reached or broke the connection",
         FailReason::Unauthorised => "it refuses this user and password",
+        FailReason::Untrusted => "its certificate is not trusted; name its issuer's, or its own, as ca_file",
         FailReason::NotFound => "there is no such stream, file or device",
         FailReason::Unsupported => "it needs a plugin or a format that is not supported here",
         FailReason::Broken => "what comes from it cannot be decoded",

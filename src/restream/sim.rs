@@ -1,6 +1,7 @@
 //! An RTSP server that behaves as cameras do: live pace, one shared stream for all viewers, sender reports, passwords.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +46,15 @@ pub struct User {
     pub scheme: Scheme,
 }
 
+/// How the cameras are reached.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// Who may watch; everybody without.
+    pub user: Option<User>,
+    /// PEM file with the certificate to show and its key: RTSP over TLS.
+    pub tls: Option<PathBuf>,
+}
+
 /// A camera at a path of the server.
 #[derive(Clone, Debug)]
 pub struct Mount {
@@ -66,11 +76,11 @@ impl Server {
     ///
     /// # Errors
     /// Where the address cannot be bound.
-    pub fn bind(listen: SocketAddr, mounts: &[Mount], user: Option<&User>) -> Result<Self, Fault> {
+    pub fn bind(listen: SocketAddr, mounts: &[Mount], access: &Access) -> Result<Self, Fault> {
         let server = RTSPServer::new();
         server.set_address(&listen.ip().to_string());
         server.set_service(&listen.port().to_string());
-        server.set_auth(user.map(authentication).as_ref());
+        server.set_auth(authentication(access)?.as_ref());
         let points = RTSPMountPoints::new();
         for mount in mounts {
             points.add_factory(&format!("/{}", mount.path), factory(mount));
@@ -105,22 +115,37 @@ impl Server {
     }
 }
 
-fn authentication(user: &User) -> RTSPAuth {
+fn authentication(access: &Access) -> Result<Option<RTSPAuth>, Fault> {
+    if access.user.is_none() && access.tls.is_none() {
+        return Ok(None);
+    }
     let auth = RTSPAuth::new();
+    if let Some(file) = &access.tls {
+        let certificate = gio::TlsCertificate::from_file(file);
+        let certificate = certificate.map_err(|e| broken(&format!("cannot use {}", file.display()), e))?;
+        auth.set_tls_certificate(Some(&certificate));
+    }
+    let mut token = RTSPToken::builder().field("media.factory.role", VIEWER).build();
+    match &access.user {
+        Some(user) => ask(&auth, user, &token),
+        None => auth.set_default_token(Some(&mut token)),
+    }
+    Ok(Some(auth))
+}
+
+fn ask(auth: &RTSPAuth, user: &User, token: &RTSPToken) {
     auth.set_realm(Some("camera"));
-    let token = RTSPToken::builder().field("media.factory.role", VIEWER).build();
     let password = user.password.expose_secret();
     match user.scheme {
         Scheme::Basic => {
             auth.set_supported_methods(gst_rtsp::RTSPAuthMethod::Basic);
-            auth.add_basic(&RTSPAuth::make_basic(&user.name, password), &token);
+            auth.add_basic(&RTSPAuth::make_basic(&user.name, password), token);
         }
         Scheme::Digest => {
             auth.set_supported_methods(gst_rtsp::RTSPAuthMethod::Digest);
-            auth.add_digest(&user.name, password, &token);
+            auth.add_digest(&user.name, password, token);
         }
     }
-    auth
 }
 
 fn factory(mount: &Mount) -> RTSPMediaFactory {

@@ -7,7 +7,7 @@ use gstreamer::prelude::*;
 use gstreamer_app::AppSink;
 
 use super::clip::{Clip, Codec, PictureSize, Recipe};
-use super::sim::{Mount, Server};
+use super::sim::{Access, Mount, Server};
 
 const SMALL: PictureSize = PictureSize { width: 160, height: 120 };
 const SMALLER: PictureSize = PictureSize { width: 96, height: 64 };
@@ -25,7 +25,7 @@ fn clip(codec: Codec, sizes: &[PictureSize]) -> Clip {
 /// Plays the clip as a camera and returns what a client sees: time stamps and sizes of so many pictures.
 fn watch(clip: Clip, pictures: usize) -> Vec<(Duration, u32, u32)> {
     let mounts = [Mount { path: "front".into(), clip: Arc::new(clip) }];
-    let server = Server::bind("127.0.0.1:0".parse().unwrap(), &mounts, None).unwrap();
+    let server = Server::bind("127.0.0.1:0".parse().unwrap(), &mounts, &Access::default()).unwrap();
     let url = format!("rtsp://{}/front", server.listen());
     let (quit, quitting) = crossbeam_channel::bounded(0);
     let serving = std::thread::spawn(move || server.run(quitting));

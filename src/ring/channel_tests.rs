@@ -107,6 +107,7 @@ fn credentials_are_neither_shown_nor_quoted() {
         transport: Transport::Tcp,
         latency: Duration::ZERO,
         connect_timeout: Duration::ZERO,
+        trust: Trust::default(),
         rotate: Rotate::Cw90,
         pace: Pace::Live,
         decoder: Decoder::Auto,

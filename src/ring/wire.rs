@@ -161,6 +161,8 @@ pub enum FailReason {
     Unreachable,
     /// User or password is wrong.
     Unauthorised,
+    /// Its certificate is not trusted.
+    Untrusted,
     /// The host answers, the stream, file or device does not exist.
     NotFound,
     /// There is no decoder for it, or a plugin is missing.
@@ -181,6 +183,7 @@ impl FailReason {
         match self {
             Self::Unreachable => "unreachable",
             Self::Unauthorised => "unauthorised",
+            Self::Untrusted => "untrusted",
             Self::NotFound => "not_found",
             Self::Unsupported => "unsupported",
             Self::Broken => "broken",
@@ -203,6 +206,8 @@ pub struct CaptureSettings {
     pub latency: Duration,
     /// How long opening may take.
     pub connect_timeout: Duration,
+    /// Whose certificate is believed.
+    pub trust: Trust,
     /// How to turn the picture upright.
     pub rotate: Rotate,
     /// How fast a file is played.
@@ -215,17 +220,33 @@ pub struct CaptureSettings {
 
 impl PartialEq for CaptureSettings {
     fn eq(&self, other: &Self) -> bool {
-        let Self { uri, transport, latency, connect_timeout, rotate, pace, decoder, pipelines } = self;
+        let Self { uri, transport, latency, connect_timeout, trust, rotate, pace, decoder, pipelines } = self;
         uri.expose_secret() == other.uri.expose_secret()
             && (transport, latency, connect_timeout) == (&other.transport, &other.latency, &other.connect_timeout)
             && (rotate, pace, decoder) == (&other.rotate, &other.pace, &other.decoder)
-            && *pipelines == other.pipelines
+            && (trust, pipelines) == (&other.trust, &other.pipelines)
     }
 }
 
 /// The one place where the URI is written out: onto the socket to the child.
 fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose_secret())
+}
+
+/// Whose certificate is believed where the connection is encrypted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trust {
+    /// False: anybody's.
+    pub verify: bool,
+    /// PEM file of the certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for Trust {
+    /// Those whom the system trusts.
+    fn default() -> Self {
+        Self { verify: true, ca_file: None }
+    }
 }
 
 /// How RTSP travels.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::uri::{Scheme, Scrub, Target, Uri};
 use crate::fault::Problem;
 use crate::ring::MAX_SLOTS;
-use crate::ring::wire::{CaptureSettings, Decoder, Pace, Rotate, Transport};
+use crate::ring::wire::{CaptureSettings, Decoder, Pace, Rotate, Transport, Trust};
 use crate::units::Period;
 
 /// Where a camera's pictures come from, and how.
@@ -26,6 +26,13 @@ pub struct Config {
     /// How RTSP travels: `tcp` (default) or `udp`.
     #[serde(default)]
     pub transport: Transport,
+    /// Certificates to trust instead of the system's, for `rtsps://` and `https://`: a PEM file. A camera that signed
+    /// its certificate itself may have that one here.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Whether the camera's certificate is checked. Default `true`; `false` believes whoever answers at the address.
+    #[serde(default = "defaults::tls_verify")]
+    pub tls_verify: bool,
     /// How long RTP packets may wait for those before them, `0s` to `10s`. Default `100ms`.
     #[serde(default = "defaults::latency")]
     pub latency: Period,
@@ -69,6 +76,9 @@ pub enum FilePace {
 mod defaults {
     use crate::units::Period;
 
+    pub fn tls_verify() -> bool {
+        true
+    }
     pub fn latency() -> Period {
         Period::millis(100)
     }
@@ -91,6 +101,8 @@ impl Config {
             username: None,
             password_file: None,
             transport: Transport::default(),
+            ca_file: None,
+            tls_verify: defaults::tls_verify(),
             latency: defaults::latency(),
             connect_timeout: defaults::connect_timeout(),
             stall_timeout: defaults::stall_timeout(),
@@ -115,7 +127,11 @@ impl Config {
             problems.push(Problem::new("pipelines", what).remedy("name a folder with .launch files, or leave it out"));
         }
         let target = match self.uri.target() {
-            Ok(target) => self.with_credentials(target).map_err(|problem| problems.push(problem)).ok(),
+            Ok(target) => {
+                problems.extend(self.misplaced_trust(target.scheme));
+                problems.extend(self.ca_file.as_deref().and_then(unusable_certificates));
+                self.with_credentials(target).map_err(|problem| problems.push(problem)).ok()
+            }
             Err(fault) => {
                 problems.push(Problem::new("uri", fault.what).remedy(fault.remedy));
                 None
@@ -141,6 +157,17 @@ impl Config {
                 Problem::new(key, what).remedy("choose a time between them")
             })
             .collect()
+    }
+
+    /// What is said of certificates where there are none.
+    fn misplaced_trust(&self, scheme: Scheme) -> Option<Problem> {
+        let key = match (&self.ca_file, self.tls_verify) {
+            _ if matches!(scheme, Scheme::Rtsps | Scheme::Https) => return None,
+            (Some(_), _) => "ca_file",
+            (None, false) => "tls_verify",
+            (None, true) => return None,
+        };
+        Some(Problem::new(key, "is of no use: only rtsps:// and https:// have certificates").remedy("remove it"))
     }
 
     fn with_credentials(&self, target: Target) -> Result<Target, Problem> {
@@ -173,6 +200,7 @@ impl Config {
                 transport: self.transport,
                 latency: self.latency.0,
                 connect_timeout: self.connect_timeout.0,
+                trust: Trust { verify: self.tls_verify, ca_file: self.ca_file.clone() },
                 rotate: self.rotate,
                 pace,
                 decoder: self.decoder,
@@ -199,6 +227,16 @@ const LAST_SHOWN: u32 = 1;
 
 /// One slot that is being analysed, one that waits, one that is being written, one that is on its way, the last shown.
 const MIN_SLOTS: u32 = 5;
+
+/// The child reads them; a mistake is told before it is started.
+fn unusable_certificates(path: &Path) -> Option<Problem> {
+    let what = match std::fs::read_to_string(path) {
+        Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => return None,
+        Ok(_) => format!("{} holds no certificate", path.display()),
+        Err(e) => format!("{} cannot be read: {e}", path.display()),
+    };
+    Some(Problem::new("ca_file", what).remedy("name a PEM file that visor's user may read"))
+}
 
 fn read_password(path: &Path) -> Result<String, Problem> {
     match std::fs::read_to_string(path) {

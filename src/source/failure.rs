@@ -52,6 +52,7 @@ impl Failure {
                 reason,
                 FailReason::Unreachable
                     | FailReason::Unauthorised
+                    | FailReason::Untrusted
                     | FailReason::NotFound
                     | FailReason::Timeout
                     | FailReason::EndedEarly

@@ -11,7 +11,7 @@ use visor::clock::Monotonic;
 use visor::frame::{Layout, Picture, PixelBuffer};
 use visor::ring::wire::{
     BrainEnd, CaptureSettings, Channel, Decoder, FailReason, FrameHeader, Pace, Received, Rotate, StreamInfo, ToBrain,
-    ToChild, Transport,
+    ToChild, Transport, Trust,
 };
 use visor::ring::{ENVIRONMENT, Lease, Ring};
 
@@ -25,6 +25,7 @@ pub fn settings(uri: impl Into<String>, pace: Pace) -> CaptureSettings {
         transport: Transport::Tcp,
         latency: Duration::from_millis(100),
         connect_timeout: Duration::from_secs(5),
+        trust: Trust::default(),
         rotate: Rotate::Auto,
         pace,
         decoder: Decoder::Auto,
