@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::settings;
 use crate::config::Resolved;
-use crate::detect::{self, Detector, still};
+use crate::detect::{self, Detection, Detector, Landmarks, View, still};
 use crate::fault::Fault;
 use crate::infer::store::{self, LANDMARKER, State};
 use crate::infer::{Config, InferError, Manifest, Model, Runtime};
@@ -137,15 +137,29 @@ impl Viewer {
         let Some(still) = still::open(path)? else {
             return Err(Fault::input(format!("{}: not a picture", path.display())));
         };
-        let deadline = Instant::now() + PATIENCE;
-        let faces = self.eyes.faces(still.view(), deadline).map_err(failed)?;
+        let faces = self.faces(still.view()).map_err(failed)?;
         let Some(face) = faces.first() else { return Ok(None) };
-        let landmarks = face.landmarks.ok_or_else(|| {
-            Fault::unavailable("the detector gives no landmarks, and there is no model for them")
-                .remedy(format!("fetch it: visor models pull {LANDMARKER}"))
-        })?;
         let quality = quality::assess(still.view(), face, &faces, &quality::Config::default());
-        let embeddings = self.embedder.embed(still.view(), &[landmarks], deadline).map_err(failed)?;
-        Ok(embeddings.into_iter().next().map(|embedding| Face { embedding, quality, of: faces.len() }))
+        let embedding = self.embed(still.view(), &landmarks(face)?).map_err(failed)?;
+        Ok(Some(Face { embedding, quality, of: faces.len() }))
     }
+
+    /// The faces of a picture, largest first.
+    pub fn faces(&mut self, view: View<'_>) -> Result<Vec<Detection>, InferError> {
+        self.eyes.faces(view, Instant::now() + PATIENCE)
+    }
+
+    /// The face with these landmarks as numbers.
+    pub fn embed(&mut self, view: View<'_>, landmarks: &Landmarks) -> Result<Embedding, InferError> {
+        let mut embeddings = self.embedder.embed(view, &[*landmarks], Instant::now() + PATIENCE)?;
+        embeddings.pop().ok_or_else(|| InferError::Shape("no embedding for a face".into()))
+    }
+}
+
+/// The landmarks of a face; without them it cannot be aligned.
+pub fn landmarks(face: &Detection) -> Result<Landmarks, Fault> {
+    face.landmarks.ok_or_else(|| {
+        Fault::unavailable("the detector gives no landmarks, and there is no model for them")
+            .remedy(format!("fetch it: visor models pull {LANDMARKER}"))
+    })
 }

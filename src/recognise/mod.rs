@@ -9,7 +9,7 @@
 //! | [`closeup`] | faces of stills, looked at twice |
 //! | [`quality`] | how fit a face is for recognition |
 //! | [`families`] [`embedder`] | aligned face → embedding |
-//! | [`verification`] | how well similarities tell people apart |
+//! | [`verification`] [`identification`] | how well similarities tell people apart; how often a track is named |
 //! | [`gallery`] | the people who are known, in memory only |
 //! | [`fusion`] [`decide`] | what a track's faces say together, and what that is worth |
 //! | [`schedule`] [`continuity`] | when a face is worth an embedding; whether it is still the same face |
@@ -30,6 +30,7 @@ pub mod embedding;
 pub mod families;
 pub mod fusion;
 pub mod gallery;
+pub mod identification;
 pub mod identity;
 pub mod landmarks;
 pub mod ledger;
