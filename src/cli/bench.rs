@@ -14,6 +14,7 @@ use crate::fault::{Fault, FaultKind};
 mod clip;
 #[cfg(feature = "media")]
 mod decode;
+mod embed;
 mod figure;
 mod gallery;
 #[cfg(feature = "media")]
@@ -75,6 +76,7 @@ const ITEMS: &[Item] = &[
     Item { name: "ring", measure: whole::ring },
     Item { name: "input", measure: models::input },
     Item { name: "detect", measure: models::detect },
+    Item { name: "embed", measure: embed::measure },
     Item { name: "gallery", measure: gallery::measure },
     Item { name: "tracker", measure: |_| Ok(trackers::measure()) },
     #[cfg(feature = "media")]

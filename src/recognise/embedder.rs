@@ -137,3 +137,91 @@ fn batch(provider: Provider) -> usize {
         _ => DEVICE_BATCH,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::geometry::{Point, Size};
+    use crate::infer::{Config, Runtime};
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    /// An embedder of the checkout's models, where they are there.
+    fn embedder(name: &str) -> Option<Embedder> {
+        let config = Config {
+            library: std::env::var_os("VISOR_TEST_LIBRARY").map(PathBuf::from),
+            accept_licences: vec![name.into()],
+            ..Config::default()
+        };
+        let manifest = crate::infer::manifest::find(None, name).unwrap();
+        if !config.library().exists() || !config.folder().join(&manifest.file).exists() {
+            eprintln!("skipped: {} or the library is not in {}", manifest.file, config.folder().display());
+            return None;
+        }
+        let runtime = Runtime::load(&config).unwrap();
+        let model = runtime.open(&manifest, 1, manifest.input.shape(1, manifest.size(None).unwrap())).unwrap();
+        Some(Embedder::new(model).unwrap())
+    }
+
+    /// A picture with structure at every scale, and places in it.
+    fn scene() -> (Vec<u8>, Vec<Landmarks>) {
+        let bytes =
+            (0..320 * 240 * 3u32).map(|i| ((i / 3 % 320) * (i / 960) / 37 + i % 3 * 40 + i / 50) as u8).collect();
+        let place = |n: usize| align::TEMPLATES[0].points.map(|p| Point::new(p.x * 0.8 + 40.0 * n as f32, p.y + 20.0));
+        (bytes, (0..5).map(place).collect())
+    }
+
+    #[test]
+    fn alone_is_as_in_a_batch() {
+        for name in ["face-reid-0095", "dlib-resnet", "mobilefacenet-y1"] {
+            let Some(mut embedder) = embedder(name) else { continue };
+            let (bytes, faces) = scene();
+            let view = View::Rgb { size: Size::new(320, 240), bytes: &bytes };
+            let alone: Vec<Embedding> =
+                faces.iter().flat_map(|face| embedder.embed(view, &[*face], soon()).unwrap()).collect();
+            let together = embedder.embed(view, &faces, soon()).unwrap();
+            let model = Arc::clone(embedder.model());
+            // What a device would be given: all of them in one call, filled up to eight.
+            let (mut outputs, mut batch) = (Outputs::new(), Vec::new());
+            model.run(embedder.fill(view, &faces), soon(), &mut outputs).unwrap();
+            embedder.outputs = outputs;
+            embedder.read(faces.len(), &mut batch).unwrap();
+            assert_eq!((together.len(), batch.len()), (5, 5));
+            for (i, alone) in alone.iter().enumerate() {
+                assert!(alone.cosine(&together[i]) > 0.99999 && alone.cosine(&batch[i]) > 0.99999, "{name}, face {i}");
+            }
+            assert!(alone[0].cosine(&alone[4]) < 0.9999, "{name}: different places, different numbers");
+        }
+    }
+
+    #[test]
+    fn what_is_no_embedder_or_has_another_size_is_refused() {
+        let Some(embedder) = embedder("face-reid-0095") else { return };
+        assert_eq!((embedder.dimension(), embedder.threshold()), (256, embedder.spec.threshold));
+        let runtime = Runtime::load(&Config {
+            library: std::env::var_os("VISOR_TEST_LIBRARY").map(PathBuf::from),
+            ..Config::default()
+        })
+        .unwrap();
+        let check = |change: &dyn Fn(&mut EmbeddingSpec), family: &str, expected: &str| {
+            let mut manifest = embedder.model.manifest().clone();
+            manifest.embedding.iter_mut().for_each(change);
+            manifest.family = family.into();
+            let model = runtime.open(&manifest, 1, manifest.input.shape(1, manifest.size(None).unwrap())).unwrap();
+            let fault = Embedder::new(model).err().unwrap().to_string();
+            assert!(fault.contains(expected), "{fault}");
+        };
+        check(
+            &|spec| spec.template = "arcface-112".into(),
+            "openvino-reid",
+            "128x128, but template arcface-112 is for 112x112",
+        );
+        check(&|spec| spec.template = "reid".into(), "openvino-reid", "no template is named \"reid\"; known: reid-128");
+        check(&|_| {}, "openvino", "no embedder family is named \"openvino\"; known: openvino-reid");
+    }
+}

@@ -246,3 +246,125 @@ fn lost(side: usize, at: impl Fn(usize, usize) -> f32) -> f32 {
     }
     if before > 0.0 { taken / before } else { 0.0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A head's landmarks, turned by yaw and pitch and seen from afar: units are the distance between the eyes.
+    fn head(yaw: f32, pitch: f32) -> Landmarks {
+        let (yaw, pitch) = (yaw.to_radians(), pitch.to_radians());
+        [(-0.5, -0.49, 0.0), (0.5, -0.49, 0.0), (0.0, 0.0, NOSE), (-0.4, 0.51, 0.0), (0.4, 0.51, 0.0)].map(
+            |(x, y, z): (f32, f32, f32)| {
+                let (x, z) = (x * yaw.cos() + z * yaw.sin(), z * yaw.cos() - x * yaw.sin());
+                let y = y * pitch.cos() + z * pitch.sin();
+                Point::new(200.0 + 60.0 * x, 200.0 + 60.0 * y)
+            },
+        )
+    }
+
+    #[test]
+    fn pose_is_read_from_the_landmarks() {
+        for (yaw, pitch) in [(0.0, 0.0), (20.0, 0.0), (-40.0, 0.0), (0.0, 25.0), (0.0, -25.0), (25.0, 15.0)] {
+            let (found_yaw, found_pitch) = pose(&head(yaw, pitch));
+            assert!(
+                (found_yaw - yaw).abs() < 6.0 && (found_pitch - pitch).abs() < 6.0,
+                "{yaw}, {pitch}: {found_yaw}, {found_pitch}"
+            );
+        }
+    }
+
+    /// A picture of stripes and spots, blurred over `blur` pixels.
+    fn picture(blur: i64) -> Vec<u8> {
+        let at = |x: i64, y: i64| if (x / 9 + y / 7) % 2 == 0 || (x * 7 + y * 13) % 31 == 0 { 180.0 } else { 60.0 };
+        let mean = |x: i64, y: i64| -> f32 {
+            let near = (-blur..=blur).flat_map(|dx| (-blur..=blur).map(move |dy| (dx, dy)));
+            near.map(|(dx, dy)| at(x + dx, y + dy)).sum::<f32>() / ((2 * blur + 1) * (2 * blur + 1)) as f32
+        };
+        (0..400 * 400).flat_map(|i| [mean(i % 400, i / 400) as u8; 3]).collect()
+    }
+
+    fn face(landmarks: Landmarks) -> Detection {
+        Detection { rect: core(&landmarks).grown(0.3), score: 0.9, landmarks: Some(landmarks) }
+    }
+
+    fn measure(bytes: &[u8], face: &Detection, others: &[Detection]) -> Measures {
+        Measures::take(View::Rgb { size: Size::new(400, 400), bytes }, face, others)
+    }
+
+    #[test]
+    fn sharpness_falls_with_blur_and_not_with_contrast() {
+        let sharp: Vec<f32> =
+            [0, 1, 3, 6].map(|blur| measure(&picture(blur), &face(head(0.0, 0.0)), &[]).sharpness).into();
+        assert!(sharp.is_sorted_by(|a, b| a > b), "{sharp:?}");
+        let pale: Vec<u8> = picture(0).iter().map(|v| v / 4 + 90).collect();
+        assert!((measure(&pale, &face(head(0.0, 0.0)), &[]).sharpness - sharp[0]).abs() < 0.03);
+    }
+
+    #[test]
+    fn each_reason_has_its_cause() {
+        let bytes = picture(0);
+        let config = Config::default();
+        let reason =
+            |bytes: &[u8], face: &Detection, others: &[Detection]| measure(bytes, face, others).judge(&config).reason;
+        let good = face(head(0.0, 0.0));
+        assert_eq!(reason(&bytes, &good, &[good]), None);
+        let small =
+            face(head(0.0, 0.0).map(|p| Point::new(100.0 + (p.x - 200.0) * 0.08, 100.0 + (p.y - 200.0) * 0.08)));
+        assert_eq!(reason(&bytes, &small, &[]), Some(Reason::TooSmall));
+        assert_eq!(reason(&bytes, &face(head(75.0, 0.0)), &[]), Some(Reason::TurnedAway));
+        assert_eq!(reason(&picture(14), &good, &[]), Some(Reason::TooBlurred));
+        assert_eq!(reason(&vec![3; bytes.len()], &good, &[]), Some(Reason::BadlyExposed));
+        let nearer = Detection { rect: Rect::new(150.0, 190.0, 200.0, 200.0), ..good };
+        assert_eq!(reason(&bytes, &good, &[good, nearer]), Some(Reason::Occluded));
+        assert_eq!(
+            reason(&bytes, &nearer, &[good, nearer]),
+            reason(&bytes, &nearer, &[]),
+            "the nearer one is in full view"
+        );
+        let cut = face(head(0.0, 0.0).map(|p| Point::new(p.x - 195.0, p.y)));
+        assert_eq!(reason(&bytes, &cut, &[]), Some(Reason::Occluded));
+    }
+
+    #[test]
+    fn the_grade_falls_with_each_fault() {
+        let best = Measures {
+            score: 0.9,
+            eyes_px: 60.0,
+            yaw: 0.0,
+            pitch: 0.0,
+            roll: 0.0,
+            sharpness: 0.6,
+            contrast: 0.2,
+            clipped: 0.0,
+            hidden: 0.0,
+        };
+        assert!(best.grade() > 0.9, "{}", best.grade());
+        let worse = [
+            Measures { score: 0.4, ..best },
+            Measures { eyes_px: 12.0, ..best },
+            Measures { yaw: -40.0, ..best },
+            Measures { pitch: 30.0, ..best },
+            Measures { sharpness: 0.2, ..best },
+            Measures { contrast: 0.05, ..best },
+            Measures { clipped: 0.4, ..best },
+            Measures { hidden: 0.2, ..best },
+        ];
+        for worse in worse {
+            assert!(worse.grade() < best.grade() - 0.1 && worse.grade() > 0.0, "{worse:?}: {}", worse.grade());
+        }
+        assert_eq!(best.grade(), Measures { roll: 30.0, ..best }.grade(), "alignment takes the roll out");
+    }
+
+    #[test]
+    fn a_face_without_landmarks_is_graded_by_its_box() {
+        let bytes = picture(0);
+        let quality = assess(
+            View::Rgb { size: Size::new(400, 400), bytes: &bytes },
+            &Detection { rect: Rect::new(120.0, 100.0, 150.0, 190.0), score: 0.9, landmarks: None },
+            &[],
+            &Config::default(),
+        );
+        assert!(quality.reason.is_none() && quality.score > 0.5, "{quality:?}");
+    }
+}

@@ -15,7 +15,7 @@ use crate::infer::store;
 use crate::infer::{Config, InferError, Input, InputSize, Model, Outputs, Provider, Runtime};
 
 /// How long one call may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The detector, loaded when it is first needed.
 pub(super) struct Models {
@@ -27,6 +27,11 @@ impl Models {
     /// The detector of a configuration; without one the best that is here.
     pub(super) fn new(file: Option<&Path>) -> Result<Self, Fault> {
         Ok(Self { config: settings::models(file)?, model: None })
+    }
+
+    /// The models' settings.
+    pub(super) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// The detector, with as many sessions as the daemon has.
@@ -142,7 +147,7 @@ pub(super) fn detect(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
 }
 
 /// A session on the processor has one thread, the caller's; a device works while that waits.
-fn start(model: &Model) -> Watch {
+pub(super) fn start(model: &Model) -> Watch {
     match model.provider() {
         Provider::Cpu => Watch::of_this_thread(),
         _ => Watch::of_the_wall(),
@@ -154,6 +159,6 @@ pub(super) fn time_bare(model: &Model, input: &Input) -> Result<Duration, Fault>
     model.time_bare(input, Instant::now() + PATIENCE).map_err(failed)
 }
 
-fn failed(error: InferError) -> Fault {
+pub(super) fn failed(error: InferError) -> Fault {
     Fault::unavailable(error.to_string())
 }
