@@ -6,6 +6,7 @@
 //! frames is seen. A file has several detections in flight; their order is restored before the tracker sees them.
 
 mod eyes;
+mod faces;
 mod follower;
 mod order;
 mod pace;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError, bounded};
 
 pub use eyes::{Eyes, Seen};
+pub use faces::FaceModels;
 pub use follower::{Follower, Named, Names};
 pub use order::in_order;
 pub use pace::Pacer;

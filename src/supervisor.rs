@@ -24,7 +24,7 @@ use crate::source::Spawner;
 use camera::Running;
 use revival::Revivals;
 
-pub use engine::{Engine, FaceModels, HOPELESS};
+pub use engine::{Engine, HOPELESS};
 pub use keeper::Keeper;
 
 /// What every camera is given.

@@ -1,7 +1,7 @@
 //! `visor check`: name every problem of a configuration, and print what will be used.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::Outcome;
@@ -10,8 +10,11 @@ use crate::detect::Mode;
 use crate::fault::{Fault, FaultKind};
 use crate::frame::{Colorimetry, ColourMatrix, ColourRange, Layout, PixelFormat};
 use crate::geometry::Size;
-use crate::infer::Runtime;
 use crate::infer::store::{self, State};
+use crate::infer::{Manifest, Runtime};
+use crate::recognise::gallery::Calibration;
+use crate::recognise::gallery::calibration::Own;
+use crate::recognise::gallery::folder::{self, Contents};
 use crate::ring;
 
 /// Until a camera was seen, its pictures are taken to be of this size.
@@ -47,28 +50,33 @@ pub fn run(args: &CheckArgs) -> Outcome {
 
 /// What the daemon could not start without.
 fn missing(resolved: &Resolved) -> Vec<String> {
-    let mut missing = Vec::new();
-    let (folder, detector) = (resolved.models.folder(), &resolved.detector);
-    let file = folder.join(&detector.file);
-    match store::state(&folder, detector) {
-        State::Ready => {}
-        State::Missing => {
-            missing.push(format!("{} is not there; fetch it: visor models pull {}", file.display(), detector.name))
-        }
-        State::Wrong(what) => {
-            missing.push(format!("{}: {what}; fetch it anew: visor models pull {}", file.display(), detector.name))
-        }
-    }
+    let folder = resolved.models.folder();
+    let models = std::iter::once(&resolved.detector).chain(&resolved.embedder);
+    let mut missing: Vec<String> = models.filter_map(|model| missing_model(&folder, model)).collect();
     missing.extend(runtime(resolved, missing.is_empty()).err().map(|fault| fault.to_string()));
     missing
 }
 
-/// Loads the library, and the detector on its provider where its file is there, as the daemon will.
-fn runtime(resolved: &Resolved, file_is_there: bool) -> Result<(), Fault> {
+fn missing_model(folder: &Path, model: &Manifest) -> Option<String> {
+    let file = folder.join(&model.file);
+    match store::state(folder, model) {
+        State::Ready => None,
+        State::Missing => Some(format!("{} is not there; fetch it: visor models pull {}", file.display(), model.name)),
+        State::Wrong(what) => {
+            Some(format!("{}: {what}; fetch it anew: visor models pull {}", file.display(), model.name))
+        }
+    }
+}
+
+/// Loads the library, and the models on their provider where their files are there, as the daemon will.
+fn runtime(resolved: &Resolved, files_are_there: bool) -> Result<(), Fault> {
     let runtime = Runtime::load(&resolved.models)?;
-    if file_is_there {
+    if files_are_there {
         let detector = &resolved.detector;
         runtime.open(detector, 1, detector.input.shape(1, resolved.input))?;
+        if let Some(embedder) = &resolved.embedder {
+            runtime.open(embedder, 1, embedder.input.shape(1, embedder.size(None)?))?;
+        }
     } else {
         runtime.provider()?;
     }
@@ -86,6 +94,8 @@ fn describe(resolved: &Resolved) -> String {
                 resolved.detector.name, resolved.input.width, resolved.input.height, resolved.detector.licence
             ),
         ),
+        ("embedder", embedder(resolved)),
+        ("gallery", gallery(resolved)),
         ("provider", format!("{}, {} sessions", models.provider.name(), models.sessions())),
         ("models", models.folder().display().to_string()),
         ("library", models.library().display().to_string()),
@@ -108,6 +118,28 @@ fn describe(resolved: &Resolved) -> String {
         ASSUMED.height
     );
     page
+}
+
+fn embedder(resolved: &Resolved) -> String {
+    let off = "none, recognition is off".to_owned();
+    resolved.embedder.as_ref().map_or(off, |model| format!("{}, licence {}", model.name, model.licence))
+}
+
+/// Who will be known if each picture can be used, and how sure Visor then must be.
+fn gallery(resolved: &Resolved) -> String {
+    let settings = &resolved.gallery;
+    let Some(folder) = &settings.folder else { return "no folder, nobody is known at start".to_owned() };
+    let Contents { people, pictures } = folder::contents(folder).unwrap_or(Contents { people: 0, pictures: 0 });
+    let mut text = format!("{people} people with {pictures} pictures in {}", folder.display());
+    if let Some(spec) = resolved.embedder.as_ref().and_then(|model| model.embedding.as_ref()) {
+        let calibration = Calibration::of(spec);
+        let threshold = settings.threshold.unwrap_or_else(|| calibration.threshold(pictures, Own::default()));
+        let margin = settings.margin.unwrap_or_else(|| calibration.margin(people));
+        let bytes = pictures * spec.dimension * (size_of::<f32>() + size_of::<i8>());
+        let memory = mebibytes(bytes as u64);
+        let _ = write!(text, ", threshold {threshold:.2}, margin {margin:.2}, {memory} in memory");
+    }
+    text
 }
 
 fn broker(resolved: &Resolved) -> String {

@@ -17,8 +17,9 @@ use crate::lifecycle::Lifecycle;
 use crate::lifecycle::signals::{DRAIN_DEADLINE, Drained, Wishes, drain};
 use crate::lifecycle::systemd;
 use crate::metrics::{self, CONFIG_RELOADS};
+use crate::pipeline::FaceModels;
 use crate::sink::{Hub, SwitchCommand, log, mqtt};
-use crate::supervisor::{Engine, FaceModels, Keeper, Supervisor};
+use crate::supervisor::{Engine, Keeper, Supervisor};
 
 mod reload;
 

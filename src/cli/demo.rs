@@ -12,6 +12,7 @@ use crate::geometry::Size;
 use crate::infer::manifest::Manifest;
 use crate::infer::{self, store};
 use crate::restream::child::SimulatedCamera;
+use crate::restream::sample;
 use crate::sink::log::LineSink;
 use crate::telemetry;
 
@@ -46,12 +47,18 @@ pub fn run(args: &DemoArgs) -> Outcome {
     let models = infer::Config::default();
     let (detector, input) = store::best_detector(&models.folder())?;
     let say = |line: &str| if args.json { eprintln!("{line}") } else { println!("{line}") };
+    let embedder = store::best_embedder(&models.folder())?;
     introduce(&detector, input, &say);
+    introduce_embedder(embedder.as_ref(), &say);
     let broker = Broker::find_or_start()?;
     say(&format!("broker    {} at {}", broker.origin(), broker.url()));
     say(&format!("          watch it: mosquitto_sub -p {} -v -t 'visor/#'", broker.port()));
     let (camera, uri) = camera(args, &say)?;
-    let settings = settings(&uri, &detector, input, &broker)?;
+    let people = args.source.is_none().then(|| sample::gallery(&args.sample)).filter(|people| people.is_dir());
+    if let Some(known) = people.as_deref().zip(embedder.as_ref()).and_then(|(people, _)| names(people)) {
+        say(&format!("known     {known}, from {}", people.as_deref().unwrap_or(Path::new("")).display()));
+    }
+    let settings = settings(&uri, (&detector, input), people.as_deref(), &broker)?;
 
     let listener = Arc::new(Listener::default());
     let began = Instant::now();
@@ -64,7 +71,7 @@ pub fn run(args: &DemoArgs) -> Outcome {
     })?;
     say(&format!("health    http://{}/readyz and /metrics", daemon.http_address()));
     say(&format!("running   {}\n", how_long(args.seconds)));
-    let mut summary = Summary::new(began, &detector.name);
+    let mut summary = Summary::new(began, &detector.name, embedder.map(|embedder| embedder.name));
     let end = daemon.serve(|supervisor| {
         summary.look(supervisor);
         supervisor.all_ended() || args.seconds.is_some_and(|s| began.elapsed() >= Duration::from_secs(s))
@@ -93,6 +100,28 @@ fn introduce(detector: &Manifest, input: Size, say: &impl Fn(&str)) {
             "          Up to 10 frames a second are analysed, or as many as this machine carries; the summary says how many.",
         );
     }
+}
+
+fn introduce_embedder(embedder: Option<&Manifest>, say: &impl Fn(&str)) {
+    let default = store::DEFAULT_EMBEDDER;
+    match embedder {
+        Some(embedder) => {
+            say(&format!("embedder  {} ({})", embedder.name, embedder.licence));
+            if embedder.name != default {
+                say(&format!(
+                    "          NOTE: the default, {default}, could not be had; small faces are told apart less well."
+                ));
+            }
+        }
+        None => say("embedder  none is there: nobody will be recognised; fetch one: visor models pull"),
+    }
+}
+
+/// The names of the people in a gallery's folder.
+fn names(people: &Path) -> Option<String> {
+    let folders = people.read_dir().ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let names: Vec<String> = folders.collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// The simulated camera, if one is needed, and the address of what is to be watched.
@@ -126,14 +155,21 @@ fn address(source: &str) -> Result<String, Fault> {
 }
 
 /// The configuration that the demo stands for.
-fn settings(uri: &str, detector: &Manifest, input: Size, broker: &Broker) -> Result<Resolved, Fault> {
+fn settings(
+    uri: &str,
+    (detector, input): (&Manifest, Size),
+    people: Option<&Path>,
+    broker: &Broker,
+) -> Result<Resolved, Fault> {
     let text = |value: &str| toml::Value::from(value).to_string();
+    let gallery = people.map(|people| format!("[gallery]\nfolder = {}\n", text(&people.to_string_lossy())));
     let written = format!(
-        "[models]\ndetector = {}\ninput = \"{}x{}\"\n[mqtt]\nurl = {}\n[http]\nlisten = \"127.0.0.1:0\"\n\
+        "[models]\ndetector = {}\ninput = \"{}x{}\"\n{}[mqtt]\nurl = {}\n[http]\nlisten = \"127.0.0.1:0\"\n\
          [cameras.{CAMERA}]\nuri = {}\n",
         text(&detector.name),
         input.width,
         input.height,
+        gallery.unwrap_or_default(),
         text(broker.url()),
         text(uri)
     );

@@ -43,6 +43,9 @@ pub struct TrackArgs {
     /// Configuration whose models are used. Default: /etc/visor/visor.toml where that is there.
     #[arg(long, value_name = "FILE", conflicts_with = "detections")]
     config: Option<PathBuf>,
+    /// Folder with a folder of pictures for each person: says in `--format json` who each track is.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "detections")]
+    gallery: Option<PathBuf>,
     /// The tracker alone, on detections in MOT format: frame,id,x,y,w,h[,score,…] in pixels, frames from 1.
     #[arg(long, value_name = "FILE", requires = "fps")]
     detections: Option<PathBuf>,

@@ -6,20 +6,17 @@ use std::time::Instant;
 use arc_swap::ArcSwapOption;
 use tracing::error;
 
-use super::{Named, Names};
+use super::{FaceModels, Named, Names};
 use crate::fault::Fault;
 use crate::frame::Frame;
-use crate::infer::Model;
 use crate::recognise::recogniser::Settings;
 use crate::recognise::{Embedder, Landmarker, People, Recogniser, quality};
 use crate::track::Tracker;
 
 /// What all cameras recognise with. Never changed, only replaced as a whole.
 pub struct Recognition {
-    /// Tells people apart.
-    pub embedder: Arc<Model>,
-    /// Finds landmarks where the detector gives none.
-    pub landmarker: Option<Arc<Model>>,
+    /// Embed faces.
+    pub models: FaceModels,
     /// Who is known, and who was seen; of the embedder's making.
     pub people: People,
 }
@@ -60,7 +57,7 @@ impl Names for Recall {
         let (with, recogniser) = self.made.as_mut()?;
         let tracks = (tracker.tracks(), tracker.ended());
         let verdicts = recogniser.as_mut()?.recognise(frame.picture(), &frame.stamp, tracks, deadline);
-        Some(Named { verdicts, embedder: &with.embedder.manifest().name })
+        Some(Named { verdicts, embedder: &with.models.embedder.manifest().name })
     }
 
     fn lost(&mut self) {
@@ -72,7 +69,7 @@ impl Names for Recall {
 
 fn recogniser(camera: &Arc<str>, with: &Recognition) -> Result<Recogniser, Fault> {
     let settings = Settings { camera: Arc::clone(camera), quality: quality::Config::default() };
-    let embedder = Embedder::new(Arc::clone(&with.embedder))?;
-    let landmarker = with.landmarker.clone().map(Landmarker::new).transpose()?;
+    let embedder = Embedder::new(Arc::clone(&with.models.embedder))?;
+    let landmarker = with.models.landmarker.clone().map(Landmarker::new).transpose()?;
     Ok(Recogniser::new(settings, embedder, landmarker, with.people.clone()))
 }

@@ -49,7 +49,7 @@ impl Config {
         if let Some(folder) = self.folder.as_ref().filter(|folder| !folder.is_dir()) {
             let what = format!("there is no folder {}", folder.display());
             problems.push(Problem::new("folder", what).remedy("make it, with a folder for each person in it"));
-        } else if let Some(Err(fault)) = self.folder.as_ref().map(|folder| folder::check(folder)) {
+        } else if let Some(Err(fault)) = self.folder.as_ref().map(|folder| folder::contents(folder)) {
             problems.push(Problem::new("folder", fault.what).remedy(fault.remedy));
         }
         let within = |period: Period, from: u64, to: u64| (Period::secs(from)..=Period::secs(to)).contains(&period);

@@ -1,6 +1,6 @@
 //! The demo's clip: photographs with several people, panned and zoomed, with darkness between them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gstreamer::prelude::*;
 
@@ -35,11 +35,42 @@ const SCENES: [Scene; 4] = [
     Scene { file: "sample6.jpg", from: Window(120.0, 60.0, 1500.0), to: Window(0.0, 100.0, 1920.0) },
 ];
 
-/// Makes the clip (H.264 in MP4, 1280×720, 25 pictures a second) out of the photographs in `photos`.
+/// A person of the photographs, under a made-up name, and where to cut: left, top, width and height.
+const PERSON: &str = "Robin";
+const PORTRAIT: (&str, [u32; 4]) = ("sample3.jpg", [926, 60, 520, 600]);
+
+/// Photographs' size in pixels, as far as the portrait's goes.
+const PORTRAIT_OF: [u32; 2] = [1920, 1350];
+
+/// Makes the clip (H.264 in MP4, 1280×720, 25 pictures a second) out of the photographs in `photos`, and beside it a gallery
+/// that knows one of the people.
 ///
 /// # Errors
 /// Where a photograph, an encoder or the place for the clip is missing.
 pub fn make(photos: &Path, out: &Path) -> Result<(), Fault> {
+    make_clip(photos, out)?;
+    let person = gallery(out).join(PERSON);
+    let doing = format!("cannot make the sample person {}", person.display());
+    std::fs::create_dir_all(&person).map_err(|e| broken(&doing, e))?;
+    let (file, [left, top, width, height]) = PORTRAIT;
+    let [right, bottom] = [PORTRAIT_OF[0] - left - width, PORTRAIT_OF[1] - top - height];
+    let pipeline = parse(
+        &format!(
+            "filesrc name=photo ! jpegdec ! videocrop left={left} top={top} right={right} bottom={bottom} \
+             ! jpegenc quality=90 ! filesink name=out"
+        ),
+        &doing,
+    )?;
+    set_location(&pipeline, "photo", &photos.join(file));
+    write(&pipeline, &person.join("portrait.jpg"), &doing)
+}
+
+/// The folder of people beside the clip `out`.
+pub fn gallery(out: &Path) -> PathBuf {
+    out.with_file_name("people")
+}
+
+fn make_clip(photos: &Path, out: &Path) -> Result<(), Fault> {
     let doing = format!("cannot make the sample clip {}", out.display());
     let pipeline = parse(&pipeline_text(), &doing)?;
     for (n, scene) in SCENES.iter().enumerate() {

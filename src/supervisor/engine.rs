@@ -8,8 +8,7 @@ use tracing::info;
 
 use crate::fault::Fault;
 use crate::geometry::Size;
-use crate::infer::store::{self, State};
-use crate::infer::{Config, Manifest, Model, Runtime, manifest};
+use crate::infer::{Config, Manifest, Model, Runtime};
 use crate::pipeline::Recognition;
 
 /// A call that has not come back by then never will: nothing can stop it but the end of the process.
@@ -22,38 +21,6 @@ pub struct Engine {
     recognition: Arc<ArcSwapOption<Recognition>>,
     /// All that may be at work: a call that hangs does so also after its model was replaced.
     watched: Mutex<Vec<Weak<Model>>>,
-}
-
-/// The models of recognition.
-#[derive(Clone)]
-pub struct FaceModels {
-    /// Tells people apart.
-    pub embedder: Arc<Model>,
-    /// Finds landmarks where the detector gives none; `None` where it is not in the models folder.
-    pub landmarker: Option<Arc<Model>>,
-}
-
-impl FaceModels {
-    /// Loads the embedder, and the landmarker where its file is there.
-    pub fn open(config: &Config, embedder: &Manifest) -> Result<Self, Fault> {
-        let runtime = Runtime::load(config)?;
-        let open = |manifest: &Manifest| {
-            let model = runtime.open(manifest, config.sessions(), manifest.input.shape(1, manifest.size(None)?))?;
-            info!(
-                model = manifest.name,
-                licence = manifest.licence,
-                provider = model.provider().name(),
-                sessions = model.sessions(),
-                "{} ready",
-                if manifest.embedding.is_some() { "embedder" } else { "landmarker" }
-            );
-            Ok::<_, Fault>(model)
-        };
-        let folder = config.folder();
-        let landmarker = manifest::find(Some(&folder), store::LANDMARKER)?;
-        let landmarker = (store::state(&folder, &landmarker) == State::Ready).then(|| open(&landmarker));
-        Ok(Self { embedder: open(embedder)?, landmarker: landmarker.transpose()? })
-    }
 }
 
 impl Engine {

@@ -11,17 +11,15 @@ use crossbeam_channel::{Receiver, Sender, bounded, select, tick};
 use tracing::{error, info, warn};
 
 use super::Engine;
-use super::engine::FaceModels;
 use super::reading::{self, Pace};
 use crate::clock::Monotonic;
-use crate::detect::{Config as DetectConfig, Detector, Settings as DetectSettings};
 use crate::fault::Fault;
 use crate::infer::Model;
-use crate::pipeline::Recognition;
+use crate::pipeline::{FaceModels, Recognition};
+use crate::recognise::gallery::PersonId;
 use crate::recognise::gallery::enroller::{Enroller, Who};
 use crate::recognise::gallery::folder::Folder;
-use crate::recognise::gallery::{Calibration, PersonId, Settings};
-use crate::recognise::{Config, Embedder, Gallery, Landmarker, People, Strangers};
+use crate::recognise::{Config, Gallery, People, Strangers};
 use crate::sink::{GalleryStats, Hub, PersonAnswer, PersonCommand, PersonWish};
 
 /// How often people whose time is over are looked for.
@@ -180,8 +178,8 @@ impl Work {
         let unchanged = self.engine.recognition().load().as_ref().is_some_and(|now| kept.is_in(now));
         if !unchanged {
             let Kept { models, people, .. } = &kept;
-            let FaceModels { embedder, landmarker } = models.clone();
-            self.engine.recognise_with(Some(Arc::new(Recognition { embedder, landmarker, people: people.clone() })));
+            let recognition = Recognition { models: models.clone(), people: people.clone() };
+            self.engine.recognise_with(Some(Arc::new(recognition)));
         }
         self.kept = Some(kept);
     }
@@ -271,19 +269,7 @@ impl Desk {
 impl Kept {
     /// An empty gallery for these models.
     fn new(models: FaceModels, settings: Config, engine: &Engine) -> Result<Self, Fault> {
-        let manifest = models.embedder.manifest();
-        let Some(spec) = &manifest.embedding else {
-            return Err(Fault::config(format!("model {} is no embedder", manifest.name)));
-        };
-        let calibration = Calibration::of(spec);
-        let gallery = Gallery::new(Settings {
-            model: manifest.name.as_str().into(),
-            dimension: spec.dimension,
-            threshold: settings.threshold,
-            margin: settings.margin,
-            calibration,
-        });
-        let people = People { gallery, strangers: Strangers::new(settings.stranger_ttl.0, calibration) };
+        let people = models.people(&settings)?;
         Self::with(people, None, (models, settings), engine)
     }
 
@@ -296,7 +282,7 @@ impl Kept {
         engine.watch(&models.embedder);
         models.landmarker.iter().for_each(|model| engine.watch(model));
         let detector = engine.detector().load_full();
-        let enroller = enroller(&detector, &models, &people.gallery)?;
+        let enroller = models.enroller(&detector, &people.gallery)?;
         let folder = folder.or_else(|| settings.folder.as_deref().map(Folder::new));
         Ok(Self { models, settings, people, folder, enroller, detector })
     }
@@ -320,7 +306,7 @@ impl Kept {
 
     /// Whether cameras use just this already.
     fn is_in(&self, now: &Recognition) -> bool {
-        Arc::ptr_eq(&now.embedder, &self.models.embedder)
+        Arc::ptr_eq(&now.models.embedder, &self.models.embedder)
             && now.people.gallery.is(&self.people.gallery)
             && now.people.strangers.is(&self.people.strangers)
     }
@@ -331,7 +317,7 @@ impl Kept {
         if Arc::ptr_eq(&detector, &self.detector) {
             return;
         }
-        match enroller(&detector, &self.models, &self.people.gallery) {
+        match self.models.enroller(&detector, &self.people.gallery) {
             Ok(enroller) => (self.enroller, self.detector) = (enroller, detector),
             Err(fault) => warn!(error = %fault, "pictures are looked at with the detector from before"),
         }
@@ -351,11 +337,4 @@ impl Kept {
             Err(fault) => error!(error = %fault, "the gallery's folder cannot be read; who is known stays"),
         }
     }
-}
-
-fn enroller(detector: &Arc<Model>, models: &FaceModels, gallery: &Gallery) -> Result<Enroller, Fault> {
-    let settings = DetectSettings::new(&DetectConfig::default(), detector.manifest())?;
-    let detector = Detector::new(Arc::clone(detector), settings)?;
-    let landmarker = models.landmarker.clone().map(Landmarker::new).transpose()?;
-    Enroller::new(detector, landmarker, Embedder::new(Arc::clone(&models.embedder))?, gallery.clone())
 }

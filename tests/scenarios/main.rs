@@ -23,6 +23,8 @@ mod mqtt_daemon;
 mod mqtt_faults;
 mod nothing_written;
 mod odd_files;
+mod people;
+mod people_pictures;
 mod reload;
 mod service;
 mod support;

@@ -10,7 +10,8 @@ use crate::fault::Fault;
 use crate::infer::Model;
 use crate::lifecycle::Reloading;
 use crate::lifecycle::signals::Reload;
-use crate::supervisor::{Engine, FaceModels};
+use crate::pipeline::FaceModels;
+use crate::supervisor::Engine;
 
 /// What a reload has read and loaded, ready to be taken on.
 pub(super) struct Loaded {

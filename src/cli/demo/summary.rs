@@ -1,5 +1,6 @@
 //! What the demo saw, in numbers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::cli::processor::ProcessorTime;
-use crate::event::{Event, EventType};
+use crate::event::{Event, EventType, Identity};
 use crate::sink::{CameraStats, Settings, Sink};
 use crate::supervisor::Supervisor;
 
@@ -20,9 +21,23 @@ pub(super) struct Listener(Mutex<Heard>);
 struct Heard {
     started: u64,
     updated: u64,
+    identified: u64,
     ended: u64,
+    /// Each person's or stranger's name, and how often a track was found to be theirs.
+    who: BTreeMap<Arc<str>, u64>,
     /// From the frame's arrival to its event, in microseconds; kept small by its resolution of 1 %.
     latency: Option<Histogram<u64>>,
+}
+
+/// People who are named in the summary; a crowd of strangers is counted only.
+const NAMED: usize = 50;
+
+impl Heard {
+    fn note(&mut self, who: &Arc<str>) {
+        if self.who.len() < NAMED || self.who.contains_key(who) {
+            *self.who.entry(Arc::clone(who)).or_default() += 1;
+        }
+    }
 }
 
 impl Listener {
@@ -41,7 +56,14 @@ impl Sink for Listener {
         match event.kind {
             EventType::Started => heard.started += 1,
             EventType::Ended => heard.ended += 1,
-            _ => heard.updated += 1,
+            EventType::Identified | EventType::Revised => {
+                heard.identified += 1;
+                let Identity { name, alias, .. } = &event.identity;
+                if let Some(who) = name.as_ref().or(alias.as_ref()) {
+                    heard.note(who);
+                }
+            }
+            EventType::Retracted | EventType::Updated => heard.updated += 1,
         }
         if let Some(ms) = event.latency_ms.total {
             if heard.latency.is_none() {
@@ -65,6 +87,7 @@ impl Sink for Listener {
 /// Collects numbers while the demo runs.
 pub(super) struct Summary {
     detector: String,
+    embedder: Option<String>,
     began: Instant,
     running: Duration,
     stats: CameraStats,
@@ -72,9 +95,10 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    pub(super) fn new(began: Instant, detector: &str) -> Self {
+    pub(super) fn new(began: Instant, detector: &str, embedder: Option<String>) -> Self {
         Self {
             detector: detector.to_owned(),
+            embedder,
             began,
             running: Duration::ZERO,
             stats: CameraStats::default(),
@@ -105,14 +129,17 @@ impl Summary {
         Report {
             seconds: round(seconds),
             detector: self.detector.clone(),
+            embedder: self.embedder.clone(),
             frames_captured: self.stats.frames_captured_total,
             frames_analysed: self.stats.frames_analysed_total,
             frames_dropped: self.stats.frames_dropped_total,
             analysed_per_second: round(self.stats.frames_analysed_total as f64 / seconds),
             tracks: heard.started,
             events_started: heard.started,
+            events_identified: heard.identified,
             events_updated: heard.updated,
             events_ended: heard.ended,
+            identified: heard.who.clone(),
             latency_ms_p50: at(0.5),
             latency_ms_p99: at(0.99),
             processor_cores: round(self.processor.as_secs_f64() / seconds),
@@ -125,14 +152,17 @@ impl Summary {
 pub(super) struct Report {
     seconds: f64,
     detector: String,
+    embedder: Option<String>,
     frames_captured: u64,
     frames_analysed: u64,
     frames_dropped: u64,
     analysed_per_second: f64,
     tracks: u64,
     events_started: u64,
+    events_identified: u64,
     events_updated: u64,
     events_ended: u64,
+    identified: BTreeMap<Arc<str>, u64>,
     latency_ms_p50: Option<f64>,
     latency_ms_p99: Option<f64>,
     processor_cores: f64,
@@ -150,9 +180,13 @@ impl fmt::Display for Report {
         writeln!(f, "  tracks     {}", self.tracks)?;
         writeln!(
             f,
-            "  events     {} started, {} updated, {} ended",
-            self.events_started, self.events_updated, self.events_ended
+            "  events     {} started, {} identified, {} updated, {} ended",
+            self.events_started, self.events_identified, self.events_updated, self.events_ended
         )?;
+        if self.embedder.is_some() {
+            let who: Vec<String> = self.identified.iter().map(|(who, times)| format!("{who} {times}×")).collect();
+            writeln!(f, "  seen       {}", if who.is_empty() { "nobody by name".to_owned() } else { who.join(", ") })?;
+        }
         writeln!(
             f,
             "  latency    frame's arrival to its event: p50 {}, p99 {}",

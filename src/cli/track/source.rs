@@ -1,20 +1,27 @@
 //! Tracks of a file or URI: the daemon's own loops, with lines on standard output in the place of events.
 
 use std::io::{BufWriter, Stdout, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwapOption;
 use serde::Serialize;
 
 use super::{Format, TrackArgs};
-use crate::cli::{Outcome, settings};
+use crate::cli::{Outcome, complain, settings};
+use crate::config::Resolved;
 use crate::detect;
-use crate::event::Observation;
+use crate::event::{Identity, Observation};
 use crate::fault::{Fault, Problem};
 use crate::geometry::Size;
 use crate::infer::Manifest;
 use crate::infer::manifest;
-use crate::pipeline::{self, CamNews, Control, Eyes, Follower, Observer, WhenBusy};
+use crate::pipeline::{
+    self, CamNews, Control, Eyes, FaceModels, Follower, Names, Observer, Recall, Recognition, WhenBusy,
+};
+use crate::recognise::gallery::folder;
 use crate::source::{Config, FilePace, Scheme, Source, SourceState, Spawner, Uri};
 use crate::supervisor::Engine;
 use crate::track::{Track, TrackState, mot};
@@ -22,12 +29,18 @@ use crate::track::{Track, TrackState, mot};
 /// Prints the tracks of every frame of `source`. Of a live one, of those that there is time for, until it is interrupted.
 pub(super) fn run(source: &str, args: &TrackArgs) -> Outcome {
     let resolved = settings::resolved(args.config.as_deref())?;
-    let (manifest, input) = detector(args, resolved.detector, resolved.input, &resolved.models)?;
+    let (manifest, input) = detector(args, &resolved)?;
     let engine = Engine::load(&resolved.models, &manifest, input)?;
     let sessions = engine.detector().load().sessions();
     let settings = detect::Settings::new(&detect::Config::default(), &manifest)?;
     let eyes = || Eyes::new(Arc::clone(engine.detector()), detect::Config::default());
     let eyes = (0..sessions).map(|_| eyes()).collect::<Result<Vec<_>, _>>()?;
+
+    let recognition = args.gallery.as_deref().map(|folder| recognition(folder, &resolved, &engine)).transpose()?;
+    let names: Box<dyn Names> = match recognition {
+        Some(recognition) => Box::new(Recall::new("track", Arc::new(ArcSwapOption::from_pointee(recognition)))),
+        None => Box::new(()),
+    };
 
     let config = Config { pace: FilePace::Fast, ..Config::new(Uri::from_argument(source)) };
     let held = u32::try_from(3 * sessions + 2).unwrap_or(u32::MAX);
@@ -40,7 +53,7 @@ pub(super) fn run(source: &str, args: &TrackArgs) -> Outcome {
         crate::track::Config { algorithm: args.algorithm(), ..Default::default() }.for_detector(settings.score);
     let printer =
         Printer { format: args.format, out: BufWriter::new(std::io::stdout()), control: Arc::clone(&control) };
-    let follower = Follower::new(Box::new(move || tracking.build()), Box::new(()), printer, Arc::clone(&control));
+    let follower = Follower::new(Box::new(move || tracking.build()), names, printer, Arc::clone(&control));
     let (to_see, jobs) = pipeline::channel(sessions);
     let failed = Mutex::new(None);
     std::thread::scope(|scope| {
@@ -61,18 +74,29 @@ pub(super) fn run(source: &str, args: &TrackArgs) -> Outcome {
     }
 }
 
-fn detector(
-    args: &TrackArgs,
-    configured: Manifest,
-    input: Size,
-    models: &crate::infer::Config,
-) -> Result<(Manifest, Size), Fault> {
+fn detector(args: &TrackArgs, resolved: &Resolved) -> Result<(Manifest, Size), Fault> {
     let manifest = match &args.model {
-        Some(name) => manifest::find(Some(&models.folder()), name).map_err(Fault::from_command_line)?,
-        None => configured,
+        Some(name) => manifest::find(Some(&resolved.models.folder()), name)?,
+        None => resolved.detector.clone(),
     };
-    let size = settings::input_size(&manifest, args.input, args.model.is_none().then_some(input))?;
+    let asked = args.input.map(|input| input.0).or(args.model.is_none().then_some(resolved.input));
+    let size = manifest.size(asked)?;
     Ok((manifest, size))
+}
+
+/// Recognition of the people in `folder`; says which pictures could not be used.
+fn recognition(folder: &Path, resolved: &Resolved, engine: &Engine) -> Result<Recognition, Fault> {
+    let embedder = resolved.embedder.as_ref().ok_or_else(|| {
+        Fault::unavailable("there is no embedder to recognise people with").remedy("fetch one: visor models pull")
+    })?;
+    let models = FaceModels::open(&resolved.models, embedder)?;
+    let people = models.people(&resolved.gallery)?;
+    let mut enroller = models.enroller(&engine.detector().load_full(), &people.gallery)?;
+    let report = folder::load(folder, &mut enroller, &mut |_| ControlFlow::Continue(()))?;
+    for (file, rejection) in &report.skipped {
+        complain(&format!("{}: left out: {rejection}", file.display()));
+    }
+    Ok(Recognition { models, people })
 }
 
 fn unusable(source: &str, problems: &[Problem]) -> Fault {
@@ -97,29 +121,31 @@ struct Printer {
 
 /// A line of `--format json`.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Line {
     /// From 1.
     frame: u64,
     /// Seconds since the stream began.
     time: f64,
-    tracks: Vec<Entry<'a>>,
+    tracks: Vec<Entry>,
 }
 
 #[derive(Serialize)]
-struct Entry<'a> {
+struct Entry {
     id: u64,
     r#box: [f32; 4],
     score: f32,
     state: TrackState,
-    /// Null while there is no recognition.
-    identity: Option<&'a str>,
+    /// As in events; null without a gallery.
+    identity: Option<Identity>,
 }
 
-impl Entry<'_> {
-    fn of(track: &Track) -> Self {
+impl Entry {
+    fn of(track: &Track, observation: &Observation<'_>) -> Self {
         let rect = track.rect;
         let r#box = [rect.x, rect.y, rect.w, rect.h];
-        Self { id: track.id, r#box, score: track.score, state: track.state, identity: None }
+        let verdict = observation.identities.iter().find(|verdict| verdict.track == track.id);
+        let identity = verdict.map(|verdict| (&verdict.identity).into());
+        Self { id: track.id, r#box, score: track.score, state: track.state, identity }
     }
 }
 
@@ -133,7 +159,7 @@ impl Printer {
         let line = Line {
             frame: observation.number + 1,
             time: observation.stamp.pts.as_secs_f64(),
-            tracks: observation.tracks.iter().map(Entry::of).collect(),
+            tracks: observation.tracks.iter().map(|track| Entry::of(track, observation)).collect(),
         };
         serde_json::to_writer(&mut self.out, &line)?;
         self.out.write_all(b"\n")

@@ -57,12 +57,23 @@ pub fn load(
     Folder::new(path).load(enroller, progress)
 }
 
-/// Whether the folder can be read and no two of its people have one id. Looks at no picture.
+/// What a folder holds by its names alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// People with a picture.
+    pub people: usize,
+    /// Pictures of them.
+    pub pictures: usize,
+}
+
+/// What the folder holds, without looking at a picture.
 ///
 /// # Errors
-/// It cannot be read, or two have.
-pub fn check(path: &Path) -> Result<(), Fault> {
-    list(path).map(drop)
+/// It cannot be read, or two of its people have one id.
+pub fn contents(path: &Path) -> Result<Contents, Fault> {
+    let pictures = list(path)?.pictures;
+    let people: BTreeSet<_> = pictures.iter().map(|picture| picture.path.parent()).collect();
+    Ok(Contents { people: people.len(), pictures: pictures.len() })
 }
 
 /// A folder and what was read of it, for one gallery.

@@ -43,6 +43,19 @@ pub fn models() -> &'static str {
     }
 }
 
+/// The folder of the clip's one known person; `None`, aloud, where that or an embedder is missing.
+pub fn sample_people() -> Option<PathBuf> {
+    sample()?;
+    let people = checkout(".cache/sample/people");
+    let embedders = ["face_reidentification_retail_0095.onnx", "dlib_resnet_faceapi.onnx"];
+    let embedder = embedders.iter().any(|file| checkout("models/store").join(file).is_file());
+    if people.is_dir() && embedder {
+        return Some(people);
+    }
+    eprintln!("skipped: an embedder in models/store or {} is missing (scripts/setup makes both)", people.display());
+    None
+}
+
 /// A running daemon; killed when dropped.
 pub struct Daemon {
     child: Child,

@@ -33,7 +33,7 @@ impl Recorder {
     /// The same with other connection settings.
     pub fn with(port: u16, settings: impl FnOnce(&mut MqttOptions)) -> Self {
         let mut options = MqttOptions::new(format!("recorder-{:x}", fastrand::u64(..)), "127.0.0.1", port);
-        options.set_keep_alive(Duration::from_secs(30)).set_max_packet_size(1 << 20, 1 << 20);
+        options.set_keep_alive(Duration::from_secs(30)).set_max_packet_size(32 << 20, 32 << 20);
         settings(&mut options);
         let (client, mut connection) = Client::new(options, 16);
         client.subscribe("#", QoS::AtLeastOnce).unwrap();
@@ -70,9 +70,22 @@ impl Recorder {
         self.client.publish(topic, QoS::AtLeastOnce, retain, payload).unwrap();
     }
 
+    /// Publishes bytes.
+    pub fn send(&self, topic: &str, payload: Vec<u8>) {
+        self.client.publish(topic, QoS::AtLeastOnce, false, payload).unwrap();
+    }
+
     /// Everything so far, in order.
     pub fn messages(&self) -> Vec<Message> {
         self.messages.lock().unwrap().clone()
+    }
+
+    /// The last message on `topic`, once there are at least `count`.
+    pub fn wait_for_count(&self, topic: &str, count: usize) -> String {
+        eventually(&format!("{count} messages on {topic}"), || {
+            let on = self.on(topic);
+            (on.len() >= count).then(|| on.last().cloned()).flatten()
+        })
     }
 
     /// Payloads on one topic so far, in order.
