@@ -57,6 +57,16 @@ impl Look {
     }
 }
 
+#[cfg(test)]
+impl Look {
+    /// The look of somebody by number.
+    pub fn of_somebody(number: u64) -> Self {
+        let (mut samples, mut rng) = ([0.0; SIDE * SIDE], fastrand::Rng::with_seed(number));
+        samples.iter_mut().for_each(|sample| *sample = rng.f32());
+        Self(normalised(samples))
+    }
+}
+
 fn normalised(mut samples: [f32; SIDE * SIDE]) -> [f32; SIDE * SIDE] {
     let mean = samples.iter().sum::<f32>() / samples.len() as f32;
     samples.iter_mut().for_each(|sample| *sample -= mean);
@@ -187,15 +197,9 @@ mod tests {
 
     const HOME: Rect = Rect::new(100.0, 100.0, 60.0, 80.0);
 
-    fn look(kind: u32) -> Look {
-        let (mut samples, mut rng) = ([0.0; SIDE * SIDE], fastrand::Rng::with_seed(kind.into()));
-        samples.iter_mut().for_each(|sample| *sample = rng.f32());
-        Look(normalised(samples))
-    }
-
     fn at(ms: u64, x: f32) -> Sighting {
         let rect = Rect { x, ..HOME };
-        Sighting { at: Duration::from_millis(ms), rect, look: look(1), crossing: false }
+        Sighting { at: Duration::from_millis(ms), rect, look: Look::of_somebody(1), crossing: false }
     }
 
     /// Doubtful, and broken, after these sightings.
@@ -221,7 +225,7 @@ mod tests {
 
     #[test]
     fn another_look_is_verified_and_another_shape_with_it_is_a_break() {
-        let other = Sighting { look: look(2), ..at(100, 0.0) };
+        let other = Sighting { look: Look::of_somebody(2), ..at(100, 0.0) };
         assert_eq!(seen(&[at(0, 0.0), other]), (true, false));
         let reshaped = Sighting { rect: Rect::new(0.0, 100.0, 80.0, 60.0), ..other };
         assert_eq!(seen(&[at(0, 0.0), reshaped]), (true, true));

@@ -84,7 +84,7 @@ pub enum Finding {
 pub enum Likeness {
     /// The person whose name the track has.
     Own,
-    /// Another person of the gallery, or another track.
+    /// Another person of the gallery, or another track, be it here or away.
     Another,
     /// Nobody.
     None,

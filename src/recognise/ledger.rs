@@ -93,10 +93,14 @@ impl Ledger {
         let first = people.gallery.search(&crop.embedding).first.filter(|first| bar.agrees(first.score));
         let is_own = |first: &Hit| dossier.person().is_some_and(|person| *first.person.id == **person);
         let mut others = self.dossiers.iter().filter(|(id, other)| **id != track && other.present);
+        let mut seen = || {
+            let present = others.any(|(_, other)| other.looks_like(&crop.embedding, bar));
+            present || self.memory.resembles(&crop.embedding, bar)
+        };
         match first {
             Some(first) if is_own(&first) => Likeness::Own,
             Some(_) => Likeness::Another,
-            None if others.any(|(_, other)| other.looks_like(&crop.embedding, bar)) => Likeness::Another,
+            None if seen() => Likeness::Another,
             None => Likeness::None,
         }
     }
@@ -220,6 +224,12 @@ impl Ledger {
         for dossier in std::mem::take(&mut self.dossiers).values_mut() {
             self.memory.put(dossier.depart(None, now));
         }
+    }
+
+    /// Tracks that are away and may be joined.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.memory.len()
     }
 
     /// Identities as they were told last.

@@ -34,6 +34,8 @@ pub mod identification;
 pub mod identity;
 pub mod landmarks;
 pub mod ledger;
+#[cfg(test)]
+mod ledger_tests;
 pub mod quality;
 pub mod recogniser;
 pub mod rejoin;

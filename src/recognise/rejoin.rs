@@ -65,9 +65,20 @@ impl Memory {
         if joins { self.0.remove(index) } else { None }
     }
 
+    /// Whether `face` is much like one of them.
+    pub fn resembles(&self, face: &Embedding, bar: &Bar) -> bool {
+        let like = |departed: &Departed| departed.evidence.fused().map(|fused| fused.cosine(face));
+        self.0.iter().filter_map(like).any(|cosine| bar.agrees(cosine))
+    }
+
     /// Forgets what is too old, and whom `keeps` refuses.
     pub fn sweep(&mut self, now: Monotonic, keeps: impl Fn(&Identity) -> bool) {
         self.0.retain(|departed| now.since(departed.since) < KEPT && keeps(&departed.identity));
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The tracker's numbers will be given anew.
