@@ -26,6 +26,8 @@ const UNDER_WAY: usize = 128;
 /// A live picture that waited longer than this in front of the decoder, beside what the jitter buffer may hold it back,
 /// is not worth decoding.
 pub(super) const MAX_LAG: Duration = Duration::from_secs(1);
+/// A picture that waits longer than this for its time is worth a word; the shortest stall time-out is longer.
+const GAP: Duration = Duration::from_millis(250);
 /// After so many pictures without a keyframe the stream may be one that has none (gradual refresh).
 const KEYFRAME_HOPE: u32 = 300;
 /// From 1900, NTP's origin, to 1970.
@@ -38,6 +40,8 @@ pub(super) struct Stream {
     pub decoder: String,
     pub hardware: bool,
     pub live: bool,
+    /// Pictures are held back until their time has come.
+    pub paced: bool,
     pub transport: Option<&'static str>,
     pub full: WhenFull,
 }
@@ -114,13 +118,29 @@ pub(super) fn watch_coded(
     });
 }
 
+/// Says so where a picture comes to the sink long before its time: the brain would take the gap for a stall.
+fn tell_gaps(pad: &gst::Pad, link: Arc<Link>) {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let times = info.buffer().and_then(|buffer| now_and_due(pad, buffer));
+        if times.is_some_and(|(now, due)| Duration::from(due.saturating_sub(now)) >= GAP) {
+            link.say(&ToBrain::Waiting);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
 /// How long ago a live picture should have been here.
 fn lag(pad: &gst::Pad, buffer: &gst::BufferRef) -> Duration {
+    now_and_due(pad, buffer).map_or(Duration::ZERO, |(now, due)| now.saturating_sub(due).into())
+}
+
+/// The pipeline's running time now, and when it should be for this buffer.
+fn now_and_due(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<(gst::ClockTime, gst::ClockTime)> {
     let now = pad.parent_element().and_then(|element| element.current_running_time());
     let due = pad
         .sticky_event::<gst::event::Segment>(0)
         .and_then(|event| event.segment().downcast_ref::<gst::ClockTime>()?.to_running_time(buffer.pts()?));
-    now.zip(due).map_or(Duration::ZERO, |(now, due)| now.saturating_sub(due).into())
+    now.zip(due)
 }
 
 /// The camera's own wall clock since 1970, where RTCP sender reports told it.
@@ -152,6 +172,9 @@ impl Frames {
     pub fn attach(mut self, sink: &gst_app::AppSink) {
         if let Some(pad) = sink.static_pad("sink") {
             slots::offer(&pad, &self.link, self.stream.full);
+            if self.stream.paced {
+                tell_gaps(&pad, Arc::clone(&self.link));
+            }
         }
         let deliver = move |sink: &gst_app::AppSink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;

@@ -54,6 +54,11 @@ impl Session {
         }
     }
 
+    /// Whether pictures are held back until their time has come.
+    pub fn paced(&self) -> bool {
+        !self.live() && self.settings.pace != Pace::Fast
+    }
+
     /// Whether an end of it is a fault.
     pub fn endless(&self) -> bool {
         !matches!(self.origin, Origin::File(_) | Origin::Test(TestPicture { frames: Some(_), .. }))
@@ -222,6 +227,7 @@ fn take(session: &Arc<Session>, bin: &gst::Bin, pad: &gst::Pad, caps: &gst::Caps
         decoder: decoder.to_owned(),
         hardware,
         live: session.live(),
+        paced: session.paced(),
         transport: matches!(session.origin, Origin::Rtsp(_)).then(|| transport(&session.settings)),
         full: if session.live() { WhenFull::Drop } else { WhenFull::Wait },
     };
@@ -242,8 +248,7 @@ fn tail(session: &Session, codec: &Codec, decoder: &str) -> Result<gst::Bin, Fai
         let values: &[_] = if name.starts_with("rtp-") { &[] } else { &[("decoder", decoder)] };
         parts.push(text(name, folder, values)?);
     }
-    let paced = !session.live() && session.settings.pace != Pace::Fast;
-    parts.push(text("frames", folder, &[("sync", if paced { "true" } else { "false" })])?);
+    parts.push(text("frames", folder, &[("sync", if session.paced() { "true" } else { "false" })])?);
     gst::parse::bin_from_description(&parts.join(" ! "), true).map_err(Failure::from_parsing)
 }
 

@@ -79,6 +79,8 @@ pub enum ToBrain {
     Opened(StreamInfo),
     /// The child's main loop runs; every [`ALIVE_EVERY`].
     Alive,
+    /// The next picture is there and waits for its time: the source has a gap, and does not stall.
+    Waiting,
     /// Something worth a line in the log. Never a credential.
     Notice {
         /// How loud.

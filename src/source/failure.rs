@@ -87,3 +87,20 @@ impl fmt::Display for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_right_at_the_camera_is_noticed_soon() {
+        let most = Duration::from_secs(30);
+        let gave_up = |reason| Failure::GaveUp(reason, String::new()).longest_pause(most);
+        for reason in [FailReason::Unauthorised, FailReason::Untrusted, FailReason::NotFound, FailReason::Unreachable] {
+            assert_eq!(gave_up(reason), OFTEN, "{reason:?}");
+        }
+        assert_eq!(gave_up(FailReason::Unsupported), most);
+        assert_eq!(Failure::Crashed.longest_pause(most), most);
+        assert_eq!(Failure::Ended.longest_pause(Duration::from_secs(1)), Duration::from_secs(1));
+    }
+}

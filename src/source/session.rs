@@ -79,7 +79,7 @@ impl Session {
         self.settle();
         if self.ring.as_ref().is_some_and(Ring::is_full) {
             // it waits for us, not for its source
-            self.watch.frame(Monotonic::now());
+            self.watch.held_up(Monotonic::now());
         }
         let received = self.channel.recv(until.min(self.watch.deadline()));
         let now = Monotonic::now();
@@ -107,6 +107,10 @@ impl Session {
             ToBrain::Frame(header) => self.frame(&header, line, number),
             ToBrain::Opened(info) => Ok(Heard::Opened(self.opened(info, settings))),
             ToBrain::Alive => Ok(Heard::Nothing),
+            ToBrain::Waiting => {
+                self.watch.waits();
+                Ok(Heard::Nothing)
+            }
             ToBrain::Notice { level, text } => {
                 self.notice(level, &settings.scrub.text(text.as_str()));
                 Ok(Heard::Nothing)

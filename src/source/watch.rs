@@ -23,11 +23,13 @@ pub(super) struct Watch {
     started: Monotonic,
     heard: Option<Monotonic>,
     frame: Option<Monotonic>,
+    /// The next frame is there, and waits for its time.
+    waits: bool,
 }
 
 impl Watch {
     pub(super) fn new(limits: Limits, started: Monotonic) -> Self {
-        Self { limits, started, heard: None, frame: None }
+        Self { limits, started, heard: None, frame: None, waits: false }
     }
 
     /// The child said something.
@@ -35,20 +37,36 @@ impl Watch {
         self.heard = Some(now);
     }
 
-    /// The child gave a frame, or cannot give one through no fault of its own.
+    /// The child gave a frame.
     pub(super) fn frame(&mut self, now: Monotonic) {
         self.frame = Some(now);
+        self.waits = false;
+    }
+
+    /// The child cannot give a frame, through no fault of its own.
+    pub(super) fn held_up(&mut self, now: Monotonic) {
+        self.frame = Some(now);
+    }
+
+    /// The child has the next frame, and gives it when its time has come.
+    pub(super) fn waits(&mut self) {
+        self.waits = true;
     }
 
     /// What is overdue at `now`.
     pub(super) fn overdue(&self, now: Monotonic) -> Option<Overdue> {
-        let next = [self.word(), self.picture()].into_iter().min_by_key(|(at, _)| *at);
-        next.filter(|(at, _)| *at <= now).map(|(_, what)| what)
+        let (at, what) = self.next();
+        (at <= now).then_some(what)
     }
 
     /// When something may be overdue next.
     pub(super) fn deadline(&self) -> Monotonic {
-        self.word().0.min(self.picture().0)
+        self.next().0
+    }
+
+    fn next(&self) -> (Monotonic, Overdue) {
+        let (word, picture) = (self.word(), self.picture());
+        if self.waits || word.0 <= picture.0 { word } else { picture }
     }
 
     fn word(&self) -> (Monotonic, Overdue) {
@@ -104,6 +122,19 @@ mod tests {
         watch.heard(at(5));
         assert_eq!(watch.overdue(at(5)), None);
         assert_eq!(watch.overdue(at(6)), Some(Overdue::Frame));
+    }
+
+    #[test]
+    fn a_child_that_waits_for_a_frames_time_does_not_stall_but_may_hang() {
+        let mut watch = Watch::new(Limits::default(), at(0));
+        watch.frame(at(1));
+        watch.waits();
+        watch.heard(at(60));
+        assert_eq!(watch.overdue(at(61)), None);
+        assert_eq!(watch.overdue(at(62)), Some(Overdue::Alive));
+        watch.frame(at(61));
+        watch.heard(at(66));
+        assert_eq!(watch.overdue(at(66)), Some(Overdue::Frame));
     }
 
     #[test]

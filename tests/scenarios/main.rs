@@ -15,6 +15,7 @@ mod daemon;
 mod daemon_faults;
 mod detect;
 mod faults_together;
+mod file_cameras;
 mod identity;
 mod many_cameras;
 mod models;

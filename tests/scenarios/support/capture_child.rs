@@ -118,7 +118,7 @@ impl CaptureChild {
         let until = Monotonic::now().plus(patience);
         loop {
             match self.channel.recv(until) {
-                Received::Message { msg: ToBrain::Alive, .. } => {}
+                Received::Message { msg: ToBrain::Alive | ToBrain::Waiting, .. } => {}
                 Received::Message { msg: ToBrain::Notice { text, .. }, .. } => self.notices.push(text.to_string()),
                 Received::Message { msg: ToBrain::Want { layout }, .. } => self.give_ring(&layout),
                 Received::Message { msg: ToBrain::Opened(info), .. } => return Some(Said::Opened(info)),
