@@ -12,7 +12,9 @@ use super::{Outcome, settings};
 use crate::fault::{Fault, FaultKind};
 use crate::infer::manifest::{self, Manifest, Task};
 use crate::infer::source::Source;
-use crate::infer::store::{self, DEFAULT_DETECTOR, FALLBACK_DETECTOR, Pulled, Report, State};
+use crate::infer::store::{
+    self, DEFAULT_DETECTOR, DEFAULT_EMBEDDER, FALLBACK_DETECTOR, FALLBACK_EMBEDDER, LANDMARKER, Pulled, Report, State,
+};
 use crate::infer::{self, Fetcher, Runtime};
 
 /// Arguments of `visor models`.
@@ -36,7 +38,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Fetch models; without names, the default detector.
+    /// Fetch models; without names, the default ones.
     Pull {
         /// Names, as `visor models list` shows them.
         names: Vec<String>,
@@ -180,18 +182,42 @@ fn pull(folder: &Path, names: &[String]) -> Outcome {
     }
 }
 
-/// The default detector; where no source has it the fallback, aloud.
+/// What Visor works with where nobody chose anything. Without a detector it does not work at all; without an embedder it
+/// tells nobody apart, and without landmarks only with detectors that find them.
 fn pull_default(folder: &Path, fetcher: &Fetcher, report: &Terminal) -> Result<(), Fault> {
-    let default = manifest::find(Some(folder), DEFAULT_DETECTOR)?;
-    let Err(fault) = pull_one(folder, &default, fetcher, report) else { return Ok(()) };
+    let pull = |name: &str| pull_one(folder, &manifest::find(Some(folder), name)?, fetcher, report);
+    pull(DEFAULT_DETECTOR).or_else(|fault| {
+        fall_back(fault, report, "detector", [DEFAULT_DETECTOR, FALLBACK_DETECTOR], "is ten times as slow")?;
+        pull(FALLBACK_DETECTOR)
+    })?;
+    let embedder = pull(DEFAULT_EMBEDDER).or_else(|fault| {
+        fall_back(fault, report, "embedder", [DEFAULT_EMBEDDER, FALLBACK_EMBEDDER], "tells people apart less well")?;
+        pull(FALLBACK_EMBEDDER)
+    });
+    go_without(embedder, report, "no embedder can be had here: recognition stays off")?;
+    let without = format!("{LANDMARKER} cannot be had here: only detectors that find landmarks serve recognition");
+    go_without(pull(LANDMARKER), report, &without)
+}
+
+/// Says aloud what is taken in the place of the default, unless fetching failed for another reason than that nobody has it.
+fn fall_back(fault: Fault, report: &Terminal, what: &str, names: [&str; 2], how: &str) -> Result<(), Fault> {
     if fault.kind != FaultKind::Unavailable {
         return Err(fault);
     }
-    let fallback = manifest::find(Some(folder), FALLBACK_DETECTOR)?;
-    report.say(&format!(
-        "{DEFAULT_DETECTOR}, the default detector, cannot be had here; falling back to {FALLBACK_DETECTOR}, which is ten times as slow"
-    ));
-    pull_one(folder, &fallback, fetcher, report)
+    let [default, fallback] = names;
+    report.say(&format!("{default}, the default {what}, cannot be had here; falling back to {fallback}, which {how}"));
+    Ok(())
+}
+
+/// Says aloud what does not work where a model cannot be had that is not needed.
+fn go_without(pulled: Result<(), Fault>, report: &Terminal, without: &str) -> Result<(), Fault> {
+    match pulled {
+        Err(fault) if fault.kind == FaultKind::Unavailable => {
+            report.say(without);
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 fn pull_one(folder: &Path, model: &Manifest, fetcher: &Fetcher, report: &Terminal) -> Result<(), Fault> {

