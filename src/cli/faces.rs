@@ -10,7 +10,8 @@ use crate::detect::{self, Detection, Detector, Landmarks, View, still};
 use crate::fault::Fault;
 use crate::infer::store::{self, LANDMARKER, State};
 use crate::infer::{Config, InferError, Manifest, Model, Runtime};
-use crate::recognise::{Closeup, Embedder, Embedding, Landmarker, Quality, quality};
+use crate::recognise::gallery::{self, Enroller};
+use crate::recognise::{self, Closeup, Embedder, Embedding, Gallery, Landmarker, Quality, quality};
 
 /// How long one picture may wait for a model; nothing but this command uses it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,6 +34,13 @@ pub struct ModelArgs {
     /// Accept the licence of a model that is not for commercial use, by the model's name.
     #[arg(long, value_name = "NAME")]
     accept_licence: Vec<String>,
+}
+
+impl ModelArgs {
+    /// `[gallery]` of the configuration.
+    pub fn gallery(&self) -> Result<recognise::Config, Fault> {
+        Ok(settings::resolved(self.config.as_deref())?.gallery)
+    }
 }
 
 /// The models, loaded.
@@ -76,12 +84,29 @@ impl Models {
         self.sessions
     }
 
+    /// One who enrols pictures into a gallery of its own.
+    pub fn enroller(&self, config: &recognise::Config) -> Result<Enroller, Fault> {
+        let (detector, landmarker) = self.eyes()?;
+        let embedder = Embedder::new(Arc::clone(&self.embedder))?;
+        let settings = gallery::Settings {
+            threshold: config.threshold,
+            margin: config.margin,
+            ..gallery::Settings::of(&embedder)
+        };
+        Enroller::new(detector, landmarker, embedder, Gallery::new(settings))
+    }
+
     /// One who looks at pictures.
     pub fn viewer(&self) -> Result<Viewer, Fault> {
+        let (detector, landmarker) = self.eyes()?;
+        Ok(Viewer { eyes: Closeup::new(detector, landmarker), embedder: Embedder::new(Arc::clone(&self.embedder))? })
+    }
+
+    fn eyes(&self) -> Result<(Detector, Option<Landmarker>), Fault> {
         let thresholds = detect::Settings::new(&detect::Config::default(), self.detector.manifest())?;
         let detector = Detector::new(Arc::clone(&self.detector), thresholds)?;
         let landmarker = self.landmarker.as_ref().map(|model| Landmarker::new(Arc::clone(model))).transpose()?;
-        Ok(Viewer { eyes: Closeup::new(detector, landmarker), embedder: Embedder::new(Arc::clone(&self.embedder))? })
+        Ok((detector, landmarker))
     }
 }
 

@@ -22,6 +22,7 @@ mod demo;
 mod detect;
 mod eval;
 mod faces;
+mod gallery;
 mod models;
 #[cfg(feature = "media")]
 mod processor;
@@ -69,6 +70,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Tracks of a file or URI, or of detections in MOT format.
     Track(track::TrackArgs),
+    /// Who is in the gallery's folder, and how well they can be told apart.
+    Gallery(gallery::GalleryArgs),
     /// Each stage against the bare decoder and runtime, in one run.
     Bench(bench::BenchArgs),
     /// Print the JSON schema of the configuration.
@@ -126,6 +129,7 @@ fn run_command(command: &Command) -> Outcome {
         Command::Compare(args) => compare::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Track(args) => track::run(args),
+        Command::Gallery(args) => gallery::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Schema(args) => schema::run(args),
         #[cfg(feature = "media")]

@@ -14,10 +14,12 @@
 //! | `snapshot` | one state of the gallery |
 //! | `search` | the best person and the next, exactly |
 //! | `store` | the handle: enrol, forget, expire |
+//! | [`advice`] | how well these people can be told apart |
 //! | [`synthetic`] | made-up galleries, for benchmarks |
 //! | [`enroller`] | from a picture to a reference |
 //! | [`folder`] | the folder of people's pictures |
 
+pub mod advice;
 pub mod calibration;
 pub mod enroller;
 pub mod folder;
@@ -32,6 +34,7 @@ pub mod synthetic;
 mod tests;
 mod vector;
 
+pub use advice::Advice;
 pub use calibration::Calibration;
 pub use enroller::{Enroller, Who};
 pub use person::{Person, PersonId, Reference};

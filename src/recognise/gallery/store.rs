@@ -410,6 +410,11 @@ impl Gallery {
         writer.bury();
     }
 
+    /// The present state.
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.current.load_full()
+    }
+
     /// Puts a whole state in the place of the present one.
     pub(super) fn replace(&self, snapshot: Snapshot) {
         let revision = self.revision();

@@ -190,3 +190,28 @@ fn threshold_and_margin_follow_the_size_unless_they_are_set() {
     enrol(&fixed, "Alice", &[1]);
     assert_eq!((fixed.threshold(), fixed.margin()), (0.5, 0.1));
 }
+
+#[test]
+fn advice_counts_who_is_recognised_and_names_who_is_mixed_up() {
+    let gallery = gallery();
+    let near = |seed, towards, share| between(&face(seed, 1.0), &face(towards, 1.0), share);
+    // Carl's second picture is nearer to Alice's first than to his own.
+    for (name, faces) in [
+        ("Alice", vec![face(1, 1.0), near(1, 2, 0.2)]),
+        ("Bob", vec![face(3, 1.0), near(3, 4, 0.2)]),
+        ("Carl", vec![face(5, 1.0), near(1, 6, 0.3)]),
+        ("Dora", vec![face(7, 1.0)]),
+    ] {
+        gallery.enrol(enrolment(name, &faces)).unwrap();
+    }
+    let advice = gallery.advise();
+    assert_eq!(advice.alone, [PersonId::new("dora").unwrap()]);
+    let found = advice.leave_one_out;
+    assert_eq!((found.probes, found.right, found.named), (6, 4, 2), "{advice:?}");
+    assert_eq!(found.wrong, 2, "Carl's pictures: one is called Alice, and none of his own is like it");
+    let pair = advice.most_confusable.unwrap();
+    assert_eq!((&*pair.a, &*pair.b), ("alice", "carl"));
+    assert!((pair.score - face(1, 1.0).cosine(&near(1, 6, 0.3))).abs() < 1e-5, "{pair:?}");
+    assert_eq!(advice.look_alikes, [pair]);
+    assert_eq!((advice.threshold, advice.margin), (gallery.threshold(), gallery.margin()));
+}

@@ -44,9 +44,13 @@ pub(super) fn slack(dimension: usize) -> f32 {
 impl Vector {
     /// `None` where the embedding has another number of numbers, or no direction.
     pub(super) fn new(embedding: &Embedding, dimension: usize) -> Option<Self> {
-        let values = embedding.values();
+        (embedding.values().len() == dimension).then(|| Self::of(embedding.values())).flatten()
+    }
+
+    /// `None` where the numbers give no direction.
+    pub(super) fn of(values: &[f32]) -> Option<Self> {
         let squares: f64 = values.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
-        if values.len() != dimension || !squares.is_finite() || squares <= 0.0 {
+        if !squares.is_finite() || squares <= 0.0 {
             return None;
         }
         let length = squares.sqrt();
@@ -54,7 +58,7 @@ impl Vector {
             Zeroizing::new(values.iter().map(|v| (f64::from(*v) / length) as f32).collect());
         let largest = exact.iter().fold(0f32, |largest, v| largest.max(v.abs()));
         let scale = largest / LARGEST;
-        let mut coarse = Zeroizing::new(vec![OFFSET; padded(dimension)]);
+        let mut coarse = Zeroizing::new(vec![OFFSET; padded(values.len())]);
         let mut error = 0f64;
         for (byte, value) in coarse.iter_mut().zip(exact.iter()) {
             let steps = (value / scale).round().clamp(-LARGEST, LARGEST);
