@@ -2,11 +2,13 @@
 //!
 //! Cosines of pairs of different people have a tail that falls at least exponentially, so a model is described by one
 //! point on it and its slope: `FMR(t) = rate · e^(−(t − cosine) / scale)` for `t ≥ cosine`. A probe of a stranger meets
-//! every reference, and a track asks several times, so that a gallery of `n` references names a stranger's track by
-//! mistake with a probability of at most `FPIR(t) = n · LOOKS · FMR(t)`. The threshold is the `t` at which this is
-//! [`AIM`]:
+//! every reference, and a track asks several times, so a gallery names a stranger's track by mistake with a probability of
+//! at most `FPIR(t) = n · LOOKS · FMR(t)`. The threshold is the `t` at which this is [`AIM`]:
 //!
 //! `t(n) = cosine + scale · ln(n · LOOKS · rate · excess / AIM)`, and never below the model's own for a single pair.
+//!
+//! `n` is the number of independent chances: references of one person resemble each other, so that `r` of them are worth
+//! `r^0.65` (measured: eight count as four), and `n` is the sum over all people.
 //!
 //! `excess ≥ 1` says how much more often this gallery's own people score as high against each other than the model's
 //! calibration has it: see [`Own`].
@@ -26,12 +28,16 @@ const LOOKS: f64 = 2.0;
 const LEAST_ODDS: f64 = 3.0;
 const MOST_ODDS: f64 = 10.0;
 
-/// No gallery asks for more than this: two pictures of one person hardly ever score higher.
-const HIGHEST: f32 = 0.95;
+/// How much `r` references of one person are worth as chances of a stranger: `r` to this power.
+const ALIKE: f64 = 0.65;
 
-/// Where nothing was measured: a threshold for pairs is usually put where one stranger in a thousand passes, and the
-/// tails of the models that were measured are less wide than this.
-const UNMEASURED: (f64, f32) = (1e-3, 0.05);
+/// No gallery asks for more than this share of the way from the model's own threshold to 1: two pictures of one person
+/// hardly ever score higher.
+const HIGHEST: f32 = 0.85;
+
+/// Where nothing was measured: the rate at the model's own threshold, and the scale as a share of what lies above it. The
+/// models that were measured have less.
+const UNMEASURED: (f64, f32) = (1e-3, 0.065);
 
 /// What a model's scores of different people are like.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,7 +73,7 @@ impl Calibration {
     /// What a model's manifest says.
     pub fn of(spec: &EmbeddingSpec) -> Self {
         let (rate, scale) = UNMEASURED;
-        let unmeasured = Impostors { cosine: spec.threshold, rate, scale };
+        let unmeasured = Impostors { cosine: spec.threshold, rate, scale: scale * (1.0 - spec.threshold) };
         Self { pair: spec.threshold, impostors: spec.impostors.unwrap_or(unmeasured) }
     }
 
@@ -77,12 +83,17 @@ impl Calibration {
         (rate * (f64::from(begin - cosine) / f64::from(scale)).exp()).min(1.0)
     }
 
-    /// The least cosine at which a gallery of `references` names at most [`AIM`] of strangers' tracks.
+    /// The least cosine at which a gallery of so many independent references names at most [`AIM`] of strangers' tracks.
     pub fn threshold(&self, references: usize, own: Own) -> f32 {
+        self.threshold_for(references as f64, own)
+    }
+
+    /// [`Calibration::threshold`] for what [`chances`] of all people come to.
+    pub(super) fn threshold_for(&self, chances: f64, own: Own) -> f32 {
         let Impostors { cosine, rate, scale } = self.impostors;
-        let mistakes = references.max(1) as f64 * LOOKS * rate * self.excess(own);
+        let mistakes = chances.max(1.0) * LOOKS * rate * self.excess(own);
         let raised = f64::from(cosine) + f64::from(scale) * (mistakes / AIM).ln();
-        (raised as f32).clamp(self.pair, HIGHEST.max(self.pair))
+        (raised as f32).clamp(self.pair, self.pair + HIGHEST * (1.0 - self.pair))
     }
 
     /// The least distance to the next person's score in a gallery of `people`.
@@ -101,6 +112,11 @@ impl Calibration {
     }
 }
 
+/// How many independent references `references` of one person are.
+pub(super) fn chances(references: usize) -> f64 {
+    (references as f64).powf(ALIKE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,12 +126,14 @@ mod tests {
 
     #[test]
     fn the_threshold_keeps_the_aim_at_every_size() {
-        for references in [1_000, 10_000, 100_000] {
-            let fpir = references as f64 * LOOKS * MODEL.false_matches(MODEL.threshold(references, Own::default()));
-            assert!((0.9 * AIM..1.1 * AIM).contains(&fpir), "{references}: {fpir}");
+        for chances in [1e3, 1e4, 1e5] {
+            let fpir = chances * LOOKS * MODEL.false_matches(MODEL.threshold_for(chances, Own::default()));
+            assert!((0.9 * AIM..1.1 * AIM).contains(&fpir), "{chances}: {fpir}");
         }
-        assert_eq!(MODEL.threshold(0, Own::default()), 0.35);
-        assert!(MODEL.threshold(usize::MAX, Own::default()) <= HIGHEST);
+        assert_eq!(MODEL.threshold_for(0.0, Own::default()), 0.35);
+        assert!(MODEL.threshold_for(f64::MAX, Own::default()) < 0.92);
+        assert_eq!((chances(0), chances(1)), (0.0, 1.0));
+        assert!((3.0..4.5).contains(&chances(8)));
     }
 
     #[test]

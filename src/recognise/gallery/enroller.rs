@@ -26,7 +26,7 @@ pub const MOST_BYTES: u64 = 32 << 20;
 pub const MOST_PIXELS: u64 = 40_000_000;
 
 /// Another face of at least this share of the largest one's height may just as well be meant.
-const RIVAL: f32 = 0.5;
+const RIVAL: f32 = 0.65;
 
 /// How long one picture may wait for a free session of a model.
 const PATIENCE: Duration = Duration::from_secs(10);

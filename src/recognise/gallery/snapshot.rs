@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::calibration::Own;
+use super::calibration::{Own, chances};
 use super::person::{Person, PersonId};
 use super::segment::Rows;
 
@@ -19,11 +19,12 @@ type Shard = HashMap<PersonId, Arc<Person>>;
 pub(super) struct People {
     shards: Vec<Arc<Shard>>,
     len: usize,
+    chances: f64,
 }
 
 impl Default for People {
     fn default() -> Self {
-        Self { shards: vec![Arc::default(); SHARDS], len: 0 }
+        Self { shards: vec![Arc::default(); SHARDS], len: 0, chances: 0.0 }
     }
 }
 
@@ -36,15 +37,27 @@ impl People {
         self.shards[shard(id)].get(id)
     }
 
+    /// How many independent references these are for a stranger, see [`chances`].
+    pub(super) fn chances(&self) -> f64 {
+        self.chances.max(0.0)
+    }
+
     pub(super) fn insert(&mut self, person: Arc<Person>) {
         let shard = Arc::make_mut(&mut self.shards[shard(&person.id)]);
-        self.len += usize::from(shard.insert(person.id.clone(), person).is_none());
+        self.chances += chances(person.references.len());
+        match shard.insert(person.id.clone(), person) {
+            Some(before) => self.chances -= chances(before.references.len()),
+            None => self.len += 1,
+        }
     }
 
     pub(super) fn remove(&mut self, id: &str) {
         let index = shard(id);
-        if self.shards[index].contains_key(id) {
-            Arc::make_mut(&mut self.shards[index]).remove(id);
+        if !self.shards[index].contains_key(id) {
+            return;
+        }
+        if let Some(gone) = Arc::make_mut(&mut self.shards[index]).remove(id) {
+            self.chances -= chances(gone.references.len());
             self.len -= 1;
         }
     }
@@ -115,6 +128,8 @@ impl Snapshot {
         assert_eq!(listed(|p| &p.references), stored(&self.references));
         assert_eq!(listed(|p| &p.anchors), stored(&self.anchors));
         assert_eq!(self.people.iter().count(), self.people.len());
+        let expected: f64 = self.people.iter().map(|person| chances(person.references.len())).sum();
+        assert!((self.people.chances() - expected).abs() < 1e-6);
         assert_eq!(self.soonest, self.people.iter().filter_map(|person| person.expires).min());
     }
 }

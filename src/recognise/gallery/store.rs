@@ -187,7 +187,7 @@ impl Gallery {
 
     fn threshold_of(&self, snapshot: &Snapshot) -> f32 {
         let Settings { threshold, calibration, .. } = &self.0.settings;
-        threshold.unwrap_or_else(|| calibration.threshold(snapshot.references.len(), snapshot.own))
+        threshold.unwrap_or_else(|| calibration.threshold_for(snapshot.people.chances(), snapshot.own))
     }
 
     /// Least distance to the second person, for the gallery's present size.
