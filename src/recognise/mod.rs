@@ -36,6 +36,7 @@ pub mod landmarks;
 pub mod ledger;
 #[cfg(test)]
 mod ledger_tests;
+mod patch;
 pub mod quality;
 pub mod recogniser;
 pub mod rejoin;

@@ -281,7 +281,7 @@ mod tests {
     fn picture(blur: i64) -> Vec<u8> {
         const SIDE: i64 = 400;
         let noise =
-            |x: i64, y: i64| ((x * 7919 + y * 104_729 + x * y * 31) * 2_654_435_761 >> 16 & 255) as f32 / 255.0 - 0.5;
+            |x: i64, y: i64| (((x * 7919 + y * 104_729 + x * y * 31) * 2_654_435_761) >> 16 & 255) as f32 / 255.0 - 0.5;
         let at = |x: i64, y: i64| {
             [1, 2, 4, 8, 16, 32].map(|s| noise(x.div_euclid(s) + s, y.div_euclid(s))).iter().sum::<f32>()
         };

@@ -1,22 +1,15 @@
 //! A crop of a face straight from a picture's planes: turned, scaled, converted and normalised in one go.
 //!
 //! Where a crop pixel covers several of a plane, their area counts, not the nearest ones: the part of the plane under
-//! the crop is first averaged in whole blocks, then sampled bilinearly at as many points a crop pixel as what is left
-//! of the step asks for. Chroma does so at its own resolution. Beyond the picture all is black, as it was when the models
-//! were trained.
+//! the crop is first averaged in whole blocks of about the step's size, then the blocks are blended. Chroma does so at
+//! its own resolution. Beyond the picture all is black, as it was when the models were trained.
 
 use pulp::Arch;
 
 use super::align::Affine;
+use super::patch::{FIXED, Patch, Samples};
 use crate::detect::{ToChannels, View, Writer};
-use crate::frame::{ColourRange, Picture, PixelFormat};
-use crate::geometry::{Rect, Size};
-
-/// Samples carry this factor, as [`ToChannels`] takes them.
-const FIXED: f32 = 256.0;
-
-/// A block's columns are summed in 16 bits.
-const LARGEST_BLOCK: usize = 257;
+use crate::geometry::Size;
 
 /// Makes crops; keeps its memory.
 pub struct Warper {
@@ -34,15 +27,22 @@ impl Default for Warper {
 impl Warper {
     /// Fills the crop that `writer` writes, whose pixels lie in the picture as `place` says.
     pub fn fill(&mut self, view: View<'_>, place: &Affine, colour: &ToChannels, mut writer: Writer<'_>) {
-        let size = writer.size();
-        self.gather(view, place, size);
-        for row in 0..size.height as usize {
-            for (patch, samples) in self.patches.iter().zip(&mut self.rows) {
-                samples.resize(size.width as usize, 0);
-                patch.row(row, samples);
-            }
-            writer.row(row, colour, self.rows.each_ref().map(Vec::as_slice));
-        }
+        let (size, patches, rows) = (writer.size(), &mut self.patches, &mut self.rows);
+        self.arch.dispatch(
+            #[inline(always)]
+            || {
+                for (component, (patch, samples)) in patches.iter_mut().zip(&mut *rows).enumerate() {
+                    gather(patch, view, component, (place, size));
+                    samples.resize(size.width as usize, 0);
+                }
+                for row in 0..size.height as usize {
+                    for (patch, samples) in patches.iter().zip(&mut *rows) {
+                        patch.row(row, samples);
+                    }
+                    writer.row(row, colour, rows.each_ref().map(Vec::as_slice));
+                }
+            },
+        );
     }
 
     /// The crop's luma alone, 0 to 255; of an RGB picture its green.
@@ -51,7 +51,7 @@ impl Warper {
             View::Frame(_) => 0,
             View::Rgb { .. } => 1,
         };
-        self.gather_one(view, component, place, size);
+        gather(&mut self.patches[component], view, component, (place, size));
         out.clear();
         let samples = &mut self.rows[component];
         samples.resize(size.width as usize, 0);
@@ -60,190 +60,13 @@ impl Warper {
             out.extend(samples.iter().map(|value| f32::from(*value) / FIXED));
         }
     }
-
-    fn gather(&mut self, view: View<'_>, place: &Affine, size: Size) {
-        (0..3).for_each(|component| self.gather_one(view, component, place, size));
-    }
-
-    fn gather_one(&mut self, view: View<'_>, component: usize, place: &Affine, size: Size) {
-        let samples = Samples::of(view, component);
-        let place = place.shrunk(if samples.halved { 2.0 } else { 1.0 });
-        let patch = &mut self.patches[component];
-        self.arch.dispatch(
-            #[inline(always)]
-            || patch.take(samples, place, size),
-        );
-    }
 }
 
-/// One component of a picture.
-#[derive(Clone, Copy)]
-struct Samples<'a> {
-    bytes: &'a [u8],
-    stride: usize,
-    /// Bytes from one sample to the next.
-    step: usize,
-    columns: usize,
-    rows: usize,
-    /// Chroma: half as many columns and rows as the picture.
-    halved: bool,
-    /// What black is.
-    black: u16,
-}
-
-impl<'a> Samples<'a> {
-    fn of(view: View<'a>, component: usize) -> Self {
-        match view {
-            View::Frame(picture) => Self::of_plane(picture, component),
-            View::Rgb { size, bytes } => {
-                let (columns, rows) = (size.width as usize, size.height as usize);
-                Self {
-                    bytes: &bytes[component..],
-                    stride: 3 * columns,
-                    step: 3,
-                    columns,
-                    rows,
-                    halved: false,
-                    black: 0,
-                }
-            }
-        }
-    }
-
-    fn of_plane(picture: Picture<'a>, component: usize) -> Self {
-        let layout = picture.layout();
-        let (plane, step, offset) = match (layout.pixel, component) {
-            (_, 0) => (0, 1, 0),
-            (PixelFormat::I420, n) => (n, 1, 0),
-            (PixelFormat::Nv12, n) => (1, 2, n - 1),
-        };
-        let (rows, bytes) = layout.plane_extent(plane);
-        let columns = bytes / step;
-        let stride = layout.planes[plane].stride;
-        let black = match (component, layout.colour.range) {
-            (0, ColourRange::Limited) => 16,
-            (0, ColourRange::Full) => 0,
-            _ => 128,
-        };
-        Self { bytes: &picture.plane(plane)[offset..], stride, step, columns, rows, halved: component > 0, black }
-    }
-}
-
-/// The part of one component that a crop lies on, averaged in blocks.
-#[derive(Default)]
-struct Patch {
-    /// Block averages times 256, row by row.
-    values: Vec<u16>,
-    columns: usize,
-    rows: usize,
-    /// The whole component, in blocks from the patch's top left corner.
-    whole: Rect,
-    /// Its black, times 256.
-    black: f32,
-    /// From the crop's pixels to the blocks.
-    place: Affine,
-    /// Points a crop pixel, across and down.
-    points: (usize, usize),
-    /// Sums of a block's rows.
-    sums: Vec<u16>,
-}
-
-impl Patch {
-    #[inline(always)]
-    fn take(&mut self, samples: Samples<'_>, place: Affine, size: Size) {
-        let (across, down) = place.steps();
-        let block = (across.min(down) as usize).clamp(1, LARGEST_BLOCK);
-        let [left, top, right, bottom] = within(place.bounds(size), samples);
-        self.place = place.seen_from(left as f32, top as f32).shrunk(block as f32);
-        let in_blocks = |from: usize, len: usize| (-(from as f32) / block as f32, len as f32 / block as f32);
-        let ((x, w), (y, h)) = (in_blocks(left, samples.columns), in_blocks(top, samples.rows));
-        self.whole = Rect::new(x, y, w, h);
-        self.black = f32::from(samples.black) * FIXED;
-        let points = |step: f32| (step / block as f32).ceil().clamp(1.0, 16.0) as usize;
-        self.points = (points(across - 0.01), points(down - 0.01));
-        self.columns = (right - left).div_ceil(block);
-        self.rows = (bottom - top).div_ceil(block);
-        self.values.clear();
-        for row in (top..bottom).step_by(block) {
-            let rows = row..(row + block).min(bottom);
-            self.average(samples, left..right, rows, block);
-        }
-    }
-
-    /// Adds a row of blocks.
-    #[inline(always)]
-    fn average(
-        &mut self,
-        samples: Samples<'_>,
-        columns: std::ops::Range<usize>,
-        rows: std::ops::Range<usize>,
-        block: usize,
-    ) {
-        let height = rows.len();
-        let line = |row: usize| &samples.bytes[row * samples.stride + columns.start * samples.step..];
-        if block == 1 {
-            let picked = line(rows.start).iter().step_by(samples.step).take(columns.len());
-            self.values.extend(picked.map(|byte| u16::from(*byte) << 8));
-            return;
-        }
-        self.sums.clear();
-        self.sums.resize(columns.len(), 0);
-        for row in rows {
-            let picked = line(row).iter().step_by(samples.step);
-            self.sums.iter_mut().zip(picked).for_each(|(sum, byte)| *sum += u16::from(*byte));
-        }
-        self.values.extend(self.sums.chunks(block).map(|sums| {
-            let sum: u32 = sums.iter().map(|sum| u32::from(*sum)).sum();
-            (sum as f32 * FIXED / (sums.len() * height) as f32) as u16
-        }));
-    }
-
-    /// Samples a row of the crop.
-    fn row(&self, row: usize, out: &mut [u16]) {
-        let (nx, ny) = self.points;
-        let share = 1.0 / (nx * ny) as f32;
-        for (column, out) in out.iter_mut().enumerate() {
-            let mut sum = 0.0;
-            for y in 0..ny {
-                let v = row as f32 + (y as f32 + 0.5) / ny as f32;
-                for x in 0..nx {
-                    let u = column as f32 + (x as f32 + 0.5) / nx as f32;
-                    sum += self.sample(u, v);
-                }
-            }
-            *out = (sum * share + 0.5) as u16;
-        }
-    }
-
-    /// Blends the four blocks around the crop's point (`u`, `v`).
-    #[inline(always)]
-    fn sample(&self, u: f32, v: f32) -> f32 {
-        let (at, whole) = (self.place.at(u, v), self.whole);
-        if at.x < whole.x || at.y < whole.y || at.x > whole.right() || at.y > whole.bottom() {
-            return self.black;
-        }
-        let x = (at.x - 0.5).clamp(0.0, (self.columns - 1) as f32);
-        let y = (at.y - 0.5).clamp(0.0, (self.rows - 1) as f32);
-        let (left, top) = (x as usize, y as usize);
-        let (dx, dy) = (x - left as f32, y - top as f32);
-        let (right, bottom) = ((left + 1).min(self.columns - 1), (top + 1).min(self.rows - 1));
-        let value = |column: usize, row: usize| f32::from(self.values[row * self.columns + column]);
-        let upper = value(left, top) + dx * (value(right, top) - value(left, top));
-        let lower = value(left, bottom) + dx * (value(right, bottom) - value(left, bottom));
-        upper + dy * (lower - upper)
-    }
-}
-
-/// The samples that `rect` reaches, with one to each side, at least one: left, top, right, bottom.
-fn within(rect: Rect, samples: Samples<'_>) -> [usize; 4] {
-    let reach = |from: f32, to: f32, len: usize| {
-        let first = (from - 1.0).floor().clamp(0.0, (len - 1) as f32) as usize;
-        let last = (to + 1.0).ceil().clamp(0.0, len as f32) as usize;
-        (first, last.clamp(first + 1, len))
-    };
-    let (left, right) = reach(rect.x, rect.right(), samples.columns);
-    let (top, bottom) = reach(rect.y, rect.bottom(), samples.rows);
-    [left, top, right, bottom]
+/// Takes what a crop of this place and size lies on.
+#[inline(always)]
+fn gather(patch: &mut Patch, view: View<'_>, component: usize, (place, size): (&Affine, Size)) {
+    let samples = Samples::of(view, component);
+    patch.take(samples, place.shrunk(if samples.halved { 2.0 } else { 1.0 }), size);
 }
 
 #[cfg(test)]
@@ -251,7 +74,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::frame::{Colorimetry, ColourMatrix, ColourRange, Layout};
+    use crate::frame::{Colorimetry, ColourMatrix, ColourRange, Layout, Picture, PixelFormat};
     use crate::geometry::Point;
     use crate::infer::Values;
     use crate::infer::manifest::{Channels, InputSpec, Kind, Layout as TensorLayout, Resize};
@@ -344,6 +167,23 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_place_brings_it_down(
+            origin in (any::<f32>(), -1e4f32..1e4), across in (any::<f32>(), -300f32..300.0), down in (-300f32..300.0, -9f32..9.0),
+            nv12 in any::<bool>(),
+        ) {
+            let size = Size::new(33, 21);
+            let (i420, _, rgb) = ramps(size);
+            let layout = Layout::packed(size, if nv12 { PixelFormat::Nv12 } else { PixelFormat::I420 }, FULL);
+            let place = Affine {
+                origin: Point::new(origin.0, origin.1), across: Point::new(across.0, across.1), down: Point::new(down.0, down.1),
+            };
+            for place in [place, Affine { across: Point::new(across.1, down.1), ..place }, Affine { origin: Point::new(origin.1, 3.0), ..place }] {
+                crop(View::Frame(Picture::new(&layout, &i420).unwrap()), &place, 16);
+                crop(View::Rgb { size, bytes: &rgb }, &place, 16);
+            }
+        }
 
         /// On a plane area averages and bilinear samples are exact, so that every crop can be told beforehand.
         #[test]

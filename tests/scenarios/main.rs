@@ -26,6 +26,7 @@ mod nothing_written;
 mod odd_files;
 mod people;
 mod people_pictures;
+mod recognition;
 mod reload;
 mod service;
 mod support;
