@@ -20,7 +20,8 @@ use crate::{detect, http, infer, recognise, sink, source, track};
 /// Ids that are words of MQTT's topics.
 const RESERVED: [&str; 3] = ["people", "stats", "status"];
 
-/// Live: one frame is being analysed, the newest one waits. Of a file, as many are analysed as there are sessions.
+/// Live: one frame is being analysed, the newest one waits. Of a file, as many are analysed as there are sessions, and as
+/// many wait for an earlier one.
 const LIVE_ANALYSES: u32 = 2;
 /// Being written, on its way, and two to even out what is uneven.
 const SLOTS_BESIDE_ANALYSES: u32 = 4;
@@ -223,7 +224,8 @@ fn resolve_camera(
 
 fn resolve_source(source: &source::Config, sessions: usize) -> Result<source::Settings, Vec<Problem>> {
     let live = source.uri.target().is_ok_and(|target| target.scheme != Scheme::File);
-    let in_flight = if live { LIVE_ANALYSES } else { u32::try_from(sessions).unwrap_or(u32::MAX).saturating_add(1) };
+    let in_file = || u32::try_from(sessions).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(1);
+    let in_flight = if live { LIVE_ANALYSES } else { in_file() };
     source.resolve(in_flight.saturating_add(SLOTS_BESIDE_ANALYSES))
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use visor::restream::child::SimulatedCamera;
 
 use super::support::broker::Broker;
-use super::support::daemon::{Daemon, models, sample, visor};
+use super::support::daemon::{Daemon, models, sample, sample_people, visor};
 use super::support::recorder::Recorder;
 use super::support::wait::{eventually, soak_time};
 
@@ -61,10 +61,13 @@ fn soak_no_file_is_opened_for_writing() {
     command.args(["-D", "-f", "--seccomp-bpf", "-e", CALLS, "-o"]).arg(&trace).arg(visor());
     command.env("HOME", &home).env_remove("XDG_CACHE_HOME");
     let (a, b) = (cameras.url("a").unwrap(), cameras.url("b").unwrap());
+    let people = sample_people();
+    let gallery = people.as_ref().map(|people| format!("[gallery]\nfolder = \"{}\"\n", people.display()));
     let daemon = Daemon::start_with(
         &format!(
-            "{}[log]\nevents = true\n[mqtt]\nurl = \"{}\"\n[cameras.a]\nuri = \"{a}\"\n[cameras.b]\nuri = \"{b}\"\n",
+            "{}{}[log]\nevents = true\n[mqtt]\nurl = \"{}\"\n[cameras.a]\nuri = \"{a}\"\n[cameras.b]\nuri = \"{b}\"\n",
             models(),
+            gallery.unwrap_or_default(),
             broker.url()
         ),
         command,
@@ -72,6 +75,13 @@ fn soak_no_file_is_opened_for_writing() {
     let began = Instant::now();
     for camera in ["a", "b"] {
         recorder.wait_for_json(&format!("visor/{camera}/events"), |event| event["type"] == "ended");
+    }
+    if let Some(people) = people {
+        recorder.send("visor/people/alice/enroll", std::fs::read(people.join("Robin/portrait.jpg")).unwrap());
+        recorder.wait_for_json("visor/people/alice/enroll/result", |answer| answer["ok"] == true);
+        recorder.publish("visor/people/alice/forget", false, "");
+        recorder.wait_for_json("visor/people/alice/forget/result", |answer| answer["ok"] == true);
+        recorder.wait_for_json("visor/a/events", |event| event["type"] == "identified");
     }
     while began.elapsed() < soak_time() {
         daemon.wait_for_frames("a", 5.0);

@@ -39,7 +39,9 @@ fn portrait(people: &Path) -> Vec<u8> {
 /// Waits until a picture can be enrolled, and enrols it.
 fn enrol(recorder: &Recorder, topic: &str, picture: &[u8]) -> Value {
     let result = format!("{topic}/result");
-    let mut sent = 0;
+    // The subscription comes before the word that it is online.
+    recorder.wait_for("visor/status", "online");
+    let mut sent = recorder.on(&result).len();
     eventually("an enrolment", || {
         sent += 1;
         recorder.send(topic, picture.to_vec());

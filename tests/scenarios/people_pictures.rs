@@ -16,7 +16,8 @@ const RESULT: &str = "visor/people/alice/enroll/result";
 /// A daemon whose one camera shows nobody, ready for enrolments.
 fn daemon(broker: &Broker, rest: &str) -> Daemon {
     let daemon = Daemon::start(&config(broker, rest));
-    daemon.wait_ready();
+    // The subscription comes before the word that it is online.
+    Recorder::at(broker.port).wait_for("visor/status", "online");
     daemon
 }
 

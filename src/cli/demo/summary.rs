@@ -1,6 +1,6 @@
 //! What the demo saw, in numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,21 +23,11 @@ struct Heard {
     updated: u64,
     identified: u64,
     ended: u64,
-    /// Each person's or stranger's name, and how often a track was found to be theirs.
-    who: BTreeMap<Arc<str>, u64>,
+    /// Each known person's name, and how often a track was found to be theirs.
+    known: BTreeMap<Arc<str>, u64>,
+    strangers: BTreeSet<Arc<str>>,
     /// From the frame's arrival to its event, in microseconds; kept small by its resolution of 1 %.
     latency: Option<Histogram<u64>>,
-}
-
-/// People who are named in the summary; a crowd of strangers is counted only.
-const NAMED: usize = 50;
-
-impl Heard {
-    fn note(&mut self, who: &Arc<str>) {
-        if self.who.len() < NAMED || self.who.contains_key(who) {
-            *self.who.entry(Arc::clone(who)).or_default() += 1;
-        }
-    }
 }
 
 impl Listener {
@@ -59,9 +49,9 @@ impl Sink for Listener {
             EventType::Identified | EventType::Revised => {
                 heard.identified += 1;
                 let Identity { name, alias, .. } = &event.identity;
-                if let Some(who) = name.as_ref().or(alias.as_ref()) {
-                    heard.note(who);
-                }
+                // Both are bounded: by the gallery, and by how many strangers are remembered.
+                name.iter().for_each(|name| *heard.known.entry(Arc::clone(name)).or_default() += 1);
+                heard.strangers.extend(alias.clone());
             }
             EventType::Retracted | EventType::Updated => heard.updated += 1,
         }
@@ -139,7 +129,8 @@ impl Summary {
             events_identified: heard.identified,
             events_updated: heard.updated,
             events_ended: heard.ended,
-            identified: heard.who.clone(),
+            known: heard.known.clone(),
+            strangers: heard.strangers.len(),
             latency_ms_p50: at(0.5),
             latency_ms_p99: at(0.99),
             processor_cores: round(self.processor.as_secs_f64() / seconds),
@@ -162,7 +153,8 @@ pub(super) struct Report {
     events_identified: u64,
     events_updated: u64,
     events_ended: u64,
-    identified: BTreeMap<Arc<str>, u64>,
+    known: BTreeMap<Arc<str>, u64>,
+    strangers: usize,
     latency_ms_p50: Option<f64>,
     latency_ms_p99: Option<f64>,
     processor_cores: f64,
@@ -184,8 +176,9 @@ impl fmt::Display for Report {
             self.events_started, self.events_identified, self.events_updated, self.events_ended
         )?;
         if self.embedder.is_some() {
-            let who: Vec<String> = self.identified.iter().map(|(who, times)| format!("{who} {times}×")).collect();
-            writeln!(f, "  seen       {}", if who.is_empty() { "nobody by name".to_owned() } else { who.join(", ") })?;
+            let known: Vec<String> = self.known.iter().map(|(who, times)| format!("{who} {times}×")).collect();
+            let known = if known.is_empty() { "nobody by name".to_owned() } else { known.join(", ") };
+            writeln!(f, "  seen       {known}; {} strangers", self.strangers)?;
         }
         writeln!(
             f,
