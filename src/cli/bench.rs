@@ -49,6 +49,9 @@ pub struct BenchArgs {
     /// Configuration whose [models] are measured.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Only search a gallery made of this file; for tests/reference/gallery.py.
+    #[arg(long, value_name = "FILE", hide = true)]
+    gallery_file: Option<PathBuf>,
     /// Print JSON: {"NAME":{"value","unit","baseline","ratio"}}.
     #[arg(long)]
     json: bool,
@@ -87,6 +90,10 @@ const ITEMS: &[Item] = &[
 
 /// Runs the command.
 pub fn run(args: &BenchArgs) -> Outcome {
+    if let Some(file) = &args.gallery_file {
+        print(&format!("{}\n", gallery::compare(file)?))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let items = chosen(&args.only)?;
     let machine = Machine::look();
     let mut bench = Bench {

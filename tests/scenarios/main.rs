@@ -16,6 +16,7 @@ mod daemon_faults;
 mod detect;
 mod faults_together;
 mod file_cameras;
+mod gallery;
 mod identity;
 mod many_cameras;
 mod models;

@@ -1,8 +1,13 @@
 //! Searching the gallery, against reading as many bytes from memory.
 
+use std::fs::File;
 use std::hint::black_box;
+use std::io::{BufReader, Read};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use serde::Serialize;
 
 use super::Bench;
 use super::figure::{Aim, Figure, Watch, median};
@@ -23,6 +28,9 @@ const ENROLMENTS: usize = 10_000;
 
 /// People that come before those who came are forgotten again, so that the gallery stays as large as it was.
 const VISITORS: usize = 100;
+
+/// Rows of a file that are searched for, and not among what is searched.
+const PROBES: usize = 64;
 
 /// Least times that are measured of each.
 const LEAST: usize = 15;
@@ -75,6 +83,45 @@ fn read(bytes: &[u8]) -> u8 {
         }
     }
     sums.iter().fold(0, |all, sum| all ^ sum)
+}
+
+/// What another program's search of the same rows is compared with.
+#[derive(Serialize)]
+struct Answers {
+    /// Milliseconds of each search.
+    millis: Vec<f64>,
+    /// The row nearest to each probe.
+    rows: Vec<u64>,
+    /// Its cosine.
+    scores: Vec<f32>,
+}
+
+/// Searches for the last [`PROBES`] rows of `file` among the others, each once. The file holds rows of [`DIMENSION`]
+/// little-endian 32-bit floats and nothing else.
+pub(super) fn compare(file: &Path) -> Result<String, Fault> {
+    let unreadable = |what: &dyn std::fmt::Display| Fault::input(format!("{}: {what}", file.display()));
+    let mut rows = BufReader::new(File::open(file).map_err(|e| unreadable(&e))?);
+    let bytes = file.metadata().map_err(|e| unreadable(&e))?.len();
+    let count = usize::try_from(bytes).unwrap_or(usize::MAX) / (DIMENSION * size_of::<f32>());
+    let stored = count.checked_sub(PROBES).ok_or_else(|| unreadable(&"too few rows"))?;
+    let mut next = || row(&mut rows).unwrap_or_else(|_| Embedding::new(&[]));
+    let gallery = synthetic::gallery(DIMENSION, (0..stored).map(|_| next())).map_err(no_gallery)?;
+    let mut answers = Answers { millis: Vec::new(), rows: Vec::new(), scores: Vec::new() };
+    for probe in (0..PROBES).map(|_| next()) {
+        let watch = Watch::of_this_thread();
+        let first = gallery.search(&probe).first.ok_or_else(|| unreadable(&"a row has no direction"))?;
+        answers.millis.push(watch.millis());
+        answers.rows.push(first.reference);
+        answers.scores.push(first.score);
+    }
+    serde_json::to_string(&answers).map_err(|e| Fault::internal(e.to_string()))
+}
+
+fn row(file: &mut impl Read) -> std::io::Result<Embedding> {
+    let mut bytes = [0; DIMENSION * size_of::<f32>()];
+    file.read_exact(&mut bytes)?;
+    let values: Vec<f32> = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    Ok(Embedding::new(&values))
 }
 
 /// A search while another thread enrols people one by one, against the same search while nobody does.

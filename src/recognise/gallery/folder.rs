@@ -137,8 +137,8 @@ impl Folder {
         let Listing { pictures, misplaced } = list(&self.path)?;
         let mut report = Report { skipped: misplaced, ..Report::default() };
         let mut leaving = self.forget_gone(&pictures);
-        let changed = |picture: &&Picture| self.known.get(&picture.path).is_none_or(|k| k.stamp != picture.stamp);
-        let to_do: Vec<_> = pictures.iter().filter(changed).collect();
+        let is_to_do = |picture: &&Picture| self.known.get(&picture.path).is_none_or(|known| known.is_due(picture));
+        let to_do: Vec<_> = pictures.iter().filter(is_to_do).collect();
         for (done, picture) in to_do.iter().enumerate() {
             if progress(Progress { done, total: to_do.len() }).is_break() {
                 report.interrupted = true;
@@ -213,6 +213,12 @@ impl Folder {
 }
 
 impl Known {
+    /// Whether reading the picture again may give something else.
+    fn is_due(&self, picture: &Picture) -> bool {
+        let passing = |rejection: &Rejection| matches!(rejection.reason, Refusal::Failed | Refusal::GalleryFull);
+        self.stamp != picture.stamp || matches!(&self.outcome, Outcome::Refused(why) if passing(why))
+    }
+
     fn is_duplicate(&self) -> bool {
         matches!(self.outcome, Outcome::Duplicate)
     }
