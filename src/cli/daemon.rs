@@ -67,7 +67,7 @@ impl Daemon {
         prepare: impl FnOnce(&Hub) -> Result<(), Fault>,
     ) -> Result<Self, Fault> {
         forbid_core_dumps();
-        lift_file_size_limit();
+        lift_limits();
         let (lifecycle, latch) = Lifecycle::start();
         let exporter = metrics::install()?;
         let runtime =
@@ -246,14 +246,17 @@ fn forbid_core_dumps() {
     }
 }
 
-/// The daemon writes no file, but the memory that frames cross in counts as one. Where the limit cannot be lifted the
-/// cameras say so.
-fn lift_file_size_limit() {
+/// The daemon writes no file, but the memory that frames cross in counts as one; and each camera takes a handful of
+/// descriptors, of which a login or a service has a thousand to begin with. Where a limit cannot be lifted the cameras say
+/// so.
+fn lift_limits() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { current, maximum } = getrlimit(Resource::Fsize);
-    if current != maximum
-        && let Err(error) = setrlimit(Resource::Fsize, Rlimit { current: maximum, maximum })
-    {
-        warn!(%error, "the limit on the size of files cannot be lifted");
+    for (resource, name) in [(Resource::Fsize, "size of files"), (Resource::Nofile, "number of descriptors")] {
+        let Rlimit { current, maximum } = getrlimit(resource);
+        if current != maximum
+            && let Err(error) = setrlimit(resource, Rlimit { current: maximum, maximum })
+        {
+            warn!(%error, "the limit on the {name} cannot be lifted");
+        }
     }
 }

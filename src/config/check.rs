@@ -143,6 +143,10 @@ fn options(schema: &Value) -> Vec<&str> {
 fn not_an_option(path: &KeyPath, given: &Value, options: &[&str]) -> Problem {
     let problem =
         Problem::new(path.to_string(), format!("{} is none of {}", redact(&given.to_string()), options.join(", ")));
+    if options.contains(&given.to_string().as_str()) {
+        // a number, where the same as a text would do
+        return problem.remedy(format!("put it in quotes: \"{given}\""));
+    }
     match given.as_str().and_then(|given| nearest(given, options)) {
         Some(near) => problem.remedy(format!("did you mean \"{near}\"?")),
         None => problem,

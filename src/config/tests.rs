@@ -99,6 +99,13 @@ fn a_mistyped_algorithm_is_told_its_name() {
 }
 
 #[test]
+fn a_number_where_its_text_is_wanted_is_to_be_quoted() {
+    let problems = resolve_with(&format!("{FRONT}rotate = 90\n"), &[]).unwrap_err();
+    let shown = problems[0].to_string();
+    assert!(shown.ends_with("put it in quotes: \"90\""), "{shown}");
+}
+
+#[test]
 fn keys_of_later_versions_are_not_swallowed() {
     check_config(
         &format!("{FRONT}[cameras.front.mask]\nwho = \"everyone\"\n[restream]\nlisten = \"x\"\n"),

@@ -218,6 +218,7 @@ async fn accept(
     connections: TaskTracker,
 ) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut refused = false;
     loop {
         let next = async {
             let permit = permits.clone().acquire_owned().await;
@@ -229,6 +230,7 @@ async fn accept(
         };
         match accepted {
             Ok((stream, _)) => {
+                refused = false;
                 let connection = serve(stream, router.clone(), cancel.clone());
                 connections.spawn(async move {
                     connection.await;
@@ -236,8 +238,10 @@ async fn accept(
                 });
             }
             Err(error) => {
-                // Out of descriptors, as a rule: taking a breath is all that helps.
-                tracing::warn!(%error, "http cannot accept");
+                // Out of descriptors, as a rule: taking a breath is all that helps, and saying it once is enough.
+                if !std::mem::replace(&mut refused, true) {
+                    tracing::warn!(%error, "http cannot accept");
+                }
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }

@@ -63,7 +63,7 @@ pub fn open(settings: &super::Settings, context: &Context) -> Result<Option<Arc<
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| Fault::internal(format!("cannot start the runtime of sink-mqtt: {e}")))?;
+        .map_err(|e| Fault::unavailable(format!("cannot start the runtime of sink-mqtt: {e}")))?;
     let (end, done) = bounded(0);
     let worker = Worker::new(settings.clone(), context.clone(), Arc::clone(&shared));
     let work = move || {

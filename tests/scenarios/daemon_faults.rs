@@ -43,14 +43,14 @@ fn a_full_and_read_only_disk_makes_no_difference() {
 }
 
 #[test]
-fn a_limit_on_the_size_of_files_makes_no_difference() {
+fn limits_that_may_be_lifted_make_no_difference() {
     let mut command = Command::new("prlimit");
     if !command.arg("--version").output().is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: prlimit is not installed (apt install util-linux)");
         return;
     }
     let mut command = Command::new("prlimit");
-    command.arg("--fsize=0:").arg(visor());
+    command.args(["--fsize=0:", "--nofile=18:"]).arg(visor());
     check_runs(command);
 }
 
