@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::align::Affine;
 use crate::detect::View;
 use crate::frame::{ColourRange, Picture, PixelFormat};
-use crate::geometry::{Point, Size};
+use crate::geometry::{Point, Rect, Size};
 
 /// Samples carry this factor, as `ToChannels` takes them.
 pub(super) const FIXED: f32 = 256.0;
@@ -94,6 +94,12 @@ impl Grid {
         place(cells.start)..place(cells.end)
     }
 
+    /// Where the picture begins and ends, in blocks as [`Patch::blend`] counts them.
+    fn edges(&self) -> Range<u32> {
+        let place = |sample: i64| fixed(((sample - self.first) as f32 / self.block as f32 - 0.5).max(0.0));
+        place(0)..place(self.len as i64)
+    }
+
     /// The blocks that have any sample.
     fn inside(&self) -> Range<usize> {
         let block = self.block as i64;
@@ -104,7 +110,8 @@ impl Grid {
     }
 }
 
-/// Averages of blocks, with black ones where the picture has ended.
+/// Averages of blocks. Those around the picture repeat its edge, so that the edge is sharp: what lies beyond is black by
+/// its place, not by blending.
 #[derive(Default)]
 pub(super) struct Patch {
     /// Times 256, row by row.
@@ -114,6 +121,10 @@ pub(super) struct Patch {
     place: Affine,
     /// Points a crop pixel, across and down.
     points: (usize, usize),
+    /// Columns and rows of the picture, where the crop reaches beyond them.
+    edges: Option<(Range<u32>, Range<u32>)>,
+    /// Times 256.
+    black: u32,
     /// Sums of a row of blocks by column.
     sums: Vec<u16>,
 }
@@ -123,12 +134,12 @@ impl Patch {
     #[inline(always)]
     pub(super) fn take(&mut self, samples: Samples<'_>, place: Affine, size: Size) {
         let (across, down) = place.steps();
-        let black = u16::from(samples.black) << 8;
+        self.black = u32::from(samples.black) << 8;
         self.values.clear();
         let near = place.origin.x.abs() <= FAR && place.origin.y.abs() <= FAR;
         if !(near && across.max(down) <= LARGEST_BLOCK as f32) {
-            (self.columns, self.place, self.points) = (2, Affine::default(), (1, 1));
-            self.values.resize(4, black);
+            (self.columns, self.place, self.points, self.edges) = (2, Affine::default(), (1, 1), None);
+            self.values.resize(4, self.black as u16);
             return;
         }
         // What is left of a step is so near to one block that blending the four around a point is neither too sharp nor
@@ -142,11 +153,32 @@ impl Patch {
         let points = |step: f32| (step / block as f32).round().clamp(1.0, MOST_POINTS) as usize;
         self.points = (points(across), points(down));
         self.columns = columns.cells;
-        self.values.resize(columns.cells * rows.cells, black);
-        let rows_inside = if columns.inside().is_empty() { 0..0 } else { rows.inside() };
-        for row in rows_inside {
+        self.values.resize(columns.cells * rows.cells, 0);
+        let whole = Rect::new(0.0, 0.0, samples.columns as f32, samples.rows as f32);
+        self.edges = (bounds.intersection(whole) != bounds).then(|| (columns.edges(), rows.edges()));
+        let inside = if columns.inside().is_empty() { 0..0 } else { rows.inside() };
+        for row in inside.clone() {
             self.average(samples, columns, rows.samples(row..row + 1), row);
+            self.repeat_ends(row, columns.inside());
         }
+        if !inside.is_empty() && self.edges.is_some() {
+            self.repeat_row(inside.start, inside.start.saturating_sub(1));
+            self.repeat_row(inside.end - 1, inside.end.min(rows.cells - 1));
+        }
+    }
+
+    fn repeat_ends(&mut self, row: usize, cells: Range<usize>) {
+        let line = &mut self.values[row * self.columns..][..self.columns];
+        if let Some(before) = cells.start.checked_sub(1) {
+            line[before] = line[cells.start];
+        }
+        if cells.end < line.len() {
+            line[cells.end] = line[cells.end - 1];
+        }
+    }
+
+    fn repeat_row(&mut self, from: usize, to: usize) {
+        self.values.copy_within(from * self.columns..(from + 1) * self.columns, to * self.columns);
     }
 
     /// Fills a row of blocks from these rows of samples.
@@ -160,27 +192,34 @@ impl Patch {
             each(line, samples.step, out, |out, byte| *out = u16::from(byte) << 8);
             return;
         }
-        // Where a block reaches beyond the picture, the rest of it is black.
-        let black = u16::from(samples.black);
         self.sums.clear();
-        self.sums.resize(cells.len() * block, black * block as u16);
+        self.sums.resize(cells.len() * block, 0);
         let before = (known.start as i64 - (columns.first + (cells.start * block) as i64)) as usize;
         let sums = &mut self.sums[before..][..known.len()];
-        sums.fill(black * (block - rows.len()) as u16);
+        let height = rows.len();
         for row in rows {
             each(samples.line(row, known.start), samples.step, sums, |sum, byte| *sum += u16::from(byte));
         }
-        let share = FIXED / (block * block) as f32;
+        let share = FIXED / (block * height) as f32;
         for (out, sums) in out.iter_mut().zip(self.sums.chunks_exact(block)) {
             let sum: u32 = sums.iter().map(|sum| u32::from(*sum)).sum();
             *out = (sum as f32 * share) as u16;
+        }
+        // The first and the last block may have fewer columns.
+        for cell in [cells.start, cells.end - 1] {
+            let width = columns.samples(cell..cell + 1).len();
+            if width < block {
+                let sums = &self.sums[(cell - cells.start) * block..][..block];
+                let sum: u32 = sums.iter().map(|sum| u32::from(*sum)).sum();
+                out[cell - cells.start] = (sum as f32 * FIXED / (width * height) as f32) as u16;
+            }
         }
     }
 
     /// Samples a row of the crop, times 256.
     #[inline(always)]
     pub(super) fn row(&self, row: usize, out: &mut [u16]) {
-        if self.points == (1, 1) {
+        if self.points == (1, 1) && self.edges.is_none() {
             return self.blend_row(self.place.at(0.5, row as f32 + 0.5), out);
         }
         let (nx, ny) = self.points;
@@ -189,7 +228,7 @@ impl Patch {
             for point in 0..nx * ny {
                 let (x, y) = ((point % nx) as f32 + 0.5, (point / nx) as f32 + 0.5);
                 let at = self.place.at(column as f32 + x / nx as f32, row as f32 + y / ny as f32);
-                sum += self.blend(fixed(at.x), fixed(at.y));
+                sum += self.blend_or_black(fixed(at.x), fixed(at.y));
             }
             *out = (sum / (nx * ny) as u32) as u16;
         }
@@ -203,6 +242,14 @@ impl Patch {
         for out in out {
             *out = self.blend(x, y) as u16;
             (x, y) = (x.wrapping_add(dx), y.wrapping_add(dy));
+        }
+    }
+
+    #[inline(always)]
+    fn blend_or_black(&self, x: u32, y: u32) -> u32 {
+        match &self.edges {
+            Some((columns, rows)) if !(columns.contains(&x) && rows.contains(&y)) => self.black,
+            _ => self.blend(x, y),
         }
     }
 

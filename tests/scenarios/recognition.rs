@@ -168,6 +168,8 @@ fn what_cannot_be_compared_is_said_with_its_status() {
     check(&["compare", text(&face), "/nonexistent.jpg"], 1, "/nonexistent.jpg");
     check(&["compare", text(&face)], 2, "required");
     let other = tempfile::tempdir().unwrap();
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/store/libonnxruntime.so");
+    std::os::unix::fs::symlink(library, other.path().join("libonnxruntime.so")).unwrap();
     check(&["compare", text(&face), text(&face), "--folder", text(other.path())], 69, "visor models pull");
     check(&["compare", text(&face), text(&face), "--embedder", "yunet-n"], 78, "is no embedder");
     check(&["compare", text(&face), text(&face), "--embedder", "yunet"], 78, "no model is named \"yunet\"");
