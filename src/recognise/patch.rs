@@ -161,7 +161,7 @@ impl Patch {
             self.average(samples, columns, rows.samples(row..row + 1), row);
             self.repeat_ends(row, columns.inside());
         }
-        if !inside.is_empty() && self.edges.is_some() {
+        if !inside.is_empty() {
             self.repeat_row(inside.start, inside.start.saturating_sub(1));
             self.repeat_row(inside.end - 1, inside.end.min(rows.cells - 1));
         }
