@@ -21,6 +21,9 @@ pub trait Names: Send {
 
     /// The tracks are gone; their ids will be given anew.
     fn lost(&mut self);
+
+    /// Time passes, with or without frames: what is not in use any more is let go of.
+    fn idle(&mut self);
 }
 
 /// Recognition that is off for good.
@@ -30,6 +33,8 @@ impl Names for () {
     }
 
     fn lost(&mut self) {}
+
+    fn idle(&mut self) {}
 }
 
 /// Who tracks are.
@@ -82,6 +87,7 @@ impl<O: Observer> Follower<O> {
             self.observer.lost();
             self.control.tally.faces(0);
         }
+        self.names.idle();
         self.observer.idle();
     }
 

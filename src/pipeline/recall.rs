@@ -60,6 +60,13 @@ impl Names for Recall {
         Some(Named { verdicts, embedder: &with.models.embedder.manifest().name })
     }
 
+    /// A camera without frames must not keep a gallery that nobody uses, with people in it who were forgotten since.
+    fn idle(&mut self) {
+        let current = self.current.load();
+        let in_use = |with: &Arc<Recognition>| current.as_ref().is_some_and(|current| Arc::ptr_eq(with, current));
+        self.made.take_if(|(with, _)| !in_use(with));
+    }
+
     fn lost(&mut self) {
         if let Some((_, Some(recogniser))) = &mut self.made {
             recogniser.lost();

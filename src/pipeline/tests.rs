@@ -159,6 +159,8 @@ impl Names for Parrot {
     fn lost(&mut self) {
         *self.0.lock().unwrap() += 1;
     }
+
+    fn idle(&mut self) {}
 }
 
 /// Keeps how many identities each observation had, and who gave them.

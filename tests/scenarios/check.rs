@@ -48,7 +48,7 @@ fn a_sound_one_is_described_without_passwords() {
     // 69 where no model was fetched: the configuration itself is sound.
     assert!(status == 0 || status == 69, "{status}: {err}");
     assert_eq!(status == 0, out.contains("is sound"), "{out}");
-    for part in ["yunet-n at 640x384", "cpu", "mqtt://***@broker", "front: rtsp://cam:5554/s, 4 analyses/s", "17.8 MiB"]
+    for part in ["yunet-n at 640x384", "cpu", "mqtt://***@broker", "front: rtsp://cam:5554/s, 4 analyses/s", "20.8 MiB"]
     {
         assert!(out.contains(part), "{part} in {out}");
     }

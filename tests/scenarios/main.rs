@@ -26,6 +26,7 @@ mod mqtt_faults;
 mod nothing_written;
 mod odd_files;
 mod people;
+mod people_clips;
 mod people_pictures;
 mod recognition;
 mod reload;

@@ -140,5 +140,10 @@ fn another_embedder_reads_the_folder_anew_and_who_was_sent_in_is_told_of() {
     daemon.wait_for_frames("front", 2.0);
     let metrics = || daemon.metric("visor_provider_info", &["dlib-resnet"]);
     eventually("the embedder to go", || (metrics() == 0.0).then_some(()));
+
+    // A reload that loads a model is no reason not to hear of the end.
+    daemon.reload(&other);
+    let asked = std::time::Instant::now();
     assert!(daemon.stop().success());
+    assert!(asked.elapsed().as_secs() < 5, "it ended after {:?}", asked.elapsed());
 }

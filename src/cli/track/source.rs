@@ -76,11 +76,10 @@ pub(super) fn run(source: &str, args: &TrackArgs) -> Outcome {
 
 fn detector(args: &TrackArgs, resolved: &Resolved) -> Result<(Manifest, Size), Fault> {
     let manifest = match &args.model {
-        Some(name) => manifest::find(Some(&resolved.models.folder()), name)?,
+        Some(name) => manifest::find(Some(&resolved.models.folder()), name).map_err(Fault::from_command_line)?,
         None => resolved.detector.clone(),
     };
-    let asked = args.input.map(|input| input.0).or(args.model.is_none().then_some(resolved.input));
-    let size = manifest.size(asked)?;
+    let size = settings::input_size(&manifest, args.input, args.model.is_none().then_some(resolved.input))?;
     Ok((manifest, size))
 }
 
