@@ -279,3 +279,21 @@ fn limits_are_kept_and_said() {
     assert_eq!(gallery.enrol(enrolment("Alice", &many[1000..])).unwrap_err().reason, Refusal::GalleryFull);
     gallery.check_invariants();
 }
+
+#[test]
+fn a_hundred_thousand_people_are_no_trouble() {
+    const PEOPLE: usize = 100_000;
+    const SHORT: usize = 16;
+    let faces = || synthetic::faces(SHORT, PEOPLE * synthetic::EACH, 1);
+    let gallery = synthetic::gallery(SHORT, faces()).unwrap();
+    assert_eq!((gallery.size(), gallery.references()), (PEOPLE, PEOPLE * synthetic::EACH));
+    let of = |person: usize| faces().nth(person * synthetic::EACH).unwrap();
+    let first = |probe: &Embedding| gallery.search(probe).first.unwrap();
+    assert_eq!(&*first(&of(77_777)).person.id, "p77777");
+    assert!(gallery.threshold() > 0.7, "{}", gallery.threshold());
+    let own = gallery.enrol(enrolment("Alice", &[of(99_999)])).unwrap();
+    assert_eq!((own.added.len(), &*own.look_alikes[0].person), (1, "p99999"));
+    assert!(gallery.forget("p99999"));
+    assert_eq!(&*first(&of(99_999)).person.id, "alice");
+    gallery.check_invariants();
+}
