@@ -7,6 +7,8 @@ pub mod daemon;
 pub mod faces;
 pub mod growth;
 pub mod mot;
+#[cfg(feature = "media")]
+pub mod naming;
 pub mod proxy;
 pub mod recorder;
 #[cfg(feature = "media")]
