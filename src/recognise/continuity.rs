@@ -104,6 +104,8 @@ enum Doubt {
 pub struct Continuity {
     last: Option<(Sighting, Step)>,
     doubt: Option<(Doubt, Duration)>,
+    /// The last sighting itself gave reason for doubt.
+    alarmed: bool,
 }
 
 /// Movement in pixels a second, as the last two sightings have it.
@@ -120,7 +122,10 @@ impl Continuity {
             self.last = Some((now, Step::default()));
             return;
         };
-        if let Some(doubt) = doubt(&before, step, &now) {
+        let changed = change(&before, step, &now);
+        self.alarmed = changed.is_some() || before.crossing && !now.crossing;
+        let crossing = now.crossing.then_some(Doubt::Crossing);
+        if let Some(doubt) = changed.filter(|change| !now.crossing || *change == Doubt::Break).or(crossing) {
             self.raise(doubt, now.at);
         }
         let dt = now.at.saturating_sub(before.at).as_secs_f32().max(0.001);
@@ -140,6 +145,7 @@ impl Continuity {
 
     /// The identity is in doubt for a reason that is not to be seen in the picture.
     pub fn suspect(&mut self, at: Duration) {
+        self.alarmed = true;
         self.raise(Doubt::Crossing, at);
     }
 
@@ -153,13 +159,19 @@ impl Continuity {
         self.doubt.is_some()
     }
 
+    /// Whether the face should be verified at once: faces that only stay near each other can wait a little.
+    pub fn is_urgent(&self) -> bool {
+        self.doubt.is_some_and(|(doubt, _)| self.alarmed || doubt != Doubt::Crossing)
+    }
+
     /// Whether too much speaks against its being the same face to let a name stand unverified.
     pub fn is_broken(&self, now: Duration) -> bool {
         self.doubt.is_some_and(|(doubt, since)| doubt == Doubt::Break || now.saturating_sub(since) > PATIENCE)
     }
 }
 
-fn doubt(before: &Sighting, step: Step, now: &Sighting) -> Option<Doubt> {
+/// What changed from one sighting to the next that would not if both were the same face.
+fn change(before: &Sighting, step: Step, now: &Sighting) -> Option<Doubt> {
     let away = now.at.saturating_sub(before.at);
     if away >= GAP {
         return Some(Doubt::Break);
@@ -172,13 +184,13 @@ fn doubt(before: &Sighting, step: Step, now: &Sighting) -> Option<Doubt> {
     let jump = off.min(still) / size_of(before.rect);
     let same_look = before.look.correlation(&now.look) >= SAME_LOOK;
     let reshaped = shape_change(before.rect, now.rect) > RESHAPED;
-    match now.crossing {
-        // Boxes of faces that cover each other are of any shape.
-        true if !same_look && jump > JUMP => Some(Doubt::Break),
-        true => Some(Doubt::Crossing),
-        false if jump > if same_look { JUMP } else { JUMP_WITH_LOOK } => Some(Doubt::Break),
-        false if !same_look && reshaped => Some(Doubt::Break),
-        false => (!same_look).then_some(Doubt::Look),
+    match (same_look, now.crossing) {
+        (true, false) => (jump > JUMP).then_some(Doubt::Break),
+        // The boxes of faces that cover each other jump and are of any shape.
+        (true, true) => None,
+        (false, true) => Some(if jump > JUMP { Doubt::Break } else { Doubt::Look }),
+        (false, false) if jump > JUMP_WITH_LOOK || reshaped => Some(Doubt::Break),
+        (false, false) => Some(Doubt::Look),
     }
 }
 
@@ -237,7 +249,10 @@ mod tests {
         let crossing = |ms| Sighting { crossing: true, ..at(ms, 0.0) };
         (0..30).for_each(|i| continuity.see(crossing(i * 100)));
         assert!(continuity.is_doubtful() && !continuity.is_broken(Duration::from_millis(2900)));
-        (30..45).for_each(|i| continuity.see(at(i * 100, 0.0)));
+        assert!(!continuity.is_urgent(), "they only stay near each other");
+        continuity.see(at(3000, 0.0));
+        assert!(continuity.is_urgent(), "it is over");
+        (31..45).for_each(|i| continuity.see(at(i * 100, 0.0)));
         assert!(continuity.is_broken(Duration::from_millis(4400)));
         continuity.settle();
         continuity.see(at(4500, 0.0));

@@ -125,6 +125,7 @@ impl Dossier {
             first: self.evidence.crops() == 0,
             decided: !matches!(self.identity, Identity::Undecided { .. }),
             doubtful: self.continuity.is_doubtful() || self.unclear > 0,
+            urgent: self.continuity.is_urgent() || self.unclear > 0,
         }
     }
 

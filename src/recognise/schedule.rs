@@ -18,7 +18,9 @@ const UNDECIDED: Duration = Duration::from_millis(500);
 /// A track with a name is looked at again after this.
 const DECIDED: Duration = Duration::from_secs(3);
 /// The identity is in doubt, but faces this close are the same one.
-const DOUBTFUL: Duration = Duration::from_millis(30);
+const URGENT: Duration = Duration::from_millis(30);
+/// Another face stays near, and nothing else gives reason for doubt.
+const DOUBTFUL: Duration = Duration::from_millis(250);
 
 /// How much depends on an embedding, least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +50,8 @@ pub struct Offer {
     pub decided: bool,
     /// Whether the face may be another than before.
     pub doubtful: bool,
+    /// Whether there is special reason for that now.
+    pub urgent: bool,
 }
 
 /// When one track was embedded.
@@ -65,7 +69,8 @@ impl Schedule {
         let since = offer.at.saturating_sub(last);
         if offer.first || offer.doubtful {
             let urgency = if offer.first { Urgency::First } else { Urgency::Doubtful };
-            return (since >= DOUBTFUL).then_some(urgency);
+            let wait = if offer.first || offer.urgent { URGENT } else { DOUBTFUL };
+            return (since >= wait).then_some(urgency);
         }
         if self.tokens_at(offer.at) < 1.0 || since < APART {
             return None;
@@ -102,7 +107,15 @@ mod tests {
     use super::*;
 
     fn offer(ms: u64, quality: f32, decided: bool) -> Offer {
-        Offer { at: Duration::from_millis(ms), quality, new_pose: false, first: false, decided, doubtful: false }
+        Offer {
+            at: Duration::from_millis(ms),
+            quality,
+            new_pose: false,
+            first: false,
+            decided,
+            doubtful: false,
+            urgent: false,
+        }
     }
 
     /// Times at which a track is embedded, with a face of `quality` every 40 ms for four seconds.
@@ -142,7 +155,10 @@ mod tests {
         schedule.note(&offer(0, 0.9, false));
         schedule.note(&offer(10, 0.9, false));
         let doubtful = Offer { doubtful: true, ..offer(100, 0.2, true) };
-        assert_eq!(schedule.wants(&doubtful), Some(Urgency::Doubtful));
+        assert_eq!(schedule.wants(&doubtful), None);
+        assert_eq!(schedule.wants(&Offer { urgent: true, ..doubtful }), Some(Urgency::Doubtful));
+        let later = Offer { doubtful: true, ..offer(300, 0.2, true) };
+        assert_eq!(schedule.wants(&later), Some(Urgency::Doubtful));
         assert_eq!(schedule.wants(&offer(100, 1.0, false)), None);
     }
 
