@@ -104,7 +104,7 @@ enum Doubt {
 pub struct Continuity {
     last: Option<(Sighting, Step)>,
     doubt: Option<(Doubt, Duration)>,
-    /// The last sighting itself gave reason for doubt.
+    /// More gave reason for doubt than that another face is near.
     alarmed: bool,
 }
 
@@ -123,7 +123,7 @@ impl Continuity {
             return;
         };
         let changed = change(&before, step, &now);
-        self.alarmed = changed.is_some() || before.crossing && !now.crossing;
+        self.alarmed |= changed.is_some() || before.crossing && !now.crossing;
         let crossing = now.crossing.then_some(Doubt::Crossing);
         if let Some(doubt) = changed.filter(|change| !now.crossing || *change == Doubt::Break).or(crossing) {
             self.raise(doubt, now.at);
@@ -152,6 +152,7 @@ impl Continuity {
     /// An embedding says that it is the same face, or that all begins anew.
     pub fn settle(&mut self) {
         self.doubt = None;
+        self.alarmed = false;
     }
 
     /// Whether the face may be another than before.

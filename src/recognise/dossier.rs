@@ -242,9 +242,10 @@ impl Dossier {
 
     /// An alias stays while the box may show somebody else; nothing new is decided.
     fn nobody(&self, doubtful: bool) -> Proposal {
-        match doubtful && !matches!(self.identity, Identity::Stranger { .. }) {
-            true => Proposal::Undecided(self.refused),
-            false => Proposal::Nobody,
+        match &self.identity {
+            Identity::Undecided { reason } if doubtful => Proposal::Undecided(self.refused.or(*reason)),
+            Identity::Known { .. } if doubtful => Proposal::Undecided(self.refused),
+            _ => Proposal::Nobody,
         }
     }
 
