@@ -11,7 +11,7 @@ use crate::frame::Stamp;
 use crate::frame::{ClockSource, Colorimetry, ColourMatrix, ColourRange, Layout, PixelFormat};
 use crate::geometry::Rect;
 use crate::recognise::{Identity, Verdict};
-use crate::source::Replay;
+use crate::source::{Losses, Replay};
 use crate::track::{self, Tracker};
 
 /// Counts what it is told.
@@ -194,4 +194,27 @@ fn recognition_that_is_switched_off_gives_no_names_and_begins_anew() {
     control.forget();
     follower.keep_up();
     assert_eq!(*losses.lock().unwrap(), 2);
+}
+
+/// A source that only loses.
+struct Leaky(u64);
+
+impl Frames for Leaky {
+    fn next(&mut self, _: Monotonic) -> SourceEvent {
+        self.0 += 1;
+        if self.0 > 3 { SourceEvent::Ended } else { SourceEvent::Idle }
+    }
+
+    fn losses(&self) -> Losses {
+        Losses { frames: 2 * self.0, children: self.0 }
+    }
+}
+
+#[test]
+fn what_a_source_loses_is_counted_though_it_never_opens() {
+    let control = Control::new("leaky");
+    let (to_see, _jobs) = channel(1);
+    run_cam(Box::new(Leaky(0)), to_see, WhenBusy::Wait, &control, |_| {});
+    let Counts { captured, dropped, restarts, .. } = control.tally.counts();
+    assert_eq!((captured, dropped, restarts), (0, 8, 4));
 }

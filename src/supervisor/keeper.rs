@@ -15,6 +15,7 @@ use super::reading::{self, Pace};
 use crate::clock::Monotonic;
 use crate::fault::Fault;
 use crate::infer::Model;
+use crate::metrics::GALLERY_FACES;
 use crate::pipeline::{FaceModels, Recognition};
 use crate::recognise::gallery::PersonId;
 use crate::recognise::gallery::enroller::{Enroller, Who};
@@ -148,6 +149,7 @@ impl Work {
         let Some(models) = models else {
             self.kept = None;
             self.engine.recognise_with(None);
+            metrics::gauge!(GALLERY_FACES).set(0.0);
             return self.desk.hub.people_read();
         };
         let kept = match self.kept.take_if(|kept| Arc::ptr_eq(&kept.models.embedder, &models.embedder)) {
@@ -175,6 +177,8 @@ impl Work {
         let shown: Vec<_> = people.iter().map(|person| (person.id.shared(), Arc::clone(&person.name))).collect();
         hub.enrolled(shown.iter().map(|(id, name)| (id, name)));
         hub.people_read();
+        // A gallery that nobody came into has not said so.
+        metrics::gauge!(GALLERY_FACES).set(kept.people.gallery.references() as f64);
         let unchanged = self.engine.recognition().load().as_ref().is_some_and(|now| kept.is_in(now));
         if !unchanged {
             let Kept { models, people, .. } = &kept;

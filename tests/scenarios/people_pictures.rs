@@ -140,10 +140,42 @@ fn another_embedder_reads_the_folder_anew_and_who_was_sent_in_is_told_of() {
     daemon.wait_for_frames("front", 2.0);
     let metrics = || daemon.metric("visor_provider_info", &["dlib-resnet"]);
     eventually("the embedder to go", || (metrics() == 0.0).then_some(()));
+    assert_eq!(daemon.metric("visor_gallery_faces", &[]), 0.0);
 
     // A reload that loads a model is no reason not to hear of the end.
     daemon.reload(&other);
     let asked = std::time::Instant::now();
     assert!(daemon.stop().success());
     assert!(asked.elapsed().as_secs() < 5, "it ended after {:?}", asked.elapsed());
+}
+
+#[test]
+fn who_was_sent_in_outlives_other_settings_and_another_folder() {
+    let (Some(people), Some(broker)) = (sample_people(), Broker::open()) else { return };
+    let recorder = Recorder::at(broker.port);
+    let gallery = |rest: &str| format!("[gallery]\nfolder = \"{}\"\n{rest}", people.display());
+    let daemon = daemon(&broker, &gallery(""));
+    daemon.wait_for_log("gallery's folder read", |entry| entry["references"] == 1);
+    let mut clerk = Clerk(&recorder, 0);
+    assert_eq!(clerk.enrol(std::fs::read(people.join("Robin/portrait.jpg")).unwrap())["ok"], true);
+    let known = |references: f64| {
+        eventually(&format!("{references} references"), || {
+            (daemon.metric("visor_gallery_faces", &[]) == references).then_some(())
+        });
+    };
+    known(2.0);
+
+    daemon.reload(&config(&broker, &gallery("threshold = 0.7\n")));
+    daemon.wait_for_log("gallery's folder read", |entry| entry["threshold"].as_f64() == Some(f64::from(0.7_f32)));
+    known(2.0);
+    assert_eq!(clerk.enrol(std::fs::read(people.join("Robin/portrait.jpg")).unwrap())["duplicates"], 1);
+
+    let empty = tempfile::tempdir().unwrap();
+    daemon.reload(&config(&broker, &format!("[gallery]\nfolder = \"{}\"\n", empty.path().display())));
+    recorder.wait_for("visor/people/robin/presence", "");
+    known(1.0);
+    recorder.publish("visor/people/alice/forget", false, "");
+    recorder.wait_for_json("visor/people/alice/forget/result", |answer| answer["ok"] == true);
+    known(0.0);
+    assert!(daemon.stop().success());
 }
