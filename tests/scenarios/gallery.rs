@@ -203,3 +203,23 @@ fn a_second_reading_does_what_has_changed_and_nothing_else() {
     assert_eq!((report.people, report.removed), (1, 2));
     assert!(!enroller.gallery().holds("donald") && enroller.gallery().holds("colin"));
 }
+
+#[test]
+fn a_picture_below_not_takes_the_name_from_whom_it_shows() {
+    let Some(people) = people() else { return };
+    let (folder, mut enroller) = (TempDir::new().unwrap(), enroller());
+    let at = |path: &str| folder.path().join(path);
+    copy(&people, "Colin_Powell", 1, &at("Zoe/1.jpg"));
+    copy(&people, "Colin_Powell", 3, &at("Zoe/not/3.jpg"));
+    std::fs::create_dir(at("Zoe/other")).unwrap();
+    let report = read(&mut Folder::new(folder.path()), &mut enroller);
+    assert_eq!((report.people, report.references, report.anchors, report.added), (1, 1, 1, 2), "{report:?}");
+    assert_eq!(report.skipped.len(), 1, "a folder that means nothing is named: {report:?}");
+    let mut look = |number: u32| {
+        let picture = people.join(format!("Colin_Powell/Colin_Powell_{number:04}.jpg"));
+        enroller.look(&std::fs::read(picture).unwrap()).unwrap().embedding
+    };
+    let (reference, anchor) = (look(1), look(3));
+    assert!(enroller.gallery().search(&anchor).first.is_none(), "the picture below not is called Zoe");
+    assert_eq!(&*enroller.gallery().search(&reference).first.unwrap().person.id, "zoe");
+}

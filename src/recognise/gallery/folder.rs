@@ -2,7 +2,8 @@
 //!
 //! A person's folder is named as the person is to be shown. What has been read is remembered, so that reading again enrols
 //! what is new or has changed and removes what is gone. A picture that cannot be used is named and left out; two
-//! folders whose names give one id are an error, and then nothing is read.
+//! folders whose names give one id are an error, and then nothing is read. A folder `not` within a person's holds pictures of
+//! people whom the person was, or might be, taken for: see [`super::person::Person::anchors`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -14,6 +15,9 @@ use super::person::PersonId;
 use super::rejection::{Refusal, Rejection};
 use super::store::{Gallery, LookAlike};
 use crate::fault::Fault;
+
+/// Folder within a person's: pictures of people whom the person must not be taken for.
+const NOT: &str = "not";
 
 /// How far reading has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub struct Report {
     pub people: usize,
     /// Pictures that are references now, from this reading or an earlier one.
     pub references: usize,
+    /// Pictures that say whom people must not be taken for.
+    pub anchors: usize,
     /// References that this reading added.
     pub added: usize,
     /// References that it removed, because their pictures are gone or have changed.
@@ -71,7 +77,8 @@ pub struct Contents {
 /// # Errors
 /// It cannot be read, or two of its people have one id.
 pub fn contents(path: &Path) -> Result<Contents, Fault> {
-    let pictures = list(path)?.pictures;
+    let mut pictures = list(path)?.pictures;
+    pictures.retain(|picture| !picture.negative);
     let people: BTreeSet<_> = pictures.iter().map(|picture| picture.path.parent()).collect();
     Ok(Contents { people: people.len(), pictures: pictures.len() })
 }
@@ -87,6 +94,7 @@ pub struct Folder {
 #[derive(Debug)]
 struct Known {
     stamp: Stamp,
+    negative: bool,
     outcome: Outcome,
 }
 
@@ -108,6 +116,8 @@ enum Outcome {
 struct Picture {
     path: PathBuf,
     name: String,
+    /// Of somebody whom the person must not be taken for.
+    negative: bool,
     stamp: Stamp,
 }
 
@@ -181,7 +191,7 @@ impl Folder {
             name: picture.name.clone(),
             tags: Vec::new(),
             expires: None,
-            negative: false,
+            negative: picture.negative,
             source: picture.path.to_string_lossy().into(),
         };
         let outcome = match enroller.enrol_file(&who, &picture.path) {
@@ -193,13 +203,15 @@ impl Folder {
             }
             Err(rejection) => Outcome::Refused(rejection),
         };
-        self.known.insert(picture.path.clone(), Known { stamp: picture.stamp, outcome });
+        let known = Known { stamp: picture.stamp, negative: picture.negative, outcome };
+        self.known.insert(picture.path.clone(), known);
     }
 
     fn sum_up(&self, report: &mut Report) {
         let mut people = BTreeSet::new();
         for (path, known) in &self.known {
             match &known.outcome {
+                Outcome::Reference(_) if known.negative => report.anchors += 1,
                 Outcome::Reference(_) => {
                     report.references += 1;
                     people.insert(path.parent());
@@ -259,7 +271,16 @@ fn list(folder: &Path) -> Result<Listing, Fault> {
 }
 
 impl Listing {
+    /// The pictures of a person; last those of whom the person is not, which need somebody to be said of.
     fn person(&mut self, folder: &Path, name: &str) {
+        let not = folder.join(NOT);
+        self.pictures(folder, name, false);
+        if not.is_dir() {
+            self.pictures(&not, name, true);
+        }
+    }
+
+    fn pictures(&mut self, folder: &Path, name: &str, negative: bool) {
         let paths = match entries(folder) {
             Ok(paths) => paths,
             Err(e) => return self.misplace(folder.into(), Refusal::Unreadable, &format!("cannot be read: {e}")),
@@ -268,8 +289,9 @@ impl Listing {
             match path.metadata() {
                 Ok(data) if data.is_file() => {
                     let stamp = Stamp { bytes: data.len(), modified: data.modified().ok() };
-                    self.pictures.push(Picture { path, name: name.to_owned(), stamp });
+                    self.pictures.push(Picture { path, name: name.to_owned(), negative, stamp });
                 }
+                Ok(data) if data.is_dir() && !negative && path.ends_with(NOT) => {}
                 Ok(_) => self.misplace(path, Refusal::Unreadable, "is not a file"),
                 Err(e) => self.misplace(path, Refusal::Unreadable, &format!("cannot be read: {e}")),
             }

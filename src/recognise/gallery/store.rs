@@ -461,7 +461,9 @@ fn person_for(
     model: &Arc<str>,
 ) -> Result<Person, Rejection> {
     let known = snapshot.people.get(id);
-    if let Some(known) = known.filter(|known| enrolment.id.is_none() && *known.name != *enrolment.name) {
+    // Whoever came without a name is called by the id, which is no name that another could clash with.
+    let named = known.filter(|known| *known.name != **id);
+    if let Some(known) = named.filter(|known| enrolment.id.is_none() && *known.name != *enrolment.name) {
         let detail = format!("\"{}\" and \"{}\" both have the id \"{id}\"", enrolment.name, known.name);
         return Err(Rejection::new(Refusal::NameTaken, detail));
     }

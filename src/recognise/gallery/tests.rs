@@ -114,6 +114,10 @@ fn two_names_of_one_id_clash_and_an_id_can_be_said() {
     let by_id = Enrolment { id: Some(PersonId::new("zoe").unwrap()), ..enrolment("", &[face(2, 1.0)]) };
     gallery.enrol(by_id).unwrap();
     assert_eq!((&*gallery.person("zoe").unwrap().name, gallery.references()), ("Zoe", 2));
+    let unnamed = Enrolment { id: Some(PersonId::new("yann").unwrap()), ..enrolment("", &[face(3, 1.0)]) };
+    gallery.enrol(unnamed).unwrap();
+    enrol(&gallery, "Yann", &[4]);
+    assert_eq!(&*gallery.person("yann").unwrap().name, "Yann");
 }
 
 #[test]
