@@ -59,9 +59,13 @@ fn all_pairs(folder: &Path) -> tempfile::NamedTempFile {
 
 /// Runs all pairs of a folder of people: every face must be found, and the shares must reach these.
 fn check_pairs(folder: &str, embedder: &str, balanced: f64, tar_at_1e3: f64) {
+    check_pairs_with(folder, (embedder, "yunet-n"), balanced, tar_at_1e3);
+}
+
+fn check_pairs_with(folder: &str, (embedder, detector): (&str, &str), balanced: f64, tar_at_1e3: f64) {
     let Some(folder) = media(folder, embedder) else { return };
     let list = all_pairs(&folder);
-    let output = visor(&["eval", "pairs", text(list.path()), "--json", "--embedder", embedder]);
+    let output = visor(&["eval", "pairs", text(list.path()), "--json", "--embedder", embedder, "--detector", detector]);
     assert!(output.status.success(), "{}", stderr(&output));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let mut keys: Vec<_> = report.as_object().unwrap().keys().map(String::as_str).collect();
@@ -90,6 +94,16 @@ fn check_pairs(folder: &str, embedder: &str, balanced: f64, tar_at_1e3: f64) {
 fn people_are_told_apart() {
     check_pairs("recog/lfw10", "face-reid-0095", 0.998, 0.995);
     check_pairs("recog/lfw10", "dlib-resnet", 0.985, 0.951);
+}
+
+#[test]
+fn people_are_told_apart_where_the_detector_gives_no_landmarks() {
+    let needed = ["ultraface-rfb-640", "landmarks-0009"];
+    if let Some(missing) = needed.into_iter().find(|model| media("recog", model).is_none()) {
+        eprintln!("skipped: no {missing}");
+        return;
+    }
+    check_pairs_with("recog/lfw10", ("face-reid-0095", needed[0]), 0.998, 0.995);
 }
 
 #[test]
