@@ -237,3 +237,146 @@ fn may_be_exchanged(track: &Track, other: &Track, step: Duration) -> bool {
     let rect = |track: &Track| track.detection.map_or(track.rect, |detection: Detection| -> Rect { detection.rect });
     track.id != other.id && visible(other) && is_near(rect(track), rect(other), ways)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::clock::Monotonic;
+    use crate::frame::{ClockSource, Colorimetry, ColourMatrix, ColourRange, Layout, PixelFormat};
+    use crate::geometry::{Point, Size};
+    use crate::infer::manifest::Impostors;
+    use crate::recognise::Gallery;
+    use crate::recognise::Quality;
+    use crate::recognise::gallery::{self, Calibration};
+    use crate::recognise::strangers::Strangers;
+
+    /// Fails while it has failures left, and notes how many faces it was given each time.
+    #[derive(Clone, Default)]
+    struct Fake {
+        failures: usize,
+        together: usize,
+        calls: Arc<Mutex<Vec<usize>>>,
+    }
+
+    impl Embed for Fake {
+        fn embed(&mut self, _: Picture<'_>, faces: &[Landmarks], _: Instant) -> Result<Vec<Embedding>, InferError> {
+            self.calls.lock().unwrap().push(faces.len());
+            if self.failures > 0 {
+                self.failures -= 1;
+                return Err(InferError::Failed("a model that fails".into()));
+            }
+            Ok(faces.iter().map(|_| Embedding::new(&[1.0, 0.0])).collect())
+        }
+
+        fn together(&self) -> usize {
+            self.together
+        }
+    }
+
+    fn recogniser(fake: &Fake) -> Recogniser {
+        let calibration = Calibration { pair: 0.4, impostors: Impostors { cosine: 0.4, rate: 2.6e-4, scale: 0.04 } };
+        let settings =
+            gallery::Settings { model: "made-up".into(), dimension: 2, threshold: None, margin: None, calibration };
+        let strangers = Strangers::new(Duration::from_secs(60), calibration);
+        // Any face will do: the picture is noise.
+        let quality = quality::Config { min_sharpness: 0.0, min_contrast: 0.0, ..quality::Config::default() };
+        let settings_of_camera = Settings { camera: "test".into(), quality };
+        Recogniser::new(settings_of_camera, fake.clone(), None, People { gallery: Gallery::new(settings), strangers })
+    }
+
+    fn track(id: u64, landmarks: bool) -> Track {
+        let x = 120.0 * id as f32;
+        let rect = Rect::new(x, 50.0, 60.0, 80.0);
+        let points = [(16.0, 30.0), (44.0, 30.0), (30.0, 45.0), (20.0, 60.0), (40.0, 60.0)];
+        let landmarks = landmarks.then(|| points.map(|(dx, dy)| Point::new(x + dx, 50.0 + dy)));
+        let detection = Some(Detection { rect, score: 0.9, landmarks });
+        let (state, at) = (TrackState::Confirmed, Duration::ZERO);
+        Track {
+            id,
+            rect,
+            velocity: Point::default(),
+            state,
+            detection,
+            score: 0.9,
+            first_seen: at,
+            last_seen: at,
+            hits: 3,
+        }
+    }
+
+    /// One analysis at `ms`; the verdicts.
+    fn recognise(recogniser: &mut Recogniser, ms: u64, tracks: &[Track], patience: Duration) -> Vec<Verdict> {
+        let colour = Colorimetry { matrix: ColourMatrix::Bt601, range: ColourRange::Full };
+        let layout = Layout::packed(Size::new(640, 240), PixelFormat::I420, colour);
+        let mut rng = fastrand::Rng::with_seed(7);
+        let bytes: Vec<u8> = (0..layout.end().unwrap()).map(|_| rng.u8(60..200)).collect();
+        let pts = Duration::from_millis(ms);
+        let (arrived_at, captured_at) = (Monotonic::from_nanos(ms * 1_000_000), SystemTime::UNIX_EPOCH);
+        let stamp = Stamp { pts, arrived_at, decode: None, captured_at, clock: ClockSource::Media };
+        let picture = Picture::new(&layout, &bytes).unwrap();
+        recogniser.recognise(picture, &stamp, (tracks, &[]), Instant::now() + patience).to_vec()
+    }
+
+    const PATIENT: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_model_that_fails_or_is_late_leaves_a_track_undecided_and_is_asked_again() {
+        let fake = Fake { failures: 2, together: 1, ..Fake::default() };
+        let mut recogniser = recogniser(&fake);
+        let tracks = [track(1, true)];
+        let undecided = |verdicts: &[Verdict]| matches!(verdicts[0].identity, Identity::Undecided { .. });
+        assert!(undecided(&recognise(&mut recogniser, 0, &tracks, Duration::ZERO)));
+        assert!(fake.calls.lock().unwrap().is_empty(), "there was no time");
+        for ms in [100, 200, 300] {
+            assert!(undecided(&recognise(&mut recogniser, ms, &tracks, PATIENT)));
+        }
+        assert_eq!(*fake.calls.lock().unwrap(), [1, 1, 1]);
+        let last = (4..40).map(|i| recognise(&mut recogniser, i * 100, &tracks, PATIENT)).last().unwrap();
+        assert!(matches!(&last[0].identity, Identity::Stranger { alias, .. } if **alias == *"visitor-1"));
+    }
+
+    #[test]
+    fn a_device_is_given_faces_together_and_each_track_has_its_verdict() {
+        let fake = Fake { together: 8, ..Fake::default() };
+        let tracks: Vec<Track> = (0..4).map(|id| track(id, true)).collect();
+        let verdicts = recognise(&mut recogniser(&fake), 0, &tracks, PATIENT);
+        assert_eq!(verdicts.iter().map(|verdict| verdict.track).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert_eq!(*fake.calls.lock().unwrap(), [4]);
+    }
+
+    #[test]
+    fn without_landmarks_nothing_is_embedded_and_without_a_face_nothing_is_graded() {
+        let fake = Fake { together: 1, ..Fake::default() };
+        let mut recogniser = recogniser(&fake);
+        let unseen = Track { detection: None, state: TrackState::Lost, ..track(2, true) };
+        let verdicts = recognise(&mut recogniser, 0, &[track(1, false), unseen], PATIENT);
+        assert!(fake.calls.lock().unwrap().is_empty());
+        let graded: Vec<Option<Quality>> = verdicts.iter().map(|verdict| verdict.quality).collect();
+        assert!(graded[0].is_some() && graded[1].is_none(), "{graded:?}");
+    }
+
+    #[test]
+    fn a_track_that_ends_keeps_its_pictures_for_one_more_call() {
+        let fake = Fake { together: 1, ..Fake::default() };
+        let mut recogniser = recogniser(&fake);
+        for ms in [0, 400] {
+            recognise(&mut recogniser, ms, &[track(1, true)], PATIENT);
+        }
+        assert!(recogniser.shots(1).is_some_and(|shots| shots.early().is_some() && shots.best().is_some()));
+        let stamp = Stamp {
+            pts: Duration::from_millis(500),
+            arrived_at: Monotonic::from_nanos(500_000_000),
+            decode: None,
+            captured_at: SystemTime::UNIX_EPOCH,
+            clock: ClockSource::Media,
+        };
+        recogniser.verdicts.clear();
+        recogniser.end(1, &stamp, &super::super::ledger::Former::new());
+        assert!(recogniser.shots(1).is_some());
+        recognise(&mut recogniser, 600, &[], PATIENT);
+        assert!(recogniser.shots(1).is_none());
+    }
+}
