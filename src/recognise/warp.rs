@@ -165,6 +165,41 @@ mod tests {
         }
     }
 
+    #[test]
+    fn chroma_lies_where_luma_does() {
+        let (size, half) = (Size::new(121, 81), (61usize, 41usize));
+        let blue = |x: usize| (60.0 + 120.0 * (x as f32 + 0.5) * 2.0 / 121.0) as u8;
+        let red = |y: usize| (60.0 + 120.0 * (y as f32 + 0.5) * 2.0 / 81.0) as u8;
+        let places = (0..half.0 * half.1).map(|i| (i % half.0, i / half.0));
+        let luma = vec![128u8; 121 * 81];
+        let planes: Vec<u8> = places.clone().map(|(x, _)| blue(x)).chain(places.clone().map(|(_, y)| red(y))).collect();
+        let pairs: Vec<u8> = places.flat_map(|(x, y)| [blue(x), red(y)]).collect();
+        for (pixel, chroma) in [(PixelFormat::I420, planes), (PixelFormat::Nv12, pairs)] {
+            let layout = Layout::packed(size, pixel, FULL);
+            let bytes = [luma.as_slice(), &chroma].concat();
+            let view = View::Frame(Picture::new(&layout, &bytes).unwrap());
+            for step in [0.4f32, 1.0, 2.3, 4.6] {
+                let (sin, cos) = (0.3f32.sin() * step, 0.3f32.cos() * step);
+                let mut place =
+                    Affine { across: Point::new(cos, sin), down: Point::new(-sin, cos), ..Affine::default() };
+                let middle = place.at(4.0, 4.0);
+                place.origin = Point::new(60.0 - middle.x, 40.0 - middle.y);
+                let values = crop(view, &place, 8);
+                for i in 0..64 {
+                    let at = place.at((i % 8) as f32 + 0.5, (i / 8) as f32 + 0.5);
+                    let wanted_blue = 128.0 + 1.772 * (59.5 + 120.0 * at.x / 121.0 - 128.0);
+                    let wanted_red = 128.0 + 1.402 * (59.5 + 120.0 * at.y / 81.0 - 128.0);
+                    let (found_red, found_blue) = (values[i], values[128 + i]);
+                    assert!(
+                        (found_blue - wanted_blue).abs() < 2.5,
+                        "{pixel:?}, {step}: {found_blue}, not {wanted_blue}"
+                    );
+                    assert!((found_red - wanted_red).abs() < 2.5, "{pixel:?}, {step}: {found_red}, not {wanted_red}");
+                }
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
