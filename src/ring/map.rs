@@ -1,4 +1,4 @@
-//! The mapped memory: the only `unsafe` of this crate.
+//! The mapped memory: the only `unsafe` of this module.
 #![allow(unsafe_code, reason = "shared memory cannot be mapped without it")]
 
 use std::io;
