@@ -204,7 +204,8 @@ impl Frames {
     fn times(&mut self, sample: &gst::Sample, buffer: &gst::BufferRef) -> Times {
         let arrived = Monotonic::now();
         let arrival = buffer.pts().and_then(|pts| self.arrivals.take(pts));
-        let decode = arrival.map(|arrival| arrived.since(arrival.at));
+        // where pictures wait for their time, decoding cannot be told from waiting
+        let decode = arrival.filter(|_| !self.stream.paced).map(|arrival| arrived.since(arrival.at));
         let segment = sample.segment().and_then(|segment| segment.downcast_ref::<gst::ClockTime>());
         let running = segment.zip(buffer.pts()).and_then(|(segment, pts)| segment.to_running_time(pts));
         let rate = self.form.as_ref().and_then(|(_, info, _)| frame_rate(info));

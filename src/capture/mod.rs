@@ -238,11 +238,8 @@ fn failed(session: &Session, error: &gst::message::Error) -> Result<End, Failure
     }
     let element = error.src().map(|source| source.name()).unwrap_or_default();
     let (reason, text) = meaning::meaning(&error.error(), &error.debug().unwrap_or_default(), &element);
-    let mut failure = Failure::new(reason, session.origin.without_secrets(&text));
-    if reason == FailReason::Unreachable && session.origin.is_https() {
-        // souphttpsrc keeps this to itself
-        failure.text += ", or its certificate is not trusted: then name its issuer's, or its own, as ca_file";
-    }
+    let hint = session.origin.hint(reason).filter(|_| session.showed.load(Ordering::Acquire) == 0);
+    let failure = Failure::new(reason, session.origin.without_secrets(&text) + hint.unwrap_or_default());
     let by_hardware = element == "decoder" && session.hardware.load(Ordering::Acquire);
     if by_hardware && session.showed.load(Ordering::Acquire) == 0 {
         return Ok(End::HardwareFailed(failure));

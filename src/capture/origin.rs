@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::address::{TestPicture, Wish, percent_decoded, test_picture, webcam};
+use crate::ring::wire::FailReason;
 
 /// Where the pictures come from.
 #[derive(Debug)]
@@ -48,9 +49,15 @@ pub(super) fn parse(uri: &SecretString) -> Result<Origin, String> {
 }
 
 impl Origin {
-    /// Whether it is Motion JPEG over TLS.
-    pub fn is_https(&self) -> bool {
-        matches!(self, Self::Http(remote) if remote.location.starts_with("https:"))
+    /// What may be behind a failure before the first picture, which souphttpsrc keeps to itself.
+    pub fn hint(&self, reason: FailReason) -> Option<&'static str> {
+        match (self, reason) {
+            (Self::Http(remote), FailReason::Unreachable) if remote.location.starts_with("https:") => {
+                Some(", or its certificate is not trusted: then name its issuer's, or its own, as ca_file")
+            }
+            (Self::Http(_), FailReason::Broken) => Some("; it must be Motion JPEG, not a single picture or a page"),
+            _ => None,
+        }
     }
 
     /// `text` without this origin's user and password, should GStreamer have put them there.
@@ -106,6 +113,15 @@ mod tests {
         let Origin::Rtsp(remote) = origin("rtsp://admin:p@ss@cam/").unwrap() else { panic!("not RTSP") };
         assert_eq!(remote.password.unwrap().expose_secret(), "p@ss");
         assert_eq!(remote.location, "rtsp://cam/");
+    }
+
+    #[test]
+    fn what_http_keeps_to_itself_is_hinted_at() {
+        let hint = |uri, reason| origin(uri).unwrap().hint(reason);
+        assert!(hint("https://cam/", FailReason::Unreachable).is_some_and(|hint| hint.contains("ca_file")));
+        assert!(hint("http://cam/", FailReason::Broken).is_some_and(|hint| hint.contains("Motion JPEG")));
+        assert_eq!(hint("http://cam/", FailReason::Unreachable), None);
+        assert_eq!(hint("rtsp://cam/", FailReason::Broken), None);
     }
 
     #[test]

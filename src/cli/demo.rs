@@ -85,7 +85,13 @@ pub fn run(args: &DemoArgs) -> Outcome {
         true => println!("{}", serde_json::to_string(&report).map_err(|e| Fault::internal(e.to_string()))?),
         false => println!("\n{report}"),
     }
-    Ok(code)
+    match &args.source {
+        Some(source) if report.saw_nothing() => {
+            Err(Fault::unavailable(format!("not a picture came from {}", telemetry::redact(source)))
+                .remedy("see above why; try it with visor track"))
+        }
+        _ => Ok(code),
+    }
 }
 
 fn introduce(detector: &Manifest, input: Size, say: &impl Fn(&str)) {
@@ -173,7 +179,8 @@ fn settings(
         text(broker.url()),
         text(uri)
     );
-    config::resolve_text(&written, &[]).map_err(|problems| config::fault(Path::new("demo"), &problems))
+    config::resolve_text(&written, &[])
+        .map_err(|problems| config::fault(Path::new("demo"), &problems).from_command_line())
 }
 
 fn how_long(seconds: Option<u64>) -> String {

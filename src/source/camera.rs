@@ -156,12 +156,8 @@ impl Source {
 
     fn end_of_stream(&mut self) {
         let Phase::Running(session) = &self.phase else { return };
-        let finite = match self.settings.scheme {
-            Scheme::File => true,
-            Scheme::Test => !session.live,
-            _ => false,
-        };
-        if !finite {
+        // a test picture ends only where it was asked to
+        if !matches!(self.settings.scheme, Scheme::File | Scheme::Test) {
             return self.fail(&Failure::Ended);
         }
         // an empty file would begin again as fast as processes start

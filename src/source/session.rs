@@ -38,7 +38,6 @@ pub(super) struct Session {
     complained: [bool; 2],
     dropped: u64,
     pub(super) first_frame: Option<Monotonic>,
-    pub(super) live: bool,
 }
 
 /// What a child's message comes to.
@@ -70,7 +69,6 @@ impl Session {
             complained: [false; 2],
             dropped: 0,
             first_frame: None,
-            live: true,
         })
     }
 
@@ -168,17 +166,15 @@ impl Session {
         }
     }
 
-    fn opened(&mut self, info: StreamInfo, settings: &Settings) -> StreamInfo {
+    fn opened(&self, info: StreamInfo, settings: &Settings) -> StreamInfo {
         let clean = |text: &Text| Text::from(settings.scrub.text(text.as_str()));
-        let info = StreamInfo {
+        StreamInfo {
             codec: clean(&info.codec),
             decoder: clean(&info.decoder),
             fps: info.fps.filter(|fps| *fps > 0.0 && *fps <= 1000.0),
             transport: info.transport.as_ref().map(clean),
             ..info
-        };
-        self.live = info.live;
-        info
+        }
     }
 
     fn notice(&mut self, level: NoticeLevel, text: &str) {

@@ -19,3 +19,24 @@ fn a_file_with_pauses_longer_than_the_stall_timeout_is_played_through() {
     assert_eq!(daemon.metric("visor_camera_restarts_total", &[]), 0.0);
     assert!(daemon.stop().success());
 }
+
+/// What the demo says on standard error, and its status.
+fn demo(arguments: &[&str]) -> Option<(i32, String)> {
+    sample()?;
+    if !Command::new("mosquitto").arg("-h").output().is_ok_and(|output| !output.stdout.is_empty()) {
+        eprintln!("skipped: mosquitto is not installed");
+        return None;
+    }
+    let output = Command::new(visor()).arg("demo").args(arguments).output().unwrap();
+    Some((output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap()))
+}
+
+#[test]
+fn a_demo_of_a_camera_that_is_not_there_fails() {
+    let Some((status, told)) = demo(&["--seconds", "2", "--source", "rtsp://127.0.0.1:9/"]) else { return };
+    assert!(status == 69 && told.contains("not a picture came from rtsp://127.0.0.1:9/"), "{status}: {told}");
+    let Some((status, told)) = demo(&["--source", "test:foo"]) else { return };
+    assert!(status == 2 && told.contains("pinwheel"), "{status}: {told}");
+    let Some((status, told)) = demo(&["--json", "--source", "test:?size=320x240&frames=20"]) else { return };
+    assert_eq!(status, 0, "{told}");
+}

@@ -160,6 +160,13 @@ pub(super) struct Report {
     processor_cores: f64,
 }
 
+impl Report {
+    /// Whether not a single frame came.
+    pub(super) fn saw_nothing(&self) -> bool {
+        self.frames_captured == 0
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.1} ms"));
