@@ -85,6 +85,7 @@ const VARIANTS: &[Variants] = &[
             "input",
             "input_tests",
             "motion",
+            "packed",
             "scale",
             "still",
             "thumbnail",

@@ -3,6 +3,7 @@
 use super::input::View;
 use crate::frame::{Colorimetry, ColourMatrix, ColourRange};
 use crate::infer::manifest::{Channels, InputSpec};
+use crate::simd::scale::{Affine, Avx2};
 
 /// Sampled values arrive times this.
 const FIXED: f32 = 256.0;
@@ -10,16 +11,7 @@ const FIXED: f32 = 256.0;
 /// Makes a model's three channels from scaled Y, U and V, or R, G and B.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ToChannels {
-    channels: [Channel; 3],
-}
-
-/// Factors of the three components and an offset give 0 to 255; that is clamped, scaled and shifted to what the model wants.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Channel {
-    factors: [f32; 3],
-    offset: f32,
-    scale: f32,
-    shift: f32,
+    channels: [Affine; 3],
 }
 
 impl ToChannels {
@@ -49,7 +41,7 @@ impl ToChannels {
                 Channels::Bgr => rgb[2 - place],
             };
             let scale = spec.scale[place];
-            Channel { factors, offset, scale, shift: -spec.mean[place] * scale }
+            Affine { factors, offset, scale, shift: -spec.mean[place] * scale }
         });
         Self { channels }
     }
@@ -59,29 +51,28 @@ impl ToChannels {
         self.channels[place].shift
     }
 
-    /// Writes a row of channel `place`.
-    #[inline(always)]
-    pub(super) fn row(&self, place: usize, samples: [&[u16]; 3], out: &mut [f32]) {
-        let Channel { factors: [k, l, m], offset, scale, shift } = self.channels[place];
-        let [a, b, c] = samples.map(|row| &row[..out.len()]);
-        for (((out, a), b), c) in out.iter_mut().zip(a).zip(b).zip(c) {
-            let value = f32::from(*a) * k + f32::from(*b) * l + f32::from(*c) * m + offset;
-            *out = value.clamp(0.0, 255.0) * scale + shift;
+    /// Writes a row of each channel.
+    pub(super) fn rows(&self, samples: [&[u16]; 3], outs: [&mut [f32]; 3]) {
+        match Avx2::detect() {
+            Some(avx2) => avx2.convert(&self.channels, samples, outs),
+            None => {
+                (0..3).zip(outs).for_each(|(place, out)| self.spread(place, samples, out.iter_mut(), |value| value))
+            }
         }
     }
 
-    /// As [`ToChannels::row`], to places that are not next to each other or not floats.
+    /// Writes a row of channel `place`, perhaps to places that are not next to each other or not floats.
     pub(super) fn spread<'a, T: 'a>(
         &self,
         place: usize,
         samples: [&[u16]; 3],
-        out: impl Iterator<Item = &'a mut T>,
+        outs: impl Iterator<Item = &'a mut T>,
         to: impl Fn(f32) -> T,
     ) {
-        let mut value = [0.0];
-        for (x, out) in out.enumerate() {
-            self.row(place, samples.map(|row| &row[x..=x]), &mut value);
-            *out = to(value[0]);
+        let channel = &self.channels[place];
+        let [a, b, c] = samples;
+        for (((out, a), b), c) in outs.zip(a).zip(b).zip(c) {
+            *out = to(channel.of([*a, *b, *c]));
         }
     }
 }

@@ -4,12 +4,8 @@
 //! samples (MPEG's quarter-pixel shift is far below what a model sees). Boxes are in stored pixels: a sample aspect
 //! ratio other than 1:1 is not undone, neither here nor in what comes out.
 
-use std::array::from_fn;
-
-use pulp::Arch;
-
 use super::colour::ToChannels;
-use super::scale::{Axis, LANES, Plane, Scratch, unpack};
+use super::scale::{Across, Axis, LANES, Plane, Rows, Scaler};
 use crate::frame::{Colorimetry, Layout, Picture, PixelFormat};
 use crate::geometry::{Point, Rect, Size};
 use crate::infer::manifest::{InputSpec, Kind, Layout as TensorLayout, Resize};
@@ -119,7 +115,6 @@ pub struct Sampler {
     size: Size,
     input: Input,
     plan: Option<Plan>,
-    arch: Arch,
 }
 
 /// Everything that depends on the picture's shape.
@@ -127,13 +122,12 @@ struct Plan {
     shape: Shape,
     map: InputMap,
     colour: ToChannels,
-    /// Columns and rows of luma, then of chroma.
-    luma: (Axis, Axis),
-    chroma: (Axis, Axis),
-    scratch: Scratch,
-    /// Scaled rows of the three components, packed, and one unpacked row of each.
-    packed: [Vec<u64>; 3],
-    rows: [Vec<u16>; 3],
+    /// Rows of luma and of chroma.
+    rows: [Axis; 2],
+    /// Columns of the three components, and their scaled rows.
+    across: [Across; 3],
+    scaled: [Rows; 3],
+    scaler: Scaler,
 }
 
 impl Sampler {
@@ -145,7 +139,7 @@ impl Sampler {
             Kind::U8 => Values::U8(vec![0; count]),
         };
         let size = spec.size_of(shape);
-        Self { spec: spec.clone(), size, input: Input { shape, values }, plan: None, arch: Arch::new() }
+        Self { spec: spec.clone(), size, input: Input { shape, values }, plan: None }
     }
 
     /// Size of the model's input.
@@ -164,10 +158,7 @@ impl Sampler {
             plan
         });
         let writer = Writer::new(spec, size, values, 0);
-        self.arch.dispatch(
-            #[inline(always)]
-            || plan.run(view, writer),
-        );
+        plan.run(view, writer);
         (&self.input, plan.map)
     }
 }
@@ -182,57 +173,56 @@ impl Plan {
             Samples::Yuv(_, colour) => (2 * w.div_ceil(2), ToChannels::from_yuv(colour, spec)),
             Samples::Rgb => (3 * w, ToChannels::from_rgb(spec)),
         };
+        let columns = || Axis::new(w, ow, dx);
+        let half_columns = || Axis::new(w.div_ceil(2), ow, dx / 2.0);
+        let across = match shape.samples {
+            Samples::Yuv(PixelFormat::I420, _) => [(columns(), 1, 0), (half_columns(), 1, 0), (half_columns(), 1, 0)],
+            Samples::Yuv(PixelFormat::Nv12, _) => [(columns(), 1, 0), (half_columns(), 2, 0), (half_columns(), 2, 1)],
+            Samples::Rgb => [(columns(), 3, 0), (columns(), 3, 1), (columns(), 3, 2)],
+        };
+        let across = across.map(|(axis, step, offset)| Across::new(axis, step, offset));
         Self {
             shape,
             map,
             colour,
-            luma: (Axis::new(w, ow, dx), Axis::new(h, oh, dy)),
-            chroma: (Axis::new(w.div_ceil(2), ow, dx / 2.0), Axis::new(h.div_ceil(2), oh, dy / 2.0)),
-            scratch: Scratch::new(widest),
-            packed: from_fn(|_| vec![0; ow]),
-            rows: from_fn(|_| vec![0; ow]),
+            rows: [Axis::new(h, oh, dy), Axis::new(h.div_ceil(2), oh, dy / 2.0)],
+            scaled: across.each_ref().map(Across::rows),
+            across,
+            scaler: Scaler::new(widest),
         }
     }
 
-    #[inline(always)]
     fn run(&mut self, view: View<'_>, mut writer: Writer<'_>) {
-        let rows = self.map.filled.height as usize;
+        let Size { width, height } = self.map.filled;
+        let (columns, rows) = (width as usize, height as usize);
         for first in (0..rows).step_by(LANES) {
-            self.sample(view, first);
+            self.scale(view, first);
             for lane in 0..LANES.min(rows - first) {
-                for (row, packed) in self.rows.iter_mut().zip(&self.packed) {
-                    unpack(packed, lane, row);
-                }
-                writer.row(first + lane, &self.colour, self.rows.each_ref().map(Vec::as_slice));
+                let samples = self.scaled.each_ref().map(|rows| &rows[lane][..columns]);
+                writer.row(first + lane, &self.colour, samples);
             }
         }
     }
 
     /// Scales the rows `first..first + LANES` of all three components.
-    #[inline(always)]
-    fn sample(&mut self, view: View<'_>, first: usize) {
-        let ((columns, rows), (half_columns, half_rows)) = (&self.luma, &self.chroma);
-        let (scratch, [a, b, c]) = (&mut self.scratch, &mut self.packed);
+    fn scale(&mut self, view: View<'_>, first: usize) {
+        let Self { rows: [rows, half_rows], across, scaled, scaler, .. } = self;
+        let mut across = across.iter().zip(scaled);
+        let mut take = |plane, rows, components| {
+            scaler.down(plane, rows, first);
+            across.by_ref().take(components).for_each(|(across, out)| scaler.across(across, out));
+        };
         match view {
             View::Frame(picture) => {
-                scratch.down(plane(picture, 0), rows, first);
-                scratch.across::<1>(columns, 0, a);
-                scratch.down(plane(picture, 1), half_rows, first);
-                if picture.layout().pixel == PixelFormat::Nv12 {
-                    scratch.across::<2>(half_columns, 0, b);
-                    scratch.across::<2>(half_columns, 1, c);
-                } else {
-                    scratch.across::<1>(half_columns, 0, b);
-                    scratch.down(plane(picture, 2), half_rows, first);
-                    scratch.across::<1>(half_columns, 0, c);
+                take(plane(picture, 0), rows, 1);
+                match picture.layout().pixel {
+                    PixelFormat::I420 => (1..3).for_each(|index| take(plane(picture, index), half_rows, 1)),
+                    PixelFormat::Nv12 => take(plane(picture, 1), half_rows, 2),
                 }
             }
             View::Rgb { size, bytes } => {
                 let width = 3 * size.width as usize;
-                scratch.down(Plane { bytes, stride: width, width }, rows, first);
-                scratch.across::<3>(columns, 0, a);
-                scratch.across::<3>(columns, 1, b);
-                scratch.across::<3>(columns, 2, c);
+                take(Plane { bytes, stride: width, width }, rows, 3);
             }
         }
     }
@@ -265,25 +255,36 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes one row from the left on, of the three components times 256.
-    #[inline(always)]
     pub fn row(&mut self, row: usize, colour: &ToChannels, samples: [&[u16]; 3]) {
         let (width, area) = (self.size.width as usize, self.size.pixels() as usize);
         let columns = samples[0].len();
-        for place in 0..3 {
-            let plane = self.first + place * area + row * width..self.first + place * area + row * width + columns;
-            let pixels = self.first + row * width * 3..self.first + (row * width + columns) * 3;
-            match (&mut *self.values, self.layout) {
-                (Values::F32(out), TensorLayout::Nchw) => colour.row(place, samples, &mut out[plane]),
-                (Values::U8(out), TensorLayout::Nchw) => colour.spread(place, samples, out[plane].iter_mut(), to_byte),
-                (Values::F32(out), TensorLayout::Nhwc) => {
-                    colour.spread(place, samples, out[pixels].iter_mut().skip(place).step_by(3), |value| value);
-                }
-                (Values::U8(out), TensorLayout::Nhwc) => {
-                    colour.spread(place, samples, out[pixels].iter_mut().skip(place).step_by(3), to_byte);
-                }
+        let pixels = self.first + row * width * 3..self.first + (row * width + columns) * 3;
+        let planes = self.first..self.first + 3 * area;
+        match (&mut *self.values, self.layout) {
+            (Values::F32(out), TensorLayout::Nchw) => {
+                colour.rows(samples, rows_of(&mut out[planes], row * width, columns));
             }
+            (Values::U8(out), TensorLayout::Nchw) => {
+                let outs = rows_of(&mut out[planes], row * width, columns);
+                (0..3).zip(outs).for_each(|(place, out)| colour.spread(place, samples, out.iter_mut(), to_byte));
+            }
+            (Values::F32(out), TensorLayout::Nhwc) => (0..3).for_each(|place| {
+                let out = out[pixels.clone()].iter_mut().skip(place).step_by(3);
+                colour.spread(place, samples, out, |value| value);
+            }),
+            (Values::U8(out), TensorLayout::Nhwc) => (0..3).for_each(|place| {
+                let out = out[pixels.clone()].iter_mut().skip(place).step_by(3);
+                colour.spread(place, samples, out, to_byte);
+            }),
         }
     }
+}
+
+/// The values `first..first + columns` of each of three planes.
+fn rows_of<T>(planes: &mut [T], first: usize, columns: usize) -> [&mut [T]; 3] {
+    let (a, rest) = planes.split_at_mut(planes.len() / 3);
+    let (b, c) = rest.split_at_mut(a.len());
+    [a, b, c].map(|plane| &mut plane[first..first + columns])
 }
 
 fn to_byte(value: f32) -> u8 {

@@ -14,6 +14,7 @@ mod input;
 #[cfg(test)]
 mod input_tests;
 pub mod motion;
+mod packed;
 mod retinaface;
 mod scale;
 mod scrfd;

@@ -1,19 +1,22 @@
 //! Separable scaling of 8-bit planes in integers: area averaging when shrinking, bilinear when enlarging.
 //!
-//! Four output rows travel together. Their vertical sums are packed as four 16-bit fields of one `u64`, so that the
-//! horizontal pass, which cannot be vectorised for arbitrary ratios, does four rows with one multiplication. Weights
-//! are 8-bit and add up to exactly 256, hence no field overflows and flat areas stay exact.
+//! First down, to rows of bytes, then across. Weights are 8-bit and add up to exactly 256, hence nothing overflows and flat areas
+//! stay exact. Four output rows travel together, which both ways of computing them like: with AVX2, and packed
+//! into wide integers everywhere else. Both give the same.
 
 use std::array::from_fn;
+
+use super::packed::Packed;
+use crate::simd::scale::{Avx2, Columns, GROUP};
 
 /// Output rows that are scaled together.
 pub(super) const LANES: usize = 4;
 
+/// As many output rows, times 256.
+pub(super) type Rows = [Vec<u16>; LANES];
+
 /// What the weights of one output sample add up to.
 const ONE: f64 = 256.0;
-
-/// Rounding of the vertical sums, which keep their upper 8 bits.
-const HALF: u16 = 128;
 
 /// Which source samples make each output sample along one axis, and with what weights.
 #[derive(Debug, Default)]
@@ -47,8 +50,23 @@ impl Axis {
         self.start.len()
     }
 
+    /// First source sample of each output sample.
+    pub(super) fn starts(&self) -> &[u32] {
+        &self.start
+    }
+
+    /// The weights of all output samples, [`Axis::taps`] each.
+    pub(super) fn weights(&self) -> &[u16] {
+        &self.weights
+    }
+
+    /// Weights of each output sample.
+    pub(super) fn taps(&self) -> usize {
+        self.taps
+    }
+
     /// First source sample and weights of output sample `i`.
-    fn window(&self, i: usize) -> (usize, &[u16]) {
+    pub(super) fn window(&self, i: usize) -> (usize, &[u16]) {
         (self.start[i] as usize, &self.weights[i * self.taps..][..self.taps])
     }
 }
@@ -94,125 +112,93 @@ pub(super) struct Plane<'a> {
 }
 
 impl<'a> Plane<'a> {
-    fn row(self, i: usize) -> &'a [u8] {
+    pub(super) fn row(self, i: usize) -> &'a [u8] {
         &self.bytes[i * self.stride..][..self.width]
     }
 }
 
-/// Scratch memory for planes up to a width.
-#[derive(Debug, Default)]
-pub(super) struct Scratch {
-    rows: [Vec<u16>; LANES],
-    pairs: [Vec<u32>; 2],
-    packed: Vec<u64>,
+/// How a row becomes one component's samples.
+#[derive(Debug)]
+pub(super) struct Across {
+    pub(super) axis: Axis,
+    /// Bytes from one sample to the next: 2 for interleaved chroma.
+    pub(super) step: usize,
+    /// The first sample.
+    pub(super) offset: usize,
+    columns: Option<Columns>,
 }
 
-impl Scratch {
+impl Across {
+    pub(super) fn new(axis: Axis, step: usize, offset: usize) -> Self {
+        let columns = Columns::new(axis.starts(), axis.weights(), step, offset);
+        Self { axis, step, offset, columns }
+    }
+
+    /// Memory for the samples.
+    pub(super) fn rows(&self) -> Rows {
+        from_fn(|_| vec![0; self.axis.len().next_multiple_of(GROUP)])
+    }
+
+    /// One row, where the windows are too wide for vectors.
+    fn gather(&self, row: &[u8], out: &mut [u16]) {
+        for (i, out) in out.iter_mut().enumerate().take(self.axis.len()) {
+            let (start, weights) = self.axis.window(i);
+            let near = row[start * self.step + self.offset..].iter().step_by(self.step);
+            *out = near.zip(weights).map(|(sample, weight)| u16::from(*sample) * weight).sum();
+        }
+    }
+}
+
+/// Scales planes of up to a width, four output rows at a time.
+#[derive(Debug)]
+pub(super) struct Scaler(Way);
+
+#[derive(Debug)]
+enum Way {
+    /// Rows scaled down, with room for vectors to read past their end.
+    Avx2(Avx2, [Vec<u8>; LANES]),
+    Plain(Packed),
+}
+
+impl Scaler {
     /// Memory for planes of up to `width` bytes a row.
     pub(super) fn new(width: usize) -> Self {
-        Self { rows: from_fn(|_| vec![0; width]), pairs: from_fn(|_| vec![0; width]), packed: vec![0; width] }
+        const BEYOND: usize = 32;
+        match Avx2::detect() {
+            Some(avx2) => Self(Way::Avx2(avx2, from_fn(|_| vec![0; width + BEYOND]))),
+            None => Self::plain(width),
+        }
     }
 
-    /// Scales `plane` vertically to the output rows `first..first + LANES` (the last one repeated past the end) and
-    /// keeps them packed for [`Scratch::across`].
-    #[inline(always)]
+    fn plain(width: usize) -> Self {
+        Self(Way::Plain(Packed::new(width)))
+    }
+
+    /// Scales `plane` to the output rows `first..first + LANES` (the last one repeated past the end) and keeps them for
+    /// [`Scaler::across`].
     pub(super) fn down(&mut self, plane: Plane<'_>, rows: &Axis, first: usize) {
-        for (lane, sums) in self.rows.iter_mut().enumerate() {
-            let (start, weights) = rows.window((first + lane).min(rows.len() - 1));
-            add_rows(plane, start, weights, &mut sums[..plane.width]);
-        }
-        let n = plane.width;
-        let [a, b, c, d] = self.rows.each_ref().map(|row| &row[..n]);
-        let [low, high] = self.pairs.each_mut().map(|pair| &mut pair[..n]);
-        pair(a, b, low);
-        pair(c, d, high);
-        for ((packed, low), high) in self.packed[..n].iter_mut().zip(&*low).zip(&*high) {
-            *packed = u64::from(*low) | u64::from(*high) << 32;
-        }
-    }
-
-    /// Scales the packed rows horizontally, taking every `STEP`-th sample from `offset` on (2 for interleaved chroma).
-    /// Each field of `out` is a value times 256.
-    #[inline(always)]
-    pub(super) fn across<const STEP: usize>(&self, columns: &Axis, offset: usize, out: &mut [u64]) {
-        let source = &self.packed[offset..];
-        match columns.taps {
-            1 => taps::<STEP, 1>(source, columns, out),
-            2 => taps::<STEP, 2>(source, columns, out),
-            3 => taps::<STEP, 3>(source, columns, out),
-            4 => taps::<STEP, 4>(source, columns, out),
-            _ => many_taps::<STEP>(source, columns, out),
-        }
-    }
-}
-
-/// The weighted sum of successive rows, times 256, rounded.
-#[inline(always)]
-fn add_rows(plane: Plane<'_>, start: usize, weights: &[u16], sums: &mut [u16]) {
-    let product = |sample: u8, weight: u16| u16::from(sample).wrapping_mul(weight);
-    match *weights {
-        [u] => {
-            for (sum, a) in sums.iter_mut().zip(plane.row(start)) {
-                *sum = product(*a, u).wrapping_add(HALF);
-            }
-        }
-        [u, v] => {
-            let rows = plane.row(start).iter().zip(plane.row(start + 1));
-            for (sum, (a, b)) in sums.iter_mut().zip(rows) {
-                *sum = product(*a, u).wrapping_add(product(*b, v)).wrapping_add(HALF);
-            }
-        }
-        [u, v, w, ref more @ ..] => {
-            let rows = plane.row(start).iter().zip(plane.row(start + 1)).zip(plane.row(start + 2));
-            for (sum, ((a, b), c)) in sums.iter_mut().zip(rows) {
-                *sum = product(*a, u).wrapping_add(product(*b, v)).wrapping_add(product(*c, w)).wrapping_add(HALF);
-            }
-            for (i, weight) in more.iter().enumerate() {
-                for (sum, sample) in sums.iter_mut().zip(plane.row(start + 3 + i)) {
-                    *sum = sum.wrapping_add(product(*sample, *weight));
+        match &mut self.0 {
+            Way::Plain(packed) => packed.down(plane, rows, first),
+            Way::Avx2(avx2, lines) => {
+                for (lane, line) in lines.iter_mut().enumerate() {
+                    let (start, weights) = rows.window((first + lane).min(rows.len() - 1));
+                    avx2.blend(&plane.bytes[start * plane.stride..], plane.stride, weights, &mut line[..plane.width]);
                 }
             }
         }
-        [] => sums.fill(HALF),
     }
-}
 
-/// Packs the upper bytes of two rows of sums as 16-bit fields.
-#[inline(always)]
-fn pair(a: &[u16], b: &[u16], out: &mut [u32]) {
-    for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
-        *out = u32::from(a >> 8) | u32::from(b >> 8) << 16;
-    }
-}
-
-#[inline(always)]
-fn taps<const STEP: usize, const N: usize>(source: &[u64], columns: &Axis, out: &mut [u64]) {
-    let (weights, _) = columns.weights.as_chunks::<N>();
-    for ((out, start), weights) in out.iter_mut().zip(&columns.start).zip(weights) {
-        let near = &source[*start as usize * STEP..][..(N - 1) * STEP + 1];
-        let mut sum = 0;
-        for k in 0..N {
-            sum += near[k * STEP] * u64::from(weights[k]);
+    /// Scales the rows of the last [`Scaler::down`] across to `out`, made by [`Across::rows`].
+    pub(super) fn across(&mut self, across: &Across, out: &mut Rows) {
+        match (&mut self.0, &across.columns) {
+            (Way::Plain(packed), _) => packed.across(across, out),
+            (Way::Avx2(avx2, lines), Some(columns)) => {
+                avx2.gather(columns, lines.each_ref().map(Vec::as_slice), out.each_mut().map(Vec::as_mut_slice));
+            }
+            (Way::Avx2(_, lines), None) => {
+                lines.iter().zip(out).for_each(|(line, out)| across.gather(line, out));
+            }
         }
-        *out = sum;
-    }
-}
-
-#[inline(always)]
-fn many_taps<const STEP: usize>(source: &[u64], columns: &Axis, out: &mut [u64]) {
-    for (i, out) in out.iter_mut().enumerate().take(columns.len()) {
-        let (start, weights) = columns.window(i);
-        let near = source[start * STEP..].iter().step_by(STEP);
-        *out = near.zip(weights).map(|(packed, weight)| packed * u64::from(*weight)).sum();
-    }
-}
-
-/// Field `lane` of packed rows.
-#[inline(always)]
-pub(super) fn unpack(packed: &[u64], lane: usize, out: &mut [u16]) {
-    let shift = 16 * lane as u32;
-    for (out, packed) in out.iter_mut().zip(packed) {
-        *out = (packed >> shift) as u16;
     }
 }
 
@@ -237,7 +223,35 @@ mod tests {
         assert_eq!(axis.window(7), (2, [0, 256].as_slice()));
     }
 
+    /// The bytes of the output rows from `first` on, scaled to `size` from a plane of noise.
+    fn scaled(mut scaler: Scaler, plane: Plane<'_>, (rows, across): (&Axis, &Across), first: usize) -> Vec<u16> {
+        let mut out = across.rows();
+        scaler.down(plane, rows, first);
+        scaler.across(across, &mut out);
+        out.iter().flat_map(|row| row[..across.axis.len()].iter().copied()).collect()
+    }
+
     proptest! {
+        #[test]
+        fn both_ways_give_the_same(
+            (width, height) in (1usize..500, 1usize..60),
+            (columns, lines) in (1usize..200, 1usize..40),
+            step in 1usize..=3,
+            pad in 0usize..20,
+            seed: u64,
+        ) {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let stride = width * step + pad;
+            let bytes: Vec<u8> = (0..stride * height).map(|_| random.u8(..)).collect();
+            let plane = Plane { bytes: &bytes, stride, width: width * step };
+            let rows = Axis::new(height, lines, height as f64 / lines as f64);
+            let axis = Axis::new(width, columns, width as f64 / columns as f64);
+            let across = Across::new(axis, step, random.usize(..step));
+            let first = random.usize(..lines);
+            let plain = scaled(Scaler::plain(plane.width), plane, (&rows, &across), first);
+            prop_assert_eq!(scaled(Scaler::new(plane.width), plane, (&rows, &across), first), plain);
+        }
+
         #[test]
         fn weights_are_whole_and_inside(len in 1usize..3000, out in 1usize..700) {
             let axis = Axis::new(len, out, len as f64 / out as f64);

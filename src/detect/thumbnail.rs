@@ -1,7 +1,7 @@
 //! A frame in small, for what asks only whether and how the picture moves.
 
 use super::input::plane;
-use super::scale::{Axis, LANES, Scratch, unpack};
+use super::scale::{Across, Axis, LANES, Rows, Scaler};
 use crate::frame::Picture;
 use crate::geometry::Size;
 
@@ -15,11 +15,10 @@ pub struct Thumbnailer {
 #[derive(Debug)]
 struct Plan {
     frame: Size,
-    columns: Axis,
+    across: Across,
     rows: Axis,
-    scratch: Scratch,
-    packed: Vec<u64>,
-    line: Vec<u16>,
+    scaler: Scaler,
+    lines: Rows,
 }
 
 impl Thumbnailer {
@@ -42,37 +41,25 @@ impl Thumbnailer {
         let size = self.size;
         let plan = self.plan.get_or_insert_with(|| Plan::new(frame, size));
         luma.resize(size.pixels() as usize, 0);
-        let arch = pulp::Arch::new();
-        arch.dispatch(
-            #[inline(always)]
-            || plan.run(picture, size, luma),
-        );
+        plan.run(picture, size, luma);
     }
 }
 
 impl Plan {
     fn new(frame: Size, size: Size) -> Self {
         let axis = |len: u32, out: u32| Axis::new(len as usize, out as usize, f64::from(len) / f64::from(out));
-        let width = size.width as usize;
-        Self {
-            frame,
-            columns: axis(frame.width, size.width),
-            rows: axis(frame.height, size.height),
-            scratch: Scratch::new(frame.width as usize),
-            packed: vec![0; width],
-            line: vec![0; width],
-        }
+        let across = Across::new(axis(frame.width, size.width), 1, 0);
+        let (rows, lines) = (axis(frame.height, size.height), across.rows());
+        Self { frame, across, rows, scaler: Scaler::new(frame.width as usize), lines }
     }
 
-    #[inline(always)]
     fn run(&mut self, picture: Picture<'_>, size: Size, luma: &mut [u8]) {
         let width = size.width as usize;
         for (group, out) in luma.chunks_mut(LANES * width).enumerate() {
-            self.scratch.down(plane(picture, 0), &self.rows, group * LANES);
-            self.scratch.across::<1>(&self.columns, 0, &mut self.packed);
-            for (lane, out) in out.chunks_mut(width).enumerate() {
-                unpack(&self.packed, lane, &mut self.line);
-                for (out, value) in out.iter_mut().zip(&self.line) {
+            self.scaler.down(plane(picture, 0), &self.rows, group * LANES);
+            self.scaler.across(&self.across, &mut self.lines);
+            for (out, line) in out.chunks_mut(width).zip(&self.lines) {
+                for (out, value) in out.iter_mut().zip(line) {
                     *out = (value >> 8) as u8;
                 }
             }

@@ -7,6 +7,8 @@
 //! |---|---|
 //! | [`bytes`] | dot products of rows of bytes |
 //! | [`pages`] | locked memory that is overwritten when it goes |
+//! | [`scale`] | planes scaled and made a model's channels |
 
 pub mod bytes;
 pub mod pages;
+pub mod scale;
