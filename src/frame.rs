@@ -225,6 +225,11 @@ impl<'a> Picture<'a> {
         self.layout.size
     }
 
+    /// All bytes, into which the layout points.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// Plane `index` from its first byte on; rows are `layout().planes[index].stride` apart. Empty for a plane that
     /// the format does not have.
     pub fn plane(&self, index: usize) -> &'a [u8] {

@@ -15,6 +15,7 @@
 //! | [`detect`] | picture → faces |
 //! | [`track`] | faces → tracks |
 //! | [`recognise`] | tracks → people: embeddings, gallery, identity |
+//! | [`mask`] | which parts of a frame are hidden, the proof that it may be shown, and the pixels |
 //! | [`event`] | tracks → events with gapless numbers |
 //! | [`sink`] | events → MQTT, log |
 //! | [`lifecycle`] [`http`] | phases and readiness; health, metrics, version |
@@ -43,6 +44,7 @@ pub mod gst;
 pub mod http;
 pub mod infer;
 pub mod lifecycle;
+pub mod mask;
 pub mod metrics;
 pub mod pipeline;
 pub mod recognise;

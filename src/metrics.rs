@@ -53,6 +53,9 @@ metrics! {
     CAMERA_RESTARTS Counter "visor_camera_restarts_total" "capture processes started again, by reason {camera, reason}";
     EVENTS_PUBLISHED Counter "visor_events_published_total" "events accepted by a sink's receiver {sink}";
     EVENTS_LOST Counter "visor_events_lost_total" "events that a sink could not keep, by reason {sink, reason}";
+    MASK_FRAMES Counter "visor_mask_frames_total" "frames handed out of a masked camera {camera, outcome}";
+    MASK_COVERED Counter "visor_mask_covered_total" "frames handed out wholly covered, by reason {camera, reason}";
+    MASK_UNPROVEN Counter "visor_mask_unproven_frames_total" "frames that were to be shown without a proof and were covered instead; must stay 0 {camera}";
     MQTT_CONNECTED Gauge "visor_mqtt_connected" "1 while the MQTT broker is connected, else 0";
     PROVIDER_INFO Gauge "visor_provider_info" "1 while a model is loaded: the provider it runs on {provider, model}";
     CONFIG_RELOADS Counter "visor_config_reloads_total" "reloads of the configuration, by outcome {outcome}";
@@ -141,6 +144,9 @@ visor_camera_up
 visor_camera_restarts_total
 visor_events_published_total
 visor_events_lost_total
+visor_mask_frames_total
+visor_mask_covered_total
+visor_mask_unproven_frames_total
 visor_mqtt_connected
 visor_provider_info
 visor_config_reloads_total

@@ -1,0 +1,90 @@
+//! How long a frame is held before it is shown.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Beyond what an analysis takes: threads that wake up late, frames that do not come evenly.
+const RESERVE: Duration = Duration::from_millis(50);
+
+/// Longest hold: what takes longer is covered, since a picture of the past helps nobody.
+pub const MOST: Duration = Duration::from_secs(2);
+
+/// Analyses over which the p99 is taken.
+const REMEMBERED: usize = 300;
+
+/// How much of a shorter hold is taken on with each analysis, so that one lucky second does not cover the next.
+const SHRINK: u32 = 64;
+
+/// The hold that a look-ahead, the analysis period and an analysis' p99 ask for.
+pub fn hold(lookahead: Duration, period: Duration, p99: Duration) -> Duration {
+    lookahead.max(period + p99 + RESERVE).min(MOST)
+}
+
+/// The hold of a camera, following how long its analyses take.
+#[derive(Debug)]
+pub struct Hold {
+    lookahead: Duration,
+    period: Duration,
+    recent: VecDeque<Duration>,
+    sorted: Vec<Duration>,
+    now: Duration,
+}
+
+impl Hold {
+    /// For analyses every `period`, expected to take `p99` at most.
+    pub fn new(lookahead: Duration, period: Duration, p99: Duration) -> Self {
+        let now = hold(lookahead, period, p99);
+        Self { lookahead, period, recent: VecDeque::with_capacity(REMEMBERED), sorted: Vec::new(), now }
+    }
+
+    /// An analysis was there this long after its frame had arrived.
+    pub fn took(&mut self, time: Duration) {
+        if self.recent.len() == REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(time);
+        self.sorted.clear();
+        self.sorted.extend(&self.recent);
+        self.sorted.sort_unstable();
+        let p99 = self.sorted[(self.sorted.len() - 1) * 99 / 100];
+        let wanted = hold(self.lookahead, self.period, p99);
+        // longer at once, shorter by and by
+        self.now = if wanted >= self.now { wanted } else { self.now - (self.now - wanted) / SHRINK };
+    }
+
+    /// The hold of frames that arrive now.
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn the_hold_is_the_longest_of_what_is_asked_for() {
+        assert_eq!(hold(ms(200), ms(100), ms(30)), ms(200));
+        assert_eq!(hold(ms(200), ms(200), ms(30)), ms(280));
+        assert_eq!(hold(ms(0), ms(33), ms(20)), ms(103));
+        assert_eq!(hold(ms(0), ms(33), ms(9000)), MOST);
+    }
+
+    #[test]
+    fn it_grows_at_once_and_shrinks_slowly() {
+        let mut hold = Hold::new(ms(0), ms(100), ms(20));
+        assert_eq!(hold.now(), ms(170));
+        hold.took(ms(400));
+        assert_eq!(hold.now(), ms(550));
+        for _ in 0..REMEMBERED {
+            hold.took(ms(20));
+            assert!(hold.now() > ms(170));
+        }
+        (0..1000).for_each(|_| hold.took(ms(20)));
+        assert!(hold.now() < ms(180), "{:?}", hold.now());
+    }
+}

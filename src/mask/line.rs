@@ -1,0 +1,355 @@
+//! The delay line: a frame is released when analysed frames bracket it, and covered when they do not.
+//!
+//! Pure logic on injected time: frames and analyses go in, in any order and at any pace, and each frame comes out once, in
+//! order, with a [`Ruling`]. A frame is shown only if the frames analysed last before and first after it (or it itself)
+//! belong to the same generation: anything that makes an analysis say nothing about its neighbours begins a new one.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::hold::Hold;
+use super::ruling::{Bracket, Cause, Fingerprint, Plan, Ruling};
+use super::sighting::Sighting;
+use super::strands::{Between, Margins, Strands};
+use crate::clock::Monotonic;
+use crate::frame::Frame;
+use crate::geometry::Size;
+
+/// A live stream whose times differ from those of the frames' arrival by more than this from one frame to the next has jumped.
+const JUMP: Duration = Duration::from_millis(500);
+
+/// Between two frames of a stream that goes on without a break.
+const MOST_GAP: Duration = Duration::from_secs(2);
+
+/// When frames are released.
+#[derive(Debug)]
+pub enum Lookahead {
+    /// A live camera: each frame as long after its arrival as the hold says, so that the stream flows evenly.
+    Held(Hold),
+    /// A live camera without delay: each frame as soon as it is analysed itself; the hold bounds how long that may take.
+    Own(Hold),
+    /// A file: once frames so much later have been analysed, or the file has ended.
+    File(Duration),
+}
+
+/// How a camera's frames are released.
+#[derive(Debug)]
+pub struct Policy {
+    /// When.
+    pub lookahead: Lookahead,
+    /// Frames that are held at most.
+    pub capacity: usize,
+    /// How much larger than a face its mask is.
+    pub margins: Margins,
+    /// Nobody is masked: a decision of the configuration. Zones are covered all the same, and nothing is shown unproven.
+    pub nobody: bool,
+}
+
+/// What the analysis of one frame found. Making one says that the model ran on that frame and gave sound outputs.
+#[derive(Clone, Debug)]
+pub struct Analysis {
+    /// The frame's number.
+    pub number: u64,
+    /// The frame's stream time.
+    pub at: Duration,
+    /// The generation, as [`Line::generation`] gave it when the frame was handed to the analysis.
+    pub generation: u64,
+    /// All that was found or is believed to be there.
+    pub sightings: Vec<Sighting>,
+}
+
+/// A frame that leaves the line.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// The frame, with its unmasked pixels: for the [`Painter`](super::Painter) alone.
+    pub frame: Frame,
+    /// What becomes of it.
+    pub ruling: Ruling,
+}
+
+#[derive(Debug)]
+struct Held {
+    frame: Frame,
+    due: Monotonic,
+    fingerprint: Fingerprint,
+    era: u64,
+    state: State,
+}
+
+/// The faces of a stretch of the stream in which times and sizes can be compared.
+#[derive(Debug, Default)]
+struct Era {
+    number: u64,
+    strands: Strands,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Open,
+    Bracketed(Bracket, Between),
+    Condemned(Cause),
+}
+
+/// An analysed frame.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    number: u64,
+    at: Duration,
+}
+
+/// The delay line of one camera.
+#[derive(Debug)]
+pub struct Line {
+    policy: Policy,
+    held: VecDeque<Held>,
+    /// The last one is the present; of the others frames are still held.
+    eras: VecDeque<Era>,
+    generation: u64,
+    /// The newest analysis of this generation.
+    newest: Option<Mark>,
+    /// The newest frame whose analysis failed.
+    failed: Option<u64>,
+    /// Why there is none of this generation yet.
+    broken: Cause,
+    /// While set, every frame is covered.
+    shut: Option<Cause>,
+    last: Option<(u64, Duration, Monotonic, Size)>,
+    released: Option<u64>,
+    ended: bool,
+}
+
+impl Line {
+    /// An empty line.
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            held: VecDeque::new(),
+            eras: VecDeque::from([Era::default()]),
+            generation: 0,
+            newest: None,
+            failed: None,
+            broken: Cause::Starting,
+            shut: None,
+            last: None,
+            released: None,
+            ended: false,
+        }
+    }
+
+    /// To be handed on with each frame that goes to the analysis, after [`Line::push`] took it.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Frames that are held.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Takes a frame in. Where there is no room, the oldest leaves at once.
+    pub fn push(&mut self, frame: Frame) -> Option<Release> {
+        if let Some(cause) = self.discontinuity(&frame) {
+            self.interrupt(cause);
+            self.eras.push_back(Era { number: self.era() + 1, strands: Strands::default() });
+        }
+        let stamp = frame.stamp;
+        self.last = Some((frame.number, stamp.pts, stamp.arrived_at, frame.size()));
+        let hold = match &self.policy.lookahead {
+            Lookahead::Held(hold) | Lookahead::Own(hold) => hold.now(),
+            Lookahead::File(_) => Duration::ZERO,
+        };
+        // a hold that shrinks must not let a frame overtake the one before
+        let due = stamp.arrived_at.plus(hold).max(self.held.back().map_or(Monotonic::default(), |held| held.due));
+        let fingerprint = Fingerprint::of(frame.picture());
+        let state = self.shut.map_or(State::Open, State::Condemned);
+        self.held.push_back(Held { frame, due, fingerprint, era: self.era(), state });
+        if self.held.len() <= self.policy.capacity {
+            return None;
+        }
+        if let Some(Held { state: state @ State::Open, .. }) = self.held.front_mut() {
+            *state = State::Condemned(Cause::QueueFull);
+        }
+        self.pop()
+    }
+
+    fn era(&self) -> u64 {
+        self.eras.back().map_or(0, |era| era.number)
+    }
+
+    /// Why the frames before say nothing about this one.
+    fn discontinuity(&self, frame: &Frame) -> Option<Cause> {
+        let (_, pts, arrived, size) = self.last?;
+        let (now, arrival) = (frame.stamp.pts, frame.stamp.arrived_at);
+        if frame.size() != size {
+            return Some(Cause::SizeChanged);
+        }
+        let goes_on = match self.policy.lookahead {
+            // a file may show one picture for minutes
+            Lookahead::File(_) => now >= pts,
+            _ => now > pts && now - pts <= MOST_GAP && (now - pts).abs_diff(arrival.since(arrived)) <= JUMP,
+        };
+        (!goes_on).then_some(Cause::ClockJumped)
+    }
+
+    /// Takes in an analysis that was there `took` after its frame had arrived. One of an older generation counts for nothing.
+    pub fn analysed(&mut self, analysis: &Analysis, took: Duration) {
+        match &mut self.policy.lookahead {
+            Lookahead::Held(hold) | Lookahead::Own(hold) => hold.took(took),
+            Lookahead::File(_) => {}
+        }
+        if analysis.generation != self.generation || self.shut.is_some() {
+            return;
+        }
+        let mark = Mark { number: analysis.number, at: analysis.at };
+        let older_than = |number: Option<u64>| number.is_some_and(|number| mark.number < number);
+        if older_than(self.newest.map(|newest| newest.number)) || older_than(self.failed) {
+            return;
+        }
+        if let Some(era) = self.eras.back_mut() {
+            era.strands.take(mark.at, &analysis.sightings);
+        }
+        self.prove(self.newest, mark);
+        self.newest = Some(mark);
+    }
+
+    /// Says what the frames up to `to` are worth, now that it was analysed.
+    fn prove(&mut self, from: Option<Mark>, to: Mark) {
+        let own = matches!(self.policy.lookahead, Lookahead::Own(_));
+        let itself = Bracket { from: to.number, to: to.number };
+        for held in self.held.iter_mut().filter(|held| held.state == State::Open && held.frame.number <= to.number) {
+            let number = held.frame.number;
+            held.state = match from {
+                _ if number == to.number => State::Bracketed(itself, Between { from: to.at, to: to.at }),
+                _ if own => State::Condemned(Cause::NotAnalysed),
+                Some(from) if from.number <= number && from.at <= held.frame.stamp.pts => {
+                    State::Bracketed(Bracket { from: from.number, to: to.number }, Between { from: from.at, to: to.at })
+                }
+                _ => State::Condemned(self.broken),
+            };
+        }
+    }
+
+    /// The analysis of frame `number` failed: what lies around it is not proven.
+    pub fn failed(&mut self, number: u64, generation: u64) {
+        for held in &mut self.held {
+            let rests_on_it = match held.state {
+                State::Open => held.frame.number <= number,
+                State::Bracketed(Bracket { from, to }, _) => from < number && number < to,
+                State::Condemned(_) => false,
+            };
+            if rests_on_it {
+                held.state = State::Condemned(Cause::Failed);
+            }
+        }
+        self.failed = self.failed.max(Some(number));
+        if generation == self.generation && self.newest.is_none_or(|newest| newest.number <= number) {
+            self.newest = None;
+            self.broken = Cause::Failed;
+        }
+    }
+
+    /// Analyses so far say nothing about frames to come, nor those under way: frames that are not proven yet are covered
+    /// until two new ones bracket a frame.
+    pub fn interrupt(&mut self, cause: Cause) {
+        self.generation += 1;
+        self.newest = None;
+        self.broken = cause;
+        for held in self.held.iter_mut().filter(|held| held.state == State::Open) {
+            held.state = State::Condemned(cause);
+        }
+    }
+
+    /// Covers everything that is held, and all to come until [`Line::reopen`].
+    pub fn shut(&mut self, cause: Cause) {
+        self.interrupt(cause);
+        self.shut = Some(cause);
+        self.held.iter_mut().for_each(|held| held.state = State::Condemned(cause));
+    }
+
+    /// Analyses count again from now on.
+    pub fn reopen(&mut self) {
+        if let Some(cause) = self.shut.take() {
+            self.interrupt(cause);
+        }
+    }
+
+    /// There will be no more frames, nor analyses.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// The next frame to be released at `now`, if any; to be called until there is none.
+    pub fn poll(&mut self, now: Monotonic) -> Option<Release> {
+        let front = self.held.front()?;
+        let due = now >= front.due;
+        let ready = match (&self.policy.lookahead, front.state) {
+            (Lookahead::Held(_), _) => due,
+            (Lookahead::Own(_), State::Open) => due,
+            (Lookahead::Own(_), _) => true,
+            (Lookahead::File(window), State::Bracketed(..)) => {
+                self.ended || self.has_seen(front.frame.stamp.pts + *window)
+            }
+            (Lookahead::File(_), State::Condemned(_)) => true,
+            // it waits for its analysis as long as that takes; what was not analysed by the end never will be
+            (Lookahead::File(_), State::Open) => self.ended,
+        };
+        ready.then(|| self.pop()).flatten()
+    }
+
+    /// When [`Line::poll`] may have something, if nothing comes in until then.
+    pub fn next_due(&self) -> Option<Monotonic> {
+        self.held.front().map(|front| front.due)
+    }
+
+    fn has_seen(&self, until: Duration) -> bool {
+        self.newest.is_some_and(|newest| newest.at >= until)
+            // no more room to look any further ahead
+            || self.held.len() >= self.policy.capacity
+    }
+
+    fn pop(&mut self) -> Option<Release> {
+        let Held { frame, fingerprint, state, era, .. } = self.held.pop_front()?;
+        let at = frame.stamp.pts;
+        self.eras.retain(|other| other.number >= era);
+        let strands = self.eras.front_mut().map(|era| &mut era.strands);
+        let ruling = match state {
+            State::Bracketed(bracket, between) => {
+                let margins = self.policy.margins;
+                let faces = strands.as_ref().filter(|_| !self.policy.nobody);
+                let regions = faces.map(|strands| strands.regions(at, between, margins)).unwrap_or_default();
+                Ruling::Masked(Plan::new(regions, bracket, fingerprint))
+            }
+            State::Condemned(cause) => Ruling::Covered(cause),
+            State::Open => Ruling::Covered(if self.ended { Cause::Ended } else { Cause::Late }),
+        };
+        self.released = Some(frame.number);
+        if let Some(strands) = strands {
+            strands.forget_before(at);
+        }
+        Some(Release { frame, ruling })
+    }
+
+    /// Holds at any time.
+    pub fn check_invariants(&self) {
+        assert!(self.held.len() <= self.policy.capacity, "more frames than there is room for");
+        let numbers = || self.held.iter().map(|held| held.frame.number);
+        assert!(numbers().zip(numbers().skip(1)).all(|(a, b)| a < b), "frames out of order");
+        assert!(
+            self.held.iter().zip(self.held.iter().skip(1)).all(|(a, b)| a.due <= b.due),
+            "a frame overtakes another"
+        );
+        assert!(numbers().next().zip(self.released).is_none_or(|(first, last)| last < first), "a frame leaves twice");
+        for held in &self.held {
+            if let State::Bracketed(bracket, between) = held.state {
+                assert!((bracket.from..=bracket.to).contains(&held.frame.number), "a frame outside its bracket");
+                assert!(
+                    (between.from..=between.to).contains(&held.frame.stamp.pts),
+                    "a frame outside its bracket's times"
+                );
+                assert!(self.shut.is_none(), "a frame is to be shown while all are covered");
+            }
+        }
+        assert!(self.held.iter().all(|held| self.eras.iter().any(|era| era.number == held.era)), "faces are forgotten");
+        self.eras.iter().for_each(|era| era.strands.check_invariants());
+    }
+}

@@ -1,0 +1,412 @@
+//! The delay line, by example and against a model of what is proven.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use proptest::prelude::*;
+
+use super::hold::Hold;
+use super::line::{Analysis, Line, Lookahead, Policy, Release};
+use super::ruling::{Bracket, Cause, Ruling};
+use super::sighting::Sighting;
+use super::strands::Margins;
+use crate::clock::Monotonic;
+use crate::frame::{ClockSource, Colorimetry, ColourMatrix, ColourRange, Frame, Layout, PixelFormat, Stamp};
+use crate::geometry::{Point, Rect, Size};
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn at(n: u64) -> Monotonic {
+    Monotonic::default().plus(ms(1000 + n))
+}
+
+/// Frame `number`, taken and arrived at `now` milliseconds.
+fn frame(number: u64, now: u64, width: u32) -> Frame {
+    let colour = Colorimetry { matrix: ColourMatrix::Bt601, range: ColourRange::Full };
+    let layout = Layout::packed(Size::new(width, 2), PixelFormat::I420, colour);
+    let stamp = Stamp {
+        pts: ms(now),
+        arrived_at: at(now),
+        decode: None,
+        captured_at: SystemTime::UNIX_EPOCH,
+        clock: ClockSource::Arrival,
+    };
+    Frame::new(number, stamp, layout, Arc::new(vec![0; layout.end().unwrap()])).unwrap()
+}
+
+fn line(lookahead: Lookahead) -> Line {
+    Line::new(Policy { lookahead, capacity: 12, margins: Margins::HEAD, nobody: false })
+}
+
+fn live() -> Line {
+    line(Lookahead::Held(Hold::new(ms(200), ms(100), ms(20))))
+}
+
+fn own() -> Line {
+    line(Lookahead::Own(Hold::new(ms(0), ms(40), ms(20))))
+}
+
+fn file() -> Line {
+    line(Lookahead::File(ms(200)))
+}
+
+fn analysis(line: &Line, number: u64) -> Analysis {
+    Analysis { number, at: ms(number * 40), generation: line.generation(), sightings: Vec::new() }
+}
+
+/// Everything that leaves until `now`: frame numbers, with the bracket or the cause.
+fn drain(line: &mut Line, now: u64) -> Vec<(u64, Result<(u64, u64), Cause>)> {
+    std::iter::from_fn(|| line.poll(at(now))).map(|release| ruled(&release)).collect()
+}
+
+fn ruled(release: &Release) -> (u64, Result<(u64, u64), Cause>) {
+    let outcome = match &release.ruling {
+        Ruling::Masked(plan) => Ok((plan.bracket().from, plan.bracket().to)),
+        Ruling::Covered(cause) => Err(*cause),
+    };
+    (release.frame.number, outcome)
+}
+
+/// Frames 0 to `count`, 40 ms apart.
+fn push(line: &mut Line, numbers: std::ops::Range<u64>) {
+    for number in numbers {
+        assert!(line.push(frame(number, number * 40, 8)).is_none());
+    }
+}
+
+#[test]
+fn frames_are_shown_between_two_analyses_and_after_the_hold() {
+    let mut line = live();
+    push(&mut line, 0..5);
+    for number in [0, 2] {
+        line.analysed(&analysis(&line, number), ms(20));
+    }
+    assert_eq!(drain(&mut line, 199), []);
+    assert_eq!(drain(&mut line, 200), [(0, Ok((0, 0)))]);
+    assert_eq!(drain(&mut line, 280), [(1, Ok((0, 2))), (2, Ok((2, 2)))]);
+    assert_eq!(drain(&mut line, 320), [(3, Err(Cause::Late))]);
+    line.analysed(&analysis(&line, 4), ms(160));
+    assert_eq!(drain(&mut line, 999), [(4, Ok((4, 4)))]);
+}
+
+#[test]
+fn a_failed_analysis_proves_nothing_around_it() {
+    let mut line = live();
+    push(&mut line, 0..5);
+    line.analysed(&analysis(&line, 0), ms(20));
+    line.failed(2, line.generation());
+    line.analysed(&analysis(&line, 4), ms(20));
+    let failed = Err(Cause::Failed);
+    assert_eq!(drain(&mut line, 999), [(0, Ok((0, 0))), (1, failed), (2, failed), (3, failed), (4, Ok((4, 4)))]);
+}
+
+#[test]
+fn a_new_model_begins_anew_and_what_the_old_one_says_counts_for_nothing() {
+    let mut line = live();
+    push(&mut line, 0..3);
+    line.analysed(&analysis(&line, 0), ms(20));
+    let old = analysis(&line, 2);
+    line.interrupt(Cause::ModelChanged);
+    line.analysed(&old, ms(20));
+    push(&mut line, 3..6);
+    line.analysed(&analysis(&line, 4), ms(20));
+    let changed = Err(Cause::ModelChanged);
+    let expected = [(0, Ok((0, 0))), (1, changed), (2, changed), (3, changed), (4, Ok((4, 4))), (5, Err(Cause::Late))];
+    assert_eq!(drain(&mut line, 999), expected);
+}
+
+#[test]
+fn blindness_covers_what_is_proven_too() {
+    let mut line = live();
+    push(&mut line, 0..3);
+    line.analysed(&analysis(&line, 0), ms(20));
+    line.analysed(&analysis(&line, 2), ms(20));
+    line.shut(Cause::Blind);
+    push(&mut line, 3..4);
+    line.analysed(&analysis(&line, 3), ms(20));
+    line.reopen();
+    push(&mut line, 4..5);
+    line.analysed(&analysis(&line, 4), ms(20));
+    let blind = Err(Cause::Blind);
+    assert_eq!(drain(&mut line, 999), [(0, blind), (1, blind), (2, blind), (3, blind), (4, Ok((4, 4)))]);
+}
+
+#[test]
+fn another_size_and_a_jump_of_the_clock_break_the_bracket() {
+    for (second, cause) in [(frame(1, 40, 10), Cause::SizeChanged), (frame(1, 9000, 8), Cause::ClockJumped)] {
+        let mut line = live();
+        let time = second.stamp.pts;
+        line.push(frame(0, 0, 8));
+        line.push(second);
+        line.analysed(&Analysis { number: 1, at: time, generation: line.generation(), sightings: Vec::new() }, ms(20));
+        assert_eq!(drain(&mut line, 9999), [(0, Err(cause)), (1, Ok((1, 1)))]);
+    }
+}
+
+#[test]
+fn a_proven_frame_keeps_its_masks_when_the_next_is_of_another_size() {
+    let mut line = live();
+    line.push(frame(0, 0, 8));
+    let face = Sighting {
+        track: None,
+        rect: Rect::new(1.0, 0.0, 2.0, 2.0),
+        velocity: Point::default(),
+        seen: true,
+        firm: true,
+        exempt: false,
+    };
+    line.analysed(&Analysis { sightings: vec![face], ..analysis(&line, 0) }, ms(20));
+    line.push(frame(1, 40, 10));
+    line.check_invariants();
+    let release = line.poll(at(999)).unwrap();
+    assert!(matches!(release.ruling, Ruling::Masked(plan) if plan.regions().len() == 1));
+}
+
+#[test]
+fn without_look_ahead_each_frame_rests_on_its_own_analysis() {
+    let mut line = own();
+    push(&mut line, 0..4);
+    line.analysed(&analysis(&line, 0), ms(20));
+    assert_eq!(drain(&mut line, 20), [(0, Ok((0, 0)))], "at once");
+    line.analysed(&analysis(&line, 2), ms(20));
+    assert_eq!(drain(&mut line, 100), [(1, Err(Cause::NotAnalysed)), (2, Ok((2, 2)))]);
+    assert_eq!(drain(&mut line, 999), [(3, Err(Cause::Late))]);
+}
+
+#[test]
+fn a_full_line_lets_its_oldest_frame_go_covered() {
+    let mut line = live();
+    push(&mut line, 0..12);
+    let forced = line.push(frame(12, 480, 8)).unwrap();
+    assert_eq!(ruled(&forced), (0, Err(Cause::QueueFull)));
+    line.check_invariants();
+}
+
+#[test]
+fn a_file_waits_for_what_comes_later_and_for_nothing_after_its_end() {
+    let mut line = file();
+    push(&mut line, 0..9);
+    (0..5).for_each(|number| line.analysed(&analysis(&line, number), ms(20)));
+    assert_eq!(drain(&mut line, 99_999), [], "nothing 200 ms later yet");
+    line.analysed(&analysis(&line, 5), ms(20));
+    assert_eq!(drain(&mut line, 0), [(0, Ok((0, 0)))]);
+    line.end();
+    let rest: Vec<_> = drain(&mut line, 0).into_iter().map(|(_, outcome)| outcome.is_ok()).collect();
+    assert_eq!(rest, [true, true, true, true, true, false, false, false]);
+}
+
+/// What can happen to a line.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A frame, after so many milliseconds, of this width.
+    Push {
+        after: u64,
+        width: u32,
+    },
+    /// The analysis of one of the last frames, handed out in the generation of that time.
+    Analysed {
+        back: usize,
+    },
+    Failed {
+        back: usize,
+    },
+    Interrupted(Cause),
+    Shut,
+    Reopened,
+    /// Time passes.
+    Wait(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let causes = prop_oneof![Just(Cause::ModelChanged), Just(Cause::SourceLost)];
+    let step = prop_oneof![
+        30 => (1..80_u64).prop_map(|after| Step::Push { after, width: 8 }),
+        1 => (1..3000_u64).prop_map(|after| Step::Push { after, width: 8 }),
+        1 => (1..80_u64).prop_map(|after| Step::Push { after, width: 10 }),
+        16 => (0..8_usize).prop_map(|back| Step::Analysed { back }),
+        2 => (0..8_usize).prop_map(|back| Step::Failed { back }),
+        1 => causes.prop_map(Step::Interrupted),
+        1 => Just(Step::Shut),
+        1 => Just(Step::Reopened),
+        8 => (1..200_u64).prop_map(Step::Wait),
+    ];
+    prop::collection::vec(step, 1..120)
+}
+
+/// A frame as the world knows it.
+#[derive(Clone, Copy, Debug)]
+struct Fact {
+    time: u64,
+    width: u32,
+    generation: u64,
+    /// Where the one true face is, which every analysis finds.
+    face: Rect,
+}
+
+/// What really happened, kept apart from the line's own books.
+#[derive(Default)]
+struct World {
+    /// A file may show one picture for as long as it likes.
+    is_file: bool,
+    now: u64,
+    facts: BTreeMap<u64, Fact>,
+    /// Each event that makes earlier and later analyses strangers to each other, as the number of the first frame after it.
+    /// A failed analysis counts as one at its frame.
+    breaks: Vec<u64>,
+    failed: Vec<u64>,
+    analysed: Vec<u64>,
+    shut: bool,
+    /// Frames taken in before the line was shut the last time.
+    condemned_below: u64,
+}
+
+impl World {
+    fn next(&self) -> u64 {
+        self.facts.keys().next_back().map_or(0, |last| last + 1)
+    }
+
+    fn nth_last(&self, back: usize) -> Option<(u64, Fact)> {
+        self.facts.iter().rev().nth(back).map(|(number, fact)| (*number, *fact))
+    }
+
+    /// Whether frame `number` may be shown on the strength of these two analyses.
+    fn may_show(&self, number: u64, bracket: Bracket) -> bool {
+        let Bracket { from, to } = bracket;
+        let whole = |broken: &u64| !(from < *broken && *broken <= to);
+        let sound = |failed: &u64| !(from < *failed && *failed < to);
+        from <= number
+            && number <= to
+            && self.analysed.contains(&from)
+            && self.analysed.contains(&to)
+            && self.breaks.iter().all(whole)
+            && self.failed.iter().all(sound)
+            && number >= self.condemned_below
+            && (from..=to).all(|n| self.facts[&n].width == self.facts[&number].width)
+    }
+}
+
+fn sighting(rect: Rect) -> Sighting {
+    Sighting { track: Some(1), rect, velocity: Point::default(), seen: true, firm: true, exempt: false }
+}
+
+/// Every release is proven, in order, and hides the face at both ends of its bracket.
+fn check(world: &World, last: &mut Option<u64>, release: &Release) {
+    let number = release.frame.number;
+    assert!(last.is_none_or(|last| last < number), "{number} after {last:?}");
+    *last = Some(number);
+    let Ruling::Masked(plan) = &release.ruling else { return };
+    let bracket = plan.bracket();
+    assert!(world.may_show(number, bracket), "frame {number} is shown by {bracket:?}");
+    for end in [bracket.from, bracket.to] {
+        let face = world.facts[&end].face;
+        let hidden = plan.regions().iter().flat_map(|region| &region.boxes);
+        assert!(
+            hidden.clone().any(|hidden| hidden.intersection(face).area() >= face.area() * 0.999),
+            "frame {number}: the face of {end} shows"
+        );
+    }
+}
+
+fn run(mut line: Line, is_file: bool, steps: &[Step]) {
+    let (mut world, mut last) = (World { is_file, ..World::default() }, None);
+    for step in steps {
+        take(&mut line, &mut world, step, &mut last);
+        line.check_invariants();
+        while let Some(release) = line.poll(at(world.now)) {
+            check(&world, &mut last, &release);
+        }
+        line.check_invariants();
+    }
+    line.end();
+    while let Some(release) = line.poll(at(world.now + 100_000)) {
+        check(&world, &mut last, &release);
+    }
+    assert_eq!(last, world.facts.keys().next_back().copied(), "a frame never came out");
+}
+
+fn take(line: &mut Line, world: &mut World, step: &Step, last: &mut Option<u64>) {
+    match step {
+        Step::Push { after, width } => {
+            world.now += after;
+            let number = world.next();
+            let former = world.nth_last(0);
+            let face = Rect::new(number as f32 * 9.0, 50.0, 30.0, 40.0);
+            world.facts.insert(number, Fact { time: world.now, width: *width, generation: 0, face });
+            let forced = line.push(frame(number, world.now, *width));
+            if let Some(fact) = world.facts.get_mut(&number) {
+                fact.generation = line.generation();
+            }
+            let away = |former: Fact| !world.is_file && world.now - former.time > 2000;
+            if former.is_some_and(|(_, former)| former.width != *width || away(former)) {
+                world.breaks.push(number);
+            }
+            if world.shut {
+                world.condemned_below = number + 1;
+            }
+            forced.iter().for_each(|release| check(world, last, release));
+        }
+        Step::Analysed { back } => {
+            let Some((number, fact)) = world.nth_last(*back) else { return };
+            let analysis = Analysis {
+                number,
+                at: ms(fact.time),
+                generation: fact.generation,
+                sightings: vec![sighting(fact.face)],
+            };
+            line.analysed(&analysis, ms(world.now - fact.time));
+            world.analysed.push(number);
+        }
+        Step::Failed { back } => {
+            let Some((number, fact)) = world.nth_last(*back) else { return };
+            line.failed(number, fact.generation);
+            world.failed.push(number);
+        }
+        Step::Interrupted(cause) => {
+            line.interrupt(*cause);
+            world.breaks.push(world.next());
+        }
+        Step::Shut => {
+            line.shut(Cause::Blind);
+            (world.shut, world.condemned_below) = (true, world.next());
+            world.breaks.push(world.next());
+        }
+        Step::Reopened => {
+            line.reopen();
+            world.shut = false;
+        }
+        Step::Wait(time) => world.now += time,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_interleaving_shows_an_unproven_frame(steps in steps()) {
+        run(live(), false, &steps);
+        run(own(), false, &steps);
+        run(file(), true, &steps);
+    }
+}
+
+#[test]
+fn the_model_notices_a_frame_that_is_shown_without_proof() {
+    let mut world = World::default();
+    let mut live = live();
+    let mut last = None;
+    for _ in 0..3 {
+        take(&mut live, &mut world, &Step::Push { after: 40, width: 8 }, &mut last);
+    }
+    world.analysed.extend([0, 2]);
+    assert!(world.may_show(1, Bracket { from: 0, to: 2 }));
+    world.failed.push(1);
+    assert!(!world.may_show(1, Bracket { from: 0, to: 2 }));
+    (world.failed, world.breaks) = (Vec::new(), vec![2]);
+    assert!(!world.may_show(1, Bracket { from: 0, to: 2 }));
+    world.breaks = vec![3];
+    world.condemned_below = 3;
+    assert!(!world.may_show(1, Bracket { from: 0, to: 2 }));
+}

@@ -1,0 +1,53 @@
+//! Which parts of a frame are hidden, the proof that it may be shown, and the pixels.
+//!
+//! Frames wait in a delay line until analyses bracket them; what cannot be proven goes out wholly covered. The painter
+//! then writes what may be shown, and only that, into its destination: [`MaskedFrame`] has no other maker, and no sink takes
+//! anything else.
+//!
+//! | module | what happens there |
+//! |---|---|
+//! | [`config`](Config) | whose faces, and how |
+//! | [`who`](Exemptions) | who goes unmasked at one analysis |
+//! | [`sighting`](Sighting) | what one analysis knows of faces |
+//! | `strands` | where each face may be at any instant |
+//! | [`hold`] | how long a frame is held |
+//! | [`line`](Line) | release by proof |
+//! | [`ruling`](Ruling) | shown with masks, or covered, and why |
+//! | `shape` `stencil` `canvas` | which pixels |
+//! | [`kinds`](KINDS) | what takes their place: a file and a table line each |
+//! | `slate` | the covered frame |
+//! | [`painter`](Painter) | copies and masks in one go |
+//! | [`masked`](MaskedFrame) | what comes out |
+
+mod canvas;
+mod config;
+pub mod hold;
+mod kinds;
+mod line;
+#[cfg(test)]
+mod line_tests;
+mod masked;
+mod painter;
+#[cfg(test)]
+mod painter_tests;
+mod ruling;
+mod shape;
+mod sighting;
+mod slate;
+mod stencil;
+mod strands;
+#[cfg(test)]
+mod strands_tests;
+mod who;
+
+pub use config::{Config, Settings};
+pub use hold::Hold;
+pub use kinds::{KINDS, Kind};
+pub use line::{Analysis, Line, Lookahead, Policy, Release};
+pub use masked::{MaskedFrame, MaskedStill, Outcome, out_layout};
+pub use painter::{Painter, TooSmall};
+pub use ruling::{Bracket, Cause, Plan, Ruling};
+pub use shape::{Region, Shape};
+pub use sighting::{Sighting, untracked};
+pub use strands::Margins;
+pub use who::{Exemptions, Standing, Who};

@@ -1,0 +1,315 @@
+//! Faces over the time for which frames are held: where each may be at any instant, seen or not.
+//!
+//! A strand is one face, a knot one analysis of it. Between two knots the face is somewhere along the way; where it was not
+//! found it is held where it was, and where the tracker believes it, both growing; before it was first found it was
+//! nearby already. A wrong link between knots costs nothing but a larger mask: whatever an analysis found is a knot.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::shape::Region;
+use super::sighting::Sighting;
+use crate::geometry::{Point, Rect};
+
+/// How much a mask is larger than the face's box, in shares of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Margins {
+    /// To the left and to the right.
+    pub side: f32,
+    /// Upwards.
+    pub top: f32,
+    /// Downwards.
+    pub bottom: f32,
+}
+
+impl Margins {
+    /// From hair to throat, and both ears.
+    pub const HEAD: Self = Self { side: 0.24, top: 0.30, bottom: 0.16 };
+    /// What a detector calls a face, and what it may be off by.
+    pub const FACE: Self = Self { side: 0.10, top: 0.12, bottom: 0.10 };
+
+    fn around(self, rect: Rect) -> Rect {
+        let (dx, top, bottom) = (rect.w * self.side, rect.h * self.top, rect.h * self.bottom);
+        Rect::new(rect.x - dx, rect.y - top, rect.w + 2.0 * dx, rect.h + top + bottom)
+    }
+}
+
+/// A face that is not found any more is held for this long after it was last seen …
+const FIRM_HELD: f32 = 1.0;
+/// … and what may have been one for this long.
+const WEAK_HELD: f32 = 0.25;
+/// A face that is found for the first time is masked this far back, as far as frames are held.
+const FIRM_BACK: f32 = 1.0;
+/// The same for what may be one.
+const WEAK_BACK: f32 = 0.25;
+/// What is not seen may move by this share of its size a second in any direction …
+const LOSS: f32 = 1.2;
+/// … the same before it was first seen, where nothing says how it moves …
+const COMING: f32 = 2.5;
+/// … and by this share at most, beyond where it is predicted.
+const MOST_LOSS: f32 = 0.5;
+/// Acceleration, in sizes a second squared, by which a way between two knots may differ from a straight one.
+const CURVE: f32 = 10.0;
+/// Share of a size by which that is bounded.
+const MOST_CURVE: f32 = 0.5;
+/// For so many seconds a face that is not seen goes on as before.
+const STRAIGHT: f32 = 0.3;
+/// Two knots further apart than so many sizes are no way: all places changed at once.
+const FAR: f32 = 3.0;
+/// Distance between two boxes that stand for a way, in shares of the smaller side.
+const STEP: f32 = 0.15;
+/// Most boxes of a way.
+const MOST_STEPS: f32 = 24.0;
+/// What is found without a track belongs to a strand whose last box is no further off than this, in sizes.
+const NEAR: f32 = 0.7;
+
+#[derive(Clone, Copy, Debug)]
+struct Knot {
+    at: Duration,
+    sighting: Sighting,
+    /// Since when it has not been seen, in seconds; 0 where it is.
+    unseen: f32,
+    /// The box where it was last seen.
+    held: Rect,
+}
+
+impl Knot {
+    /// All places where it may be at the knot itself.
+    fn places(&self, places: &mut Vec<Rect>) {
+        let growth = loss(self.unseen);
+        places.push(grown(self.sighting.rect, growth));
+        if !self.sighting.seen {
+            places.push(grown(self.held, growth));
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Strand {
+    key: u64,
+    track: Option<u64>,
+    firm: bool,
+    knots: VecDeque<Knot>,
+}
+
+/// All faces of the frames that are held.
+#[derive(Debug, Default)]
+pub(super) struct Strands {
+    strands: Vec<Strand>,
+    issued: u64,
+}
+
+/// The stream times of the analyses around a frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Between {
+    pub from: Duration,
+    pub to: Duration,
+}
+
+impl Strands {
+    /// Takes in what one analysis found.
+    pub fn take(&mut self, at: Duration, sightings: &[Sighting]) {
+        for sighting in sightings.iter().filter(|sighting| sighting.rect.is_sound()) {
+            let index = self.strand_of(at, sighting);
+            let strand = &mut self.strands[index];
+            let last = strand.knots.back();
+            let (unseen, held) = match last.filter(|_| !sighting.seen) {
+                Some(last) => (last.unseen + seconds(at.saturating_sub(last.at)), last.held),
+                None => (0.0, sighting.rect),
+            };
+            strand.track = sighting.track.or(strand.track);
+            strand.firm |= sighting.firm;
+            strand.knots.push_back(Knot { at, sighting: *sighting, unseen, held });
+        }
+    }
+
+    /// The strand that a sighting continues, or a new one. None gets two knots of one instant.
+    fn strand_of(&mut self, at: Duration, sighting: &Sighting) -> usize {
+        let open = |strand: &Strand| strand.knots.back().is_none_or(|knot| knot.at < at);
+        let by_track = |strand: &Strand| sighting.track.is_some() && strand.track == sighting.track;
+        let found = self.strands.iter().position(|strand| open(strand) && by_track(strand)).or_else(|| {
+            let near = |strand: &Strand| {
+                let untracked = strand.track.is_none() || sighting.track.is_none();
+                strand
+                    .knots
+                    .back()
+                    .filter(|_| untracked && open(strand))
+                    .map(|knot| distance(knot.sighting.rect, sighting.rect))
+            };
+            let distances = self.strands.iter().enumerate().filter_map(|(n, strand)| Some((n, near(strand)?)));
+            distances.filter(|(_, far)| *far < NEAR).min_by(|a, b| a.1.total_cmp(&b.1)).map(|(n, _)| n)
+        });
+        found.unwrap_or_else(|| {
+            self.issued += 1;
+            self.strands.push(Strand { key: self.issued, track: None, firm: false, knots: VecDeque::new() });
+            self.strands.len() - 1
+        })
+    }
+
+    /// What is masked in a frame shown at `at`, which lies between two analyses.
+    pub fn regions(&self, at: Duration, between: Between, margins: Margins) -> Vec<Region> {
+        let region = |strand: &Strand| {
+            let mut boxes = strand.places(at, between);
+            boxes.iter_mut().for_each(|rect| *rect = margins.around(*rect));
+            (!boxes.is_empty()).then_some(Region { key: strand.key, boxes })
+        };
+        self.strands.iter().filter(|strand| !strand.is_exempt(between)).filter_map(region).collect()
+    }
+
+    /// Lets go of what no frame from `oldest` on needs any more.
+    pub fn forget_before(&mut self, oldest: Duration) {
+        let reach = Duration::from_secs_f32(FIRM_HELD.max(FIRM_BACK));
+        for strand in &mut self.strands {
+            // the knot before the oldest frame is one end of its way
+            while strand.knots.get(1).is_some_and(|second| second.at <= oldest) {
+                strand.knots.pop_front();
+            }
+        }
+        self.strands.retain(|strand| strand.knots.back().is_some_and(|knot| knot.at + 2 * reach >= oldest));
+    }
+
+    /// How many knots are remembered.
+    #[cfg(test)]
+    pub fn knots(&self) -> usize {
+        self.strands.iter().map(|strand| strand.knots.len()).sum()
+    }
+
+    pub fn check_invariants(&self) {
+        for strand in &self.strands {
+            assert!(!strand.knots.is_empty(), "a strand without a knot");
+            let times = || strand.knots.iter().map(|knot| knot.at);
+            assert!(times().zip(times().skip(1)).all(|(a, b)| a < b), "knots out of order");
+        }
+    }
+}
+
+impl Strand {
+    /// Whether the face goes unmasked: each analysis from the one before the frame on found it and let it go.
+    fn is_exempt(&self, between: Between) -> bool {
+        let mut since = self.knots.iter().filter(|knot| knot.at >= between.from).peekable();
+        let at = |time: Duration| self.knots.iter().any(|knot| knot.at == time);
+        since.peek().is_some()
+            && at(between.from)
+            && at(between.to)
+            && since.all(|knot| knot.sighting.exempt && knot.sighting.seen)
+    }
+
+    fn places(&self, at: Duration, between: Between) -> Vec<Rect> {
+        let mut places = Vec::new();
+        let before = self.knots.iter().rposition(|knot| knot.at <= at);
+        let after = self.knots.iter().position(|knot| knot.at >= at);
+        match (before, after) {
+            (Some(before), Some(after)) => self.way(before, after, at, &mut places),
+            (Some(last), None) => self.lost(&self.knots[last], at, between, &mut places),
+            (None, Some(first)) => self.coming(&self.knots[first], at, between, &mut places),
+            (None, None) => {}
+        }
+        places
+    }
+
+    /// Between two knots.
+    fn way(&self, before: usize, after: usize, at: Duration, places: &mut Vec<Rect>) {
+        let (from, to) = (&self.knots[before], &self.knots[after]);
+        from.places(places);
+        to.places(places);
+        sweep(from, to, places);
+        if to.sighting.seen && from.sighting.seen {
+            return;
+        }
+        // lost in between, and found again: what lies between where it was last seen and where it was found
+        let found = self.knots.range(after..).find(|knot| knot.sighting.seen);
+        let Some(found) = found else { return };
+        let (away, back) = (from.unseen + seconds(at.saturating_sub(from.at)), seconds(found.at.saturating_sub(at)));
+        places.push(grown(found.sighting.rect, loss(back)));
+        if away + back > 0.0 {
+            places.push(grown(mixed(from.held, found.sighting.rect, away / (away + back)), loss(away.min(back))));
+        }
+    }
+
+    /// After the last knot.
+    fn lost(&self, knot: &Knot, at: Duration, between: Between, places: &mut Vec<Rect>) {
+        let since = seconds(at.saturating_sub(knot.at));
+        let held = if self.firm { FIRM_HELD } else { WEAK_HELD };
+        // whatever the analysis before the frame found is masked up to the one after it
+        if knot.at < between.from && knot.unseen + since > held {
+            return;
+        }
+        let growth = loss(knot.unseen + since);
+        places.push(grown(knot.sighting.rect, growth));
+        places.push(grown(moved(knot.sighting.rect, knot.sighting.velocity, since), growth));
+        if !knot.sighting.seen {
+            places.push(grown(knot.held, growth));
+        }
+    }
+
+    /// Before the first knot.
+    fn coming(&self, knot: &Knot, at: Duration, between: Between, places: &mut Vec<Rect>) {
+        let lead = seconds(knot.at.saturating_sub(at));
+        let back = if self.firm { FIRM_BACK } else { WEAK_BACK };
+        if knot.at > between.to && lead > back {
+            return;
+        }
+        let second = self.knots.get(1).filter(|second| second.sighting.seen);
+        let velocity = second.map_or(knot.sighting.velocity, |second| {
+            let (a, b, dt) = (knot.sighting.rect.centre(), second.sighting.rect.centre(), seconds(second.at - knot.at));
+            Point::new((b.x - a.x) / dt, (b.y - a.y) / dt)
+        });
+        let growth = if second.is_some() { loss(lead) } else { (COMING * lead).min(MOST_LOSS) };
+        places.push(grown(knot.sighting.rect, growth));
+        places.push(grown(moved(knot.sighting.rect, velocity, -lead), growth));
+    }
+}
+
+/// Boxes that stand for the way from one knot to the next.
+fn sweep(from: &Knot, to: &Knot, places: &mut Vec<Rect>) {
+    let (a, b) = (from.sighting.rect, to.sighting.rect);
+    if distance(a, b) > FAR {
+        return;
+    }
+    let half = seconds(to.at.saturating_sub(from.at)) / 2.0;
+    let growth = (CURVE * half * half).min(MOST_CURVE);
+    let (start, end) = (growth.max(loss(from.unseen)), growth.max(loss(to.unseen)));
+    let smaller = a.w.min(a.h).min(b.w).min(b.h);
+    let (from, to) = (a.centre(), b.centre());
+    let steps = ((to.x - from.x).hypot(to.y - from.y) / (STEP * smaller)).ceil().clamp(1.0, MOST_STEPS) as u32;
+    for step in 0..=steps {
+        let share = step as f32 / steps as f32;
+        places.push(grown(mixed(a, b, share), start + (end - start) * share));
+    }
+}
+
+fn seconds(time: Duration) -> f32 {
+    time.as_secs_f32()
+}
+
+/// By which share of its size a face may be elsewhere after so many seconds unseen.
+fn loss(unseen: f32) -> f32 {
+    (LOSS * unseen).min(MOST_LOSS)
+}
+
+fn size(rect: Rect) -> f32 {
+    rect.area().sqrt()
+}
+
+/// `rect` with `share` of its size more on each side.
+fn grown(rect: Rect, share: f32) -> Rect {
+    let by = size(rect) * share;
+    Rect::new(rect.x - by, rect.y - by, rect.w + 2.0 * by, rect.h + 2.0 * by)
+}
+
+/// `rect` after so many seconds, or before; nobody goes straight on for long.
+fn moved(rect: Rect, velocity: Point, seconds: f32) -> Rect {
+    let seconds = seconds.clamp(-STRAIGHT, STRAIGHT);
+    Rect { x: rect.x + velocity.x * seconds, y: rect.y + velocity.y * seconds, ..rect }
+}
+
+fn mixed(a: Rect, b: Rect, share: f32) -> Rect {
+    let mix = |a: f32, b: f32| a + (b - a) * share;
+    Rect::new(mix(a.x, b.x), mix(a.y, b.y), mix(a.w, b.w), mix(a.h, b.h))
+}
+
+/// Between two centres, in sizes.
+fn distance(a: Rect, b: Rect) -> f32 {
+    let (from, to) = (a.centre(), b.centre());
+    (to.x - from.x).hypot(to.y - from.y) / size(a).max(size(b)).max(1.0)
+}

@@ -1,0 +1,131 @@
+//! Where faces may be between analyses.
+
+use std::time::Duration;
+
+use super::shape::Region;
+use super::sighting::Sighting;
+use super::strands::{Between, Margins, Strands};
+use crate::geometry::{Point, Rect};
+
+const NONE: Margins = Margins { side: 0.0, top: 0.0, bottom: 0.0 };
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn face(track: Option<u64>, x: f32) -> Sighting {
+    let rect = Rect::new(x, 100.0, 40.0, 50.0);
+    Sighting { track, rect, velocity: Point::default(), seen: true, firm: true, exempt: false }
+}
+
+/// The strands of these analyses, by milliseconds.
+fn strands(analyses: &[(u64, &[Sighting])]) -> Strands {
+    let mut strands = Strands::default();
+    analyses.iter().for_each(|(at, sightings)| strands.take(ms(*at), sightings));
+    strands.check_invariants();
+    strands
+}
+
+fn regions(strands: &Strands, at: u64, from: u64, to: u64) -> Vec<Region> {
+    strands.regions(ms(at), Between { from: ms(from), to: ms(to) }, NONE)
+}
+
+/// Whether `rect` is hidden to its last pixel.
+fn hides(regions: &[Region], rect: Rect) -> bool {
+    let boxes = || regions.iter().flat_map(|region| &region.boxes);
+    (0..rect.w as u32 * rect.h as u32).all(|n| {
+        let (x, y) = (rect.x + (n % rect.w as u32) as f32 + 0.5, rect.y + (n / rect.w as u32) as f32 + 0.5);
+        boxes().any(|hidden| (hidden.x..hidden.right()).contains(&x) && (hidden.y..hidden.bottom()).contains(&y))
+    })
+}
+
+#[test]
+fn both_ends_and_the_way_between_are_hidden() {
+    let strands = strands(&[(0, &[face(Some(1), 0.0)]), (100, &[face(Some(1), 90.0)])]);
+    for at in [1, 30, 99] {
+        let found = regions(&strands, at, 0, 100);
+        assert_eq!(found.len(), 1, "one face");
+        for x in [0.0, 20.0, 45.0, 90.0] {
+            assert!(hides(&found, face(None, x).rect), "at {at} ms, {x}");
+        }
+    }
+    let itself = regions(&strands, 100, 100, 100);
+    assert!(
+        hides(&itself, face(None, 90.0).rect) && !hides(&itself, face(None, 0.0).rect),
+        "its own analysis is enough"
+    );
+}
+
+#[test]
+fn a_face_first_seen_is_hidden_before() {
+    let strands = strands(&[(0, &[]), (100, &[face(Some(1), 50.0)])]);
+    for (at, from, to) in [(60, 0, 100), (0, 0, 0)] {
+        assert!(hides(&regions(&strands, at, from, to), face(None, 53.0).rect), "at {at} ms, and a little aside");
+    }
+}
+
+#[test]
+fn a_face_that_is_not_found_any_more_is_held_and_grows() {
+    let lost = |x: f32| Sighting { seen: false, ..face(Some(1), x) };
+    let strands = strands(&[(0, &[face(Some(1), 50.0)]), (100, &[lost(60.0)]), (200, &[lost(65.0)]), (300, &[])]);
+    let found = regions(&strands, 200, 200, 200);
+    assert!(
+        hides(&found, face(None, 50.0).rect) && hides(&found, face(None, 65.0).rect),
+        "where it was and where it may be"
+    );
+    assert!(hides(&found, face(None, 42.0).rect.grown(0.05)), "grown");
+    assert!(hides(&regions(&strands, 300, 300, 300), face(None, 50.0).rect), "held");
+    assert_eq!(regions(&strands, 1500, 1500, 1500), [], "not for ever");
+}
+
+#[test]
+fn what_an_analysis_found_is_hidden_until_the_next_however_long_that_takes() {
+    let weak = Sighting { firm: false, ..face(None, 50.0) };
+    let strands = strands(&[(0, &[weak]), (900, &[])]);
+    assert!(hides(&regions(&strands, 880, 0, 900), weak.rect));
+    assert_eq!(regions(&strands, 900, 900, 900), []);
+}
+
+#[test]
+fn a_face_lost_between_two_sights_is_hidden_along_the_way() {
+    let lost = Sighting { seen: false, ..face(Some(1), 0.0) };
+    let strands =
+        strands(&[(0, &[face(Some(1), 0.0)]), (100, &[lost]), (200, &[lost]), (300, &[face(Some(1), 120.0)])]);
+    assert!(hides(&regions(&strands, 150, 100, 200), face(None, 60.0).rect));
+}
+
+#[test]
+fn an_exemption_needs_every_analysis_from_the_one_before() {
+    let known = Sighting { exempt: true, ..face(Some(1), 0.0) };
+    let plain = face(Some(1), 0.0);
+    let shown = |analyses: &[(u64, &[Sighting])], at, from, to| regions(&strands(analyses), at, from, to).is_empty();
+    assert!(shown(&[(0, &[known]), (100, &[known])], 50, 0, 100));
+    assert!(!shown(&[(0, &[plain]), (100, &[known])], 50, 0, 100), "masked before");
+    assert!(!shown(&[(0, &[known]), (100, &[plain])], 50, 0, 100), "masked after");
+    assert!(!shown(&[(0, &[known]), (100, &[known]), (200, &[plain])], 50, 0, 100), "masked while the frame is held");
+    assert!(!shown(&[(0, &[known]), (100, &[])], 50, 0, 100), "gone after");
+    assert!(!shown(&[(0, &[known]), (100, &[Sighting { seen: false, ..known }])], 50, 0, 100), "not seen after");
+    assert!(shown(&[(0, &[plain]), (100, &[known]), (200, &[known])], 150, 100, 200));
+}
+
+#[test]
+fn faces_that_all_change_places_are_no_way_across_the_picture() {
+    let strands = strands(&[
+        (0, &[face(Some(1), 0.0), face(Some(2), 600.0)]),
+        (100, &[face(Some(2), 0.0), face(Some(1), 600.0)]),
+    ]);
+    let found = regions(&strands, 50, 0, 100);
+    assert!(hides(&found, face(None, 0.0).rect) && hides(&found, face(None, 600.0).rect));
+    assert!(!found.iter().flat_map(|region| &region.boxes).any(|hidden| (250.0..400.0).contains(&hidden.centre().x)));
+}
+
+#[test]
+fn what_no_frame_needs_is_forgotten() {
+    let mut strands = Strands::default();
+    for n in 0..1000 {
+        strands.take(ms(n * 40), &[face(Some(n / 10), (n % 10) as f32 * 3.0)]);
+        strands.forget_before(ms((n * 40).saturating_sub(200)));
+        strands.check_invariants();
+    }
+    assert!(strands.knots() < 100, "{}", strands.knots());
+}

@@ -1,0 +1,197 @@
+//! Who is masked. Everybody is, unless the settings let a person go unmasked and it is certain, at this very analysis, that
+//! the track is that person.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::geometry::Rect;
+use crate::recognise::Identity;
+use crate::track::{Track, TrackState};
+
+/// For how long a person counts as verified.
+const VERIFIED_FOR: Duration = Duration::from_secs(1);
+
+/// Faces whose boxes, grown by this share of their extent on each side, overlap may be mistaken for each other.
+const CLOSE: f32 = 0.25;
+
+/// Whose faces are masked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Who {
+    /// Everybody.
+    #[default]
+    Everyone,
+    /// All but people of the gallery.
+    Strangers,
+    /// All but strangers.
+    Known,
+    /// Nobody: a decision that the configuration must spell out.
+    Nobody,
+}
+
+/// What recognition says of one track at one analysis.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    /// Who it is.
+    pub identity: &'a Identity,
+    /// Stream time of the last face that was found to be that person, or that stranger.
+    pub verified: Option<Duration>,
+    /// The person's tags.
+    pub tags: &'a [String],
+}
+
+/// The rule, and which tracks it cannot be applied to for now.
+#[derive(Debug)]
+pub struct Exemptions {
+    who: Who,
+    tags: Vec<String>,
+    known: HashMap<u64, Known>,
+}
+
+/// What is remembered of a track between analyses.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// Stream time when it was new, lost or near another one: only what was verified since then counts.
+    doubted: Duration,
+}
+
+impl Exemptions {
+    /// The rule of `who`, with `tags` whose people are never masked.
+    pub fn new(who: Who, tags: &[String]) -> Self {
+        Self { who, tags: tags.to_vec(), known: HashMap::new() }
+    }
+
+    /// Whether anybody can go unmasked at all.
+    pub fn are_possible(&self) -> bool {
+        self.who != Who::Everyone || !self.tags.is_empty()
+    }
+
+    /// Ids of the tracks that go unmasked in the frame analysed at stream time `at`. `others` are boxes found in it that
+    /// belong to no track. To be called for each analysis.
+    pub fn judge<'a>(
+        &mut self,
+        at: Duration,
+        tracks: &[Track],
+        others: &[Rect],
+        standing: impl Fn(u64) -> Option<Standing<'a>>,
+    ) -> Vec<u64> {
+        self.known.retain(|id, _| tracks.iter().any(|track| track.id == *id));
+        let mut exempt = Vec::new();
+        for track in tracks {
+            let certain =
+                track.detection.is_some() && track.state == TrackState::Confirmed && is_alone(track, tracks, others);
+            let known = self.known.entry(track.id).or_insert(Known { doubted: at });
+            if !certain {
+                known.doubted = at;
+            }
+            let doubted = known.doubted;
+            let Some(standing) = standing(track.id).filter(|_| certain) else { continue };
+            let fresh = standing.verified.filter(|verified| at.saturating_sub(*verified) <= VERIFIED_FOR);
+            if fresh.is_some_and(|verified| verified > doubted) && self.lets_go(&standing) {
+                exempt.push(track.id);
+            }
+        }
+        exempt
+    }
+
+    /// Whether a person or stranger goes unmasked by the rule.
+    fn lets_go(&self, standing: &Standing<'_>) -> bool {
+        let tagged = standing.tags.iter().any(|tag| self.tags.contains(tag));
+        match standing.identity {
+            Identity::Undecided { .. } => false,
+            Identity::Known { .. } => tagged || self.who == Who::Strangers,
+            Identity::Stranger { .. } => self.who == Who::Known,
+        }
+    }
+
+    /// Forgets every track, as after a break in the stream.
+    pub fn forget(&mut self) {
+        self.known.clear();
+    }
+}
+
+/// Whether no other face is near enough to be mistaken for this one.
+fn is_alone(track: &Track, tracks: &[Track], others: &[Rect]) -> bool {
+    let place = |track: &Track| track.detection.map_or(track.rect, |detection| detection.rect);
+    let own = place(track).grown(CLOSE);
+    let meets = |rect: Rect| own.intersection(rect.grown(CLOSE)).area() > 0.0;
+    !tracks.iter().any(|other| other.id != track.id && meets(place(other))) && !others.iter().any(|rect| meets(*rect))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::Detection;
+    use crate::geometry::Point;
+
+    fn alice() -> Identity {
+        Identity::Known { person: "alice".into(), name: "Alice".into(), score: 0.8, margin: None }
+    }
+
+    fn track(id: u64, x: f32, seen: bool) -> Track {
+        let rect = Rect::new(x, 0.0, 50.0, 60.0);
+        Track {
+            id,
+            rect,
+            velocity: Point::default(),
+            state: if seen { TrackState::Confirmed } else { TrackState::Lost },
+            detection: seen.then_some(Detection { rect, score: 0.9, landmarks: None }),
+            score: 0.9,
+            first_seen: Duration::ZERO,
+            last_seen: Duration::ZERO,
+            hits: 5,
+        }
+    }
+
+    /// Judges one instant, in milliseconds, at which track 1 was verified at `verified` the last time.
+    fn judge(rule: &mut Exemptions, at: u64, verified: u64, tracks: &[Track]) -> bool {
+        let (identity, tags) = (alice(), ["staff".to_owned()]);
+        let standing = Standing { identity: &identity, verified: Some(Duration::from_millis(verified)), tags: &tags };
+        rule.judge(Duration::from_millis(at), tracks, &[], |id| (id == 1).then_some(standing)) == [1]
+    }
+
+    #[test]
+    fn a_person_of_the_gallery_goes_unmasked_while_verified() {
+        let mut rule = Exemptions::new(Who::Strangers, &[]);
+        let tracks = [track(1, 0.0, true)];
+        assert!(!judge(&mut rule, 0, 0, &tracks), "what was known before it was first seen says nothing");
+        assert!(judge(&mut rule, 100, 100, &tracks));
+        assert!(judge(&mut rule, 1100, 100, &tracks));
+        assert!(!judge(&mut rule, 1200, 100, &tracks), "verified too long ago");
+        assert!(judge(&mut rule, 1300, 1300, &tracks));
+    }
+
+    #[test]
+    fn who_was_lost_or_near_another_must_be_verified_anew() {
+        for doubt in [vec![track(1, 0.0, false)], vec![track(1, 0.0, true), track(2, 60.0, true)]] {
+            let mut rule = Exemptions::new(Who::Everyone, &["staff".to_owned()]);
+            let alone = [track(1, 0.0, true)];
+            judge(&mut rule, 0, 0, &alone);
+            assert!(judge(&mut rule, 100, 90, &alone));
+            assert!(!judge(&mut rule, 200, 200, &doubt));
+            assert!(!judge(&mut rule, 300, 200, &alone), "not since");
+            assert!(judge(&mut rule, 400, 350, &alone));
+        }
+    }
+
+    #[test]
+    fn each_rule_lets_go_whom_it_says() {
+        let stranger = Identity::Stranger { alias: "visitor-1".into(), score: None };
+        let cases = [
+            (Who::Everyone, alice(), false),
+            (Who::Strangers, alice(), true),
+            (Who::Known, alice(), false),
+            (Who::Strangers, stranger.clone(), false),
+            (Who::Known, stranger, true),
+            (Who::Known, Identity::OFF, false),
+            (Who::Strangers, Identity::OFF, false),
+        ];
+        for (who, identity, expected) in cases {
+            let standing = Standing { identity: &identity, verified: None, tags: &[] };
+            assert_eq!(Exemptions::new(who, &[]).lets_go(&standing), expected, "{who:?} {identity:?}");
+        }
+    }
+}
