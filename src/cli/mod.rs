@@ -23,6 +23,9 @@ mod detect;
 mod eval;
 mod faces;
 mod gallery;
+#[cfg(feature = "media")]
+mod encode;
+mod mask;
 mod models;
 #[cfg(feature = "media")]
 mod processor;
@@ -68,6 +71,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Measure recognition on pictures whose people are known.
     Eval(eval::EvalArgs),
+    /// Hide the faces of pictures, videos, or folders of them.
+    Mask(mask::MaskArgs),
     /// Tracks of a file or URI, or of detections in MOT format.
     Track(track::TrackArgs),
     /// Who is in the gallery's folder, and how well they can be told apart.
@@ -84,6 +89,10 @@ enum Command {
     #[cfg(feature = "media")]
     #[command(hide = true)]
     Capture(capture::CaptureArgs),
+    /// The child that encodes masked frames.
+    #[cfg(feature = "media")]
+    #[command(hide = true)]
+    Encode(encode::EncodeArgs),
 }
 
 impl Command {
@@ -94,7 +103,7 @@ impl Command {
             #[cfg(feature = "media")]
             Self::Run(_) => "info,ort=error",
             // They say themselves why a file cannot be read, and no camera is waited for.
-            Self::Detect(_) | Self::Track(_) => "warn,ort=error,visor::source=error",
+            Self::Detect(_) | Self::Track(_) | Self::Mask(_) => "warn,ort=error,visor::source=error",
             _ => "warn,ort=error",
         }
     }
@@ -124,6 +133,7 @@ fn run_command(command: &Command) -> Outcome {
         Command::Check(args) => check::run(args),
         #[cfg(feature = "media")]
         Command::Demo(args) => demo::run(args),
+        Command::Mask(args) => mask::run(args),
         Command::Models(args) => models::run(args),
         Command::Detect(args) => detect::run(args),
         Command::Compare(args) => compare::run(args),
@@ -136,6 +146,8 @@ fn run_command(command: &Command) -> Outcome {
         Command::Camera(args) => camera::run(args),
         #[cfg(feature = "media")]
         Command::Capture(args) => capture::run(args),
+        #[cfg(feature = "media")]
+        Command::Encode(args) => encode::run(args),
     }
 }
 

@@ -97,6 +97,9 @@ impl Detector {
 
     fn decode(&mut self, frame: Size, map: InputMap) -> Result<(), InferError> {
         let name = &self.model.manifest().name;
+        if self.outputs.are_constant() {
+            return Err(InferError::Failed(format!("model {name}: its outputs are empty or all the same")));
+        }
         self.found.clear();
         (self.family.decode)(&self.outputs, self.sampler.size(), &mut self.found)
             .map_err(|e| InferError::Shape(format!("model {name}, family {}: {e}", self.family.name)))?;

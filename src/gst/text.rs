@@ -21,6 +21,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("h264", include_str!("../../pipelines/h264.launch")),
     ("h265", include_str!("../../pipelines/h265.launch")),
     ("decode", include_str!("../../pipelines/decode.launch")),
+    ("encode", include_str!("../../pipelines/encode.launch")),
+    ("join", include_str!("../../pipelines/join.launch")),
     ("frames", include_str!("../../pipelines/frames.launch")),
 ];
 

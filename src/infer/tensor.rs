@@ -93,6 +93,12 @@ impl Outputs {
         self.clear();
     }
 
+    /// Whether every tensor is one value again and again, or has none: no model says that of a picture.
+    pub fn are_constant(&self) -> bool {
+        let constant = |tensor: &OwnedTensor| tensor.data.windows(2).all(|pair| pair[0].to_bits() == pair[1].to_bits());
+        self.tensors.iter().all(constant)
+    }
+
     /// Forgets the last run's values, not their memory.
     pub(super) fn clear(&mut self) {
         for tensor in &mut self.tensors {

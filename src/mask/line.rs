@@ -146,6 +146,11 @@ impl Line {
         self.held.len()
     }
 
+    /// Holds so many frames at most from now on.
+    pub fn limit(&mut self, capacity: usize) {
+        self.policy.capacity = capacity.max(self.held.len());
+    }
+
     /// Takes a frame in. Where there is no room, the oldest leaves at once.
     pub fn push(&mut self, frame: Frame) -> Option<Release> {
         if let Some(cause) = self.discontinuity(&frame) {

@@ -18,6 +18,7 @@
 //! | `slate` | the covered frame |
 //! | [`painter`](Painter) | copies and masks in one go |
 //! | [`masked`](MaskedFrame) | what comes out |
+//! | [`test_face`](TestFace) | whether the detector sees at all |
 
 mod canvas;
 mod config;
@@ -38,6 +39,7 @@ mod stencil;
 mod strands;
 #[cfg(test)]
 mod strands_tests;
+mod test_face;
 mod who;
 
 pub use config::{Config, Settings};
@@ -49,5 +51,6 @@ pub use painter::{Painter, TooSmall};
 pub use ruling::{Bracket, Cause, Plan, Ruling};
 pub use shape::{Region, Shape};
 pub use sighting::{Sighting, untracked};
-pub use strands::Margins;
+pub use strands::{Margins, still_regions};
+pub use test_face::TestFace;
 pub use who::{Exemptions, Standing, Who};

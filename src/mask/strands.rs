@@ -183,6 +183,13 @@ impl Strands {
     }
 }
 
+/// What is masked in a still picture, of which there is no before and after.
+pub fn still_regions(sightings: &[Sighting], margins: Margins) -> Vec<Region> {
+    let mut strands = Strands::default();
+    strands.take(Duration::ZERO, sightings);
+    strands.regions(Duration::ZERO, Between { from: Duration::ZERO, to: Duration::ZERO }, margins)
+}
+
 impl Strand {
     /// Whether the face goes unmasked: each analysis from the one before the frame on found it and let it go.
     fn is_exempt(&self, between: Between) -> bool {

@@ -5,6 +5,8 @@
 
 pub mod child;
 pub mod clip;
+pub mod encode;
+pub mod join;
 pub mod sample;
 pub mod sim;
 

@@ -169,7 +169,7 @@ fn placement(frame: u64) -> (i32, i32, i32, i32) {
     (-at(between(x0, x1)), -at(between(y0, y1)), at(PHOTO.0), at(PHOTO.1))
 }
 
-fn wait_for_end(pipeline: &gstreamer::Pipeline) -> Result<(), String> {
+pub(super) fn wait_for_end(pipeline: &gstreamer::Pipeline) -> Result<(), String> {
     let bus = pipeline.bus().ok_or("a pipeline without a bus")?;
     let kinds = [gstreamer::MessageType::Eos, gstreamer::MessageType::Error];
     match bus.timed_pop_filtered(gstreamer::ClockTime::NONE, &kinds) {

@@ -21,6 +21,7 @@ mod channel_tests;
 mod environment;
 mod map;
 mod measure;
+pub mod out;
 mod reader;
 #[cfg(test)]
 mod tests;

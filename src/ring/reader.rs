@@ -182,6 +182,18 @@ impl Drop for Lease {
 
 /// Memory of a fixed size that no process can ever change the size of.
 fn sealed_memory(bytes: u64) -> io::Result<OwnedFd> {
+    let memory = memory(bytes)?;
+    seal(&memory, SealFlags::empty())?;
+    Ok(memory)
+}
+
+/// Forbids every change of size, what `more` says, and any further seal.
+pub(super) fn seal(memory: &OwnedFd, more: SealFlags) -> io::Result<()> {
+    Ok(fcntl_add_seals(memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL | more)?)
+}
+
+/// Shared memory of this size, still to be sealed.
+pub(super) fn memory(bytes: u64) -> io::Result<OwnedFd> {
     check_limit(bytes, getrlimit(Resource::Fsize).current)?;
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let memory = match memfd_create(c"visor-ring", flags | MemfdFlags::NOEXEC_SEAL) {
@@ -190,7 +202,6 @@ fn sealed_memory(bytes: u64) -> io::Result<OwnedFd> {
         other => other?,
     };
     ftruncate(&memory, bytes)?;
-    fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
     Ok(memory)
 }
 

@@ -1,0 +1,326 @@
+//! One video: decoded by a capture child, analysed frame by frame, released by the delay line with look-ahead in both
+//! directions, encoded by a child that sees masked frames alone.
+
+use std::collections::VecDeque;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::encoder::{self, Encoder};
+use super::engine::{Engine, PATIENCE, look_at_test_face};
+use super::{Done, Unfinished};
+use crate::clock::Monotonic;
+use crate::detect::{Detection, Detector, Thumbnailer};
+use crate::fault::Fault;
+use crate::frame::Frame;
+use crate::geometry::Size;
+use crate::mask::{Analysis, Line, Lookahead, Outcome, Painter, Policy, Release, Settings, Sighting, Who};
+use crate::pipeline::{THUMBNAIL, in_order};
+use crate::ring;
+use crate::ring::out::{Container, EncodeSettings};
+use crate::source::{Config, FilePace, Frames, Source, SourceEvent, SourceState, Spawner, Uri};
+use crate::track::{self, Thumbnail, TrackState, Tracker};
+
+/// How far a frame's masks look ahead: as far as a face is masked back from where it is first found.
+const LOOKAHEAD: Duration = Duration::from_millis(1000);
+
+/// Frames that are held at most, and the bytes they may take up.
+const MOST_HELD: usize = 90;
+const MOST_BYTES: u64 = 512 << 20;
+
+/// How often a wait looks up.
+const TICK: Duration = Duration::from_millis(500);
+
+/// The detector is shown the test face again after so long.
+const TEST_EVERY: Duration = Duration::from_secs(1);
+
+/// What the analysis of one frame gave.
+struct Seen {
+    number: u64,
+    at: Duration,
+    size: Size,
+    found: Result<Vec<Detection>, String>,
+    thumbnail: Vec<u8>,
+}
+
+/// What happens to the thread that holds the delay line.
+enum Event {
+    Frame(Box<Frame>),
+    Seen(Seen),
+    /// The source's nominal rate.
+    Rate(Option<f64>),
+}
+
+pub(super) fn mask(
+    engine: &Engine,
+    settings: &Settings,
+    (input, output): (&Path, &Path),
+    keep_audio: bool,
+) -> Result<Done, Fault> {
+    let container = container(output)?;
+    let unfinished = Unfinished::new(output);
+    let job = Job { engine, settings, input, container };
+    let done = job.run(unfinished.create()?)?;
+    if !keep_audio {
+        unfinished.finish()?;
+        return Ok(done);
+    }
+    let joined = Unfinished::new(&output.with_extension("joined"));
+    encoder::join(&unfinished.path, input, container == Container::Mkv, joined.create()?)?;
+    std::fs::rename(&joined.path, output).map_err(|e| unfinished.fault(&e))?;
+    Ok(done)
+}
+
+fn container(output: &Path) -> Result<Container, Fault> {
+    let extension = output.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    match extension.as_str() {
+        "mp4" | "m4v" | "mov" => Ok(Container::Mp4),
+        "mkv" => Ok(Container::Mkv),
+        _ => Err(Fault::usage(format!("{}: not the name of a video that can be written", output.display()))
+            .remedy("end it in .mp4 or .mkv")),
+    }
+}
+
+struct Job<'a> {
+    engine: &'a Engine,
+    settings: &'a Settings,
+    input: &'a Path,
+    container: Container,
+}
+
+impl Job<'_> {
+    fn fault(&self, what: &str) -> Fault {
+        Fault::input(format!("{}: {what}", self.input.display()))
+    }
+
+    fn run(&self, file: std::fs::File) -> Result<Done, Fault> {
+        let length = self.input.metadata().map_err(|e| self.fault(&e.to_string()))?.len();
+        if length == 0 {
+            return Err(self.fault("the file is empty"));
+        }
+        let sessions = self.engine.sessions();
+        let detectors = (0..sessions).map(|_| Eyes::new(self.engine)).collect::<Result<Vec<_>, _>>()?;
+        let (events, inbox) = bounded(2 * sessions + 2);
+        let (to_see, jobs) = bounded::<Frame>(sessions);
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let (frames, seen) = (events.clone(), events);
+            let (job, halt) = (self, &stop);
+            let reader = scope.spawn(move || job.read(&frames, to_see, halt));
+            scope.spawn(move || {
+                in_order(&jobs, detectors, TICK, |frame, eyes: &mut Eyes| eyes.see(&frame), |result| {
+                    if let Some(result) = result {
+                        let _ = seen.send(Event::Seen(result));
+                    }
+                });
+            });
+            let done = Hand::new(self, file).and_then(|hand| hand.work(&inbox));
+            stop.store(true, Ordering::Relaxed);
+            // whoever waits to say something ends
+            drop(inbox);
+            let read = reader.join().map_err(|_| Fault::internal("the reading thread panicked"))?;
+            read.and(done)
+        })
+    }
+
+    /// Takes frames from the source and hands each to the delay line and then to the analysis.
+    fn read(&self, events: &Sender<Event>, to_see: Sender<Frame>, stop: &AtomicBool) -> Result<(), Fault> {
+        let uri = Uri::from_argument(&self.input.to_string_lossy());
+        let slots = u32::try_from(MOST_HELD + in_flight(self.engine)).unwrap_or(u32::MAX);
+        let settings = Config { pace: FilePace::Fast, ..Config::new(uri) }.resolve(slots).map_err(|problems| {
+            let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            self.fault(&texts.join("; "))
+        })?;
+        let spawner = Spawner::start().map_err(|e| Fault::internal(format!("no thread for children: {e}")))?;
+        let mut source = Source::new("mask", settings, &spawner);
+        let mut any = false;
+        while !stop.load(Ordering::Relaxed) {
+            match source.next(Monotonic::now().plus(TICK)) {
+                SourceEvent::Frame(frame) => {
+                    any = true;
+                    if events.send(Event::Frame(Box::new(frame.clone()))).is_err() || to_see.send(frame).is_err() {
+                        return Ok(());
+                    }
+                }
+                SourceEvent::Opened(info) => {
+                    let _ = events.send(Event::Rate(info.fps));
+                }
+                SourceEvent::Changed(SourceState::Offline { reason, .. } | SourceState::Stalled { reason }) => {
+                    return Err(self.fault(&reason));
+                }
+                SourceEvent::Ended if !any => return Err(self.fault("there are no pictures in it")),
+                SourceEvent::Ended => return Ok(()),
+                SourceEvent::Changed(_) | SourceEvent::Idle => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Frames outside the delay line: being analysed or waiting for it, on their way, in the decoder's hands.
+fn in_flight(engine: &Engine) -> usize {
+    5 * engine.sessions() + 8
+}
+
+/// What looks at frames: one for each session.
+struct Eyes {
+    detector: Detector,
+    thumbnailer: Thumbnailer,
+    tested: Instant,
+}
+
+impl Eyes {
+    fn new(engine: &Engine) -> Result<Self, Fault> {
+        Ok(Self { detector: engine.detector()?, thumbnailer: Thumbnailer::new(THUMBNAIL), tested: Instant::now() })
+    }
+
+    fn see(&mut self, frame: &Frame) -> Seen {
+        let mut thumbnail = Vec::new();
+        self.thumbnailer.make(frame.picture(), &mut thumbnail);
+        Seen { number: frame.number, at: frame.stamp.pts, size: frame.size(), found: self.look(frame), thumbnail }
+    }
+
+    fn look(&mut self, frame: &Frame) -> Result<Vec<Detection>, String> {
+        if self.tested.elapsed() >= TEST_EVERY {
+            look_at_test_face(&mut self.detector).map_err(|fault| fault.to_string())?;
+            self.tested = Instant::now();
+        }
+        let found = self.detector.detect(frame.picture(), Instant::now() + PATIENCE);
+        found.map(<[_]>::to_vec).map_err(|error| error.to_string())
+    }
+}
+
+/// Owns the delay line and everything behind it.
+struct Hand<'a> {
+    job: &'a Job<'a>,
+    file: Option<std::fs::File>,
+    fps: Option<f64>,
+    line: Line,
+    painter: Painter,
+    encoder: Option<Encoder>,
+    tracker: Box<dyn Tracker>,
+    progress: ProgressBar,
+    /// The generation of each frame that is not analysed yet.
+    generations: VecDeque<u64>,
+    confirmed: u64,
+    done: Done,
+}
+
+impl<'a> Hand<'a> {
+    fn new(job: &'a Job<'a>, file: std::fs::File) -> Result<Self, Fault> {
+        let settings = job.settings;
+        let policy = Policy {
+            lookahead: Lookahead::File(LOOKAHEAD),
+            capacity: MOST_HELD,
+            margins: settings.margins,
+            nobody: settings.who == Who::Nobody,
+        };
+        Ok(Self {
+            job,
+            file: Some(file),
+            fps: None,
+            line: Line::new(policy),
+            painter: Painter::new("file", settings)?,
+            encoder: None,
+            tracker: track::Config::default().for_detector(job.engine.settings().score).build(),
+            progress: progress(job.input),
+            generations: VecDeque::new(),
+            confirmed: 0,
+            done: Done { frames: 0, faces: 0, covered: 0 },
+        })
+    }
+
+    fn work(mut self, inbox: &Receiver<Event>) -> Result<Done, Fault> {
+        for event in inbox {
+            match event {
+                Event::Rate(fps) => self.fps = fps,
+                Event::Frame(frame) => self.take(*frame)?,
+                Event::Seen(seen) => self.follow(seen)?,
+            }
+            self.release()?;
+        }
+        self.line.end();
+        self.release()?;
+        if let Some(encoder) = self.encoder.take() {
+            encoder.finish()?;
+        }
+        self.progress.finish_and_clear();
+        Ok(self.done)
+    }
+
+    fn take(&mut self, frame: Frame) -> Result<(), Fault> {
+        self.line.limit(room(&frame, self.job.engine));
+        let forced = self.line.push(frame);
+        self.generations.push_back(self.line.generation());
+        forced.map_or(Ok(()), |release| self.write(&release))
+    }
+
+    fn follow(&mut self, seen: Seen) -> Result<(), Fault> {
+        // frames are analysed in the order in which they came
+        let generation = self.generations.pop_front().ok_or_else(|| Fault::internal("an analysis of no frame"))?;
+        // there is time to look again, and half a file masked is none
+        let detections = seen.found.map_err(|error| self.job.fault(&error))?;
+        self.tracker.update(track::Analysis {
+            at: seen.at,
+            frame_size: seen.size,
+            detections: &detections,
+            thumbnail: Some(Thumbnail { size: THUMBNAIL, luma: &seen.thumbnail }),
+        });
+        let score = self.job.engine.settings().score;
+        let sightings = Sighting::all(&detections, self.tracker.tracks(), score, &[]);
+        self.count();
+        self.line.analysed(&Analysis { number: seen.number, at: seen.at, generation, sightings }, Duration::ZERO);
+        Ok(())
+    }
+
+    /// Counts tracks once they are confirmed: ids count up, and a track is confirmed before younger ones as a rule.
+    fn count(&mut self) {
+        let confirmed = self.tracker.tracks().iter().filter(|track| track.state == TrackState::Confirmed);
+        let new = confirmed.filter(|track| track.id > self.confirmed).map(|track| track.id);
+        let new: Vec<u64> = new.collect();
+        self.done.faces += new.len() as u64;
+        self.confirmed = new.into_iter().max().unwrap_or(self.confirmed);
+    }
+
+    fn release(&mut self) -> Result<(), Fault> {
+        while let Some(release) = self.line.poll(Monotonic::now()) {
+            self.write(&release)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, release: &Release) -> Result<(), Fault> {
+        if self.encoder.is_none() {
+            let settings = EncodeSettings { container: self.job.container, fps: self.fps };
+            let file = self.file.take().ok_or_else(|| Fault::internal("the file is open already"))?;
+            self.encoder = Some(Encoder::start(&settings, file)?);
+        }
+        let encoder = self.encoder.as_mut().ok_or_else(|| Fault::internal("there is no encoder"))?;
+        let outcome = encoder.write(&mut self.painter, &release.frame, &release.ruling)?;
+        self.done.frames += 1;
+        self.done.covered += u64::from(matches!(outcome, Outcome::Covered(_)));
+        self.progress.inc(1);
+        Ok(())
+    }
+}
+
+/// How many frames of this size the delay line may hold beside those under way.
+fn room(frame: &Frame, engine: &Engine) -> usize {
+    let slot = ring::slot_bytes(frame.layout()).unwrap_or(MOST_BYTES).max(1);
+    let fitting = ring::slots_that_fit(frame.layout()).unwrap_or(1) as usize;
+    let room = fitting.saturating_sub(in_flight(engine)).min((MOST_BYTES / slot) as usize);
+    room.clamp(2 * engine.sessions() + 4, MOST_HELD)
+}
+
+fn progress(input: &Path) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{msg}: {pos} frames, {per_sec}, {elapsed}");
+    let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner())).with_message(name)
+}

@@ -1,0 +1,209 @@
+//! The child that encodes: masked frames out of the ring into a file. It gets nothing else: not the source, nor a frame
+//! that has not been masked.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app::AppSrc;
+use gstreamer_video as gst_video;
+
+use super::broken;
+use crate::clock::Monotonic;
+use crate::fault::{Fault, FaultKind};
+use crate::frame::{ColourMatrix, ColourRange, Layout, PixelFormat};
+use crate::gst::{confine, text};
+use crate::ring::out::{Container, EncodeSettings, FromOutput, OutMemory, OutputEnd, ToOutput};
+use crate::ring::wire::{Received, SendError};
+
+/// How long the brain may take to read what is said.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the first message may take, and any other: the brain waits for its own analysis meanwhile.
+const SILENCE: Duration = Duration::from_secs(3600);
+
+/// The child's whole life. Standard input must be the socket to the brain, standard output the file.
+///
+/// # Errors
+/// It was not started by Visor itself, or the file cannot be made.
+pub fn run() -> Result<ExitCode, Fault> {
+    let channel = OutputEnd::inherited()
+        .map_err(|_| Fault::new(FaultKind::Usage, "visor encode is started by visor itself, not by hand"))?;
+    let link = Link { channel };
+    let ended = confine().and_then(|_| super::ready()).and_then(|()| encode(&link));
+    let last = match ended {
+        Ok(true) => FromOutput::Done,
+        // the brain is gone
+        Ok(false) => return Ok(ExitCode::SUCCESS),
+        Err(fault) => FromOutput::Failed { text: fault.to_string().into() },
+    };
+    link.say(&last);
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Link {
+    channel: OutputEnd,
+}
+
+impl Link {
+    fn say(&self, message: &FromOutput) {
+        let until = Monotonic::now().plus(PATIENCE);
+        if let Err(SendError::Closed | SendError::Full) = self.channel.send_until(message, None, until) {
+            std::process::exit(0);
+        }
+    }
+
+    /// The next message, with the memory where it is a ring. `None` once the brain is gone.
+    fn hear(&self) -> Option<(ToOutput, Option<std::os::fd::OwnedFd>)> {
+        match self.channel.recv(Monotonic::now().plus(SILENCE)) {
+            Received::Message { msg, fd } => Some((msg, fd)),
+            Received::TimedOut | Received::Closed | Received::Garbage(_) => None,
+        }
+    }
+}
+
+/// Whether everything was written; false where the brain went away.
+fn encode(link: &Link) -> Result<bool, Fault> {
+    let Some((ToOutput::Encode(settings), _)) = link.hear() else { return Ok(false) };
+    let mut writer = Writer::start(&settings)?;
+    let mut memory = None;
+    while let Some((message, fd)) = link.hear() {
+        match message {
+            ToOutput::Ring { id, slots, slot_bytes } => {
+                let fd = fd.ok_or_else(|| Fault::internal("a ring without its memory"))?;
+                let map = OutMemory::map(fd, slots, slot_bytes).map_err(|e| Fault::internal(format!("no ring: {e}")))?;
+                memory = Some((id, map));
+            }
+            ToOutput::Frame { slot, layout, pts_ns } => {
+                let (ring, map) = memory.as_ref().ok_or_else(|| Fault::internal("a frame without a ring"))?;
+                // A copy: how many frames an encoder keeps is its own business, and the ring must not run dry over it.
+                let frame = map.slot(slot).to_vec();
+                link.say(&FromOutput::Release { ring: *ring, slot });
+                writer.write(frame, &layout, pts_ns)?;
+            }
+            ToOutput::End => return writer.finish().map(|()| true),
+            ToOutput::Encode(_) => {}
+        }
+    }
+    Ok(false)
+}
+
+/// The pipeline from frames to the file.
+struct Writer {
+    pipeline: gst::Pipeline,
+    frames: AppSrc,
+    fps: gst::Fraction,
+    form: Option<(Layout, gst_video::VideoInfo)>,
+}
+
+const DOING: &str = "cannot encode";
+
+impl Writer {
+    fn start(settings: &EncodeSettings) -> Result<Self, Fault> {
+        let description = text("encode", None, &[("muxer", muxer(settings.container))])?;
+        let pipeline = gst::parse::launch(&description).map_err(|e| {
+            broken(DOING, e.message()).remedy("install GStreamer's x264 plugin (gst-plugins-ugly)")
+        })?;
+        let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| broken(DOING, "not a pipeline"))?;
+        let frames = pipeline.by_name("frames").and_then(|frames| frames.downcast::<AppSrc>().ok());
+        let frames = frames.ok_or_else(|| broken(DOING, "its text has no appsrc named frames"))?;
+        let fps = settings.fps.and_then(gst::Fraction::approximate_f64).unwrap_or(gst::Fraction::new(0, 1));
+        pipeline.set_state(gst::State::Playing).map_err(|e| broken(DOING, e))?;
+        Ok(Self { pipeline, frames, fps, form: None })
+    }
+
+    fn write(&mut self, frame: Vec<u8>, layout: &Layout, pts_ns: u64) -> Result<(), Fault> {
+        let info = self.form(layout)?;
+        if layout.end().is_none_or(|end| end > frame.len()) {
+            return Err(Fault::internal("a frame that reaches past its slot"));
+        }
+        let planes = layout.pixel.planes();
+        let offsets = layout.planes.map(|plane| plane.offset);
+        let strides = layout.planes.map(|plane| plane.stride as i32);
+        let mut buffer = gst::Buffer::from_slice(frame);
+        let place = buffer.get_mut().ok_or_else(|| Fault::internal("a buffer that is shared"))?;
+        place.set_pts(gst::ClockTime::from_nseconds(pts_ns));
+        let flags = gst_video::VideoFrameFlags::empty();
+        let size = (info.width(), info.height());
+        gst_video::VideoMeta::add_full(
+            place,
+            flags,
+            info.format(),
+            size.0,
+            size.1,
+            &offsets[..planes],
+            &strides[..planes],
+        )
+        .map_err(|e| broken(DOING, e))?;
+        self.frames.push_buffer(buffer).map(|_| ()).map_err(|flow| self.reason(&flow))
+    }
+
+    /// What a layout is to GStreamer; a new one changes the stream's caps.
+    fn form(&mut self, layout: &Layout) -> Result<gst_video::VideoInfo, Fault> {
+        if let Some((_, info)) = self.form.as_ref().filter(|(known, _)| known == layout) {
+            return Ok(info.clone());
+        }
+        let info = video_info(layout, self.fps).map_err(|e| broken(DOING, e))?;
+        let caps = info.to_caps().map_err(|e| broken(DOING, e))?;
+        if self.form.is_none() {
+            // H.264 as everybody plays it needs even sides, and a size of its own for the whole file
+            let even = |side: u32| (side & !1).max(2) as i32;
+            let fixed = gst::Caps::builder("video/x-raw")
+                .field("format", gst::List::new(["I420", "NV12"]))
+                .field("width", even(info.width()))
+                .field("height", even(info.height()))
+                .build();
+            if let Some(size) = self.pipeline.by_name("size") {
+                size.set_property("caps", fixed);
+            }
+        }
+        self.frames.set_caps(Some(&caps));
+        self.form = Some((*layout, info.clone()));
+        Ok(info)
+    }
+
+    /// Everything that was pushed is in the file.
+    fn finish(&self) -> Result<(), Fault> {
+        self.frames.end_of_stream().map_err(|flow| self.reason(&flow))?;
+        let ended = super::sample::wait_for_end(&self.pipeline).map_err(|e| broken(DOING, e));
+        // frames go back, and the file is closed
+        let _ = self.pipeline.set_state(gst::State::Null);
+        ended
+    }
+
+    fn reason(&self, flow: &gst::FlowError) -> Fault {
+        broken(DOING, super::clip::first_error(&self.pipeline).unwrap_or_else(|| flow.to_string()))
+    }
+}
+
+/// The element that writes a container.
+pub(super) const fn muxer(container: Container) -> &'static str {
+    match container {
+        Container::Mp4 => "mp4mux",
+        Container::Mkv => "matroskamux",
+    }
+}
+
+fn video_info(layout: &Layout, fps: gst::Fraction) -> Result<gst_video::VideoInfo, gst::glib::BoolError> {
+    let format = match layout.pixel {
+        PixelFormat::I420 => gst_video::VideoFormat::I420,
+        PixelFormat::Nv12 => gst_video::VideoFormat::Nv12,
+    };
+    let range = match layout.colour.range {
+        ColourRange::Limited => gst_video::VideoColorRange::Range16_235,
+        ColourRange::Full => gst_video::VideoColorRange::Range0_255,
+    };
+    let (matrix, primaries) = match layout.colour.matrix {
+        ColourMatrix::Bt601 => (gst_video::VideoColorMatrix::Bt601, gst_video::VideoColorPrimaries::Smpte170m),
+        ColourMatrix::Bt709 => (gst_video::VideoColorMatrix::Bt709, gst_video::VideoColorPrimaries::Bt709),
+    };
+    let transfer = gst_video::VideoTransferFunction::Bt709;
+    let colorimetry = gst_video::VideoColorimetry::new(range, matrix, transfer, primaries);
+    let (x, y) = layout.sar;
+    gst_video::VideoInfo::builder(format, layout.size.width, layout.size.height)
+        .fps(fps)
+        .par(gst::Fraction::new(x as i32, y as i32))
+        .colorimetry(&colorimetry)
+        .build()
+}
