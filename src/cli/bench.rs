@@ -20,6 +20,7 @@ mod gallery;
 #[cfg(feature = "media")]
 mod live;
 mod machine;
+mod masks;
 mod models;
 mod ring;
 mod trackers;
@@ -81,6 +82,7 @@ const ITEMS: &[Item] = &[
     Item { name: "detect", measure: models::detect },
     Item { name: "embed", measure: embed::measure },
     Item { name: "gallery", measure: gallery::measure },
+    Item { name: "mask", measure: masks::measure },
     Item { name: "tracker", measure: |_| Ok(trackers::measure()) },
     #[cfg(feature = "media")]
     Item { name: "file", measure: whole::file },

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::Outcome;
-use crate::ring::out::Container;
 use crate::restream::{encode, join};
+use crate::ring::out::Container;
 
 /// Frames come over its standard input's socket and shared memory; the file is its standard output.
 #[derive(clap::Args, Debug)]

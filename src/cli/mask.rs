@@ -101,7 +101,8 @@ pub fn run(args: &MaskArgs) -> Outcome {
     let mut failed = None;
     for (input, output) in files {
         let began = Instant::now();
-        let masked = check_output(args, &input, &output).and_then(|()| mask(args, &engine, &settings, (&input, &output)));
+        let masked =
+            check_output(args, &input, &output).and_then(|()| mask(args, &engine, &settings, (&input, &output)));
         match masked {
             Ok(done) => report(args, &input, &done, began)?,
             // the others may be masked all the same
@@ -116,8 +117,10 @@ pub fn run(args: &MaskArgs) -> Outcome {
 
 fn settings(args: &MaskArgs) -> Result<Settings, Fault> {
     if matches!(args.who, Who::Strangers | Who::Known) {
-        return Err(Fault::unavailable("--who strangers and --who known need to know people, and files are masked without a gallery")
-            .remedy("mask everyone"));
+        return Err(Fault::unavailable(
+            "--who strangers and --who known need to know people, and files are masked without a gallery",
+        )
+        .remedy("mask everyone"));
     }
     let config = Config {
         who: args.who,
@@ -168,7 +171,9 @@ fn check_output(args: &MaskArgs, input: &Path, output: &Path) -> Result<(), Faul
     }
     match args.overwrite {
         true => Ok(()),
-        false => Err(Fault::usage(format!("{} is there already", output.display())).remedy("add --overwrite to replace it")),
+        false => {
+            Err(Fault::usage(format!("{} is there already", output.display())).remedy("add --overwrite to replace it"))
+        }
     }
 }
 
@@ -198,7 +203,9 @@ fn report(args: &MaskArgs, input: &Path, done: &Done, began: Instant) -> Result<
     let fps = rounded(frames as f64 / seconds.max(1e-3));
     let file = input.display().to_string();
     if covered > 0 {
-        complain(&format!("{file}: {covered} of {frames} frames are wholly covered, as nothing proves what is in them"));
+        complain(&format!(
+            "{file}: {covered} of {frames} frames are wholly covered, as nothing proves what is in them"
+        ));
     }
     if args.json {
         let line = Line { file, frames, faces, seconds: rounded(seconds), fps };

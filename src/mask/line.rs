@@ -210,8 +210,8 @@ impl Line {
         if older_than(self.newest.map(|newest| newest.number)) || older_than(self.failed) {
             return;
         }
-        if let Some(era) = self.eras.back_mut() {
-            era.strands.take(mark.at, &analysis.sightings);
+        if let (Some(era), Some((.., size))) = (self.eras.back_mut(), self.last) {
+            era.strands.take(mark.at, size, &analysis.sightings);
         }
         self.prove(self.newest, mark);
         self.newest = Some(mark);

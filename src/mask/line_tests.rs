@@ -57,12 +57,15 @@ fn analysis(line: &Line, number: u64) -> Analysis {
     Analysis { number, at: ms(number * 40), generation: line.generation(), sightings: Vec::new() }
 }
 
-/// Everything that leaves until `now`: frame numbers, with the bracket or the cause.
-fn drain(line: &mut Line, now: u64) -> Vec<(u64, Result<(u64, u64), Cause>)> {
+/// A frame's number, with its bracket or the cause that covers it.
+type Ruled = (u64, Result<(u64, u64), Cause>);
+
+/// Everything that leaves until `now`.
+fn drain(line: &mut Line, now: u64) -> Vec<Ruled> {
     std::iter::from_fn(|| line.poll(at(now))).map(|release| ruled(&release)).collect()
 }
 
-fn ruled(release: &Release) -> (u64, Result<(u64, u64), Cause>) {
+fn ruled(release: &Release) -> Ruled {
     let outcome = match &release.ruling {
         Ruling::Masked(plan) => Ok((plan.bracket().from, plan.bracket().to)),
         Ruling::Covered(cause) => Err(*cause),
@@ -292,7 +295,7 @@ fn sighting(rect: Rect) -> Sighting {
     Sighting { track: Some(1), rect, velocity: Point::default(), seen: true, firm: true, exempt: false }
 }
 
-/// Every release is proven, in order, and hides the face at both ends of its bracket.
+/// Every release is proven, in order, and hides the face where it truly is in that frame.
 fn check(world: &World, last: &mut Option<u64>, release: &Release) {
     let number = release.frame.number;
     assert!(last.is_none_or(|last| last < number), "{number} after {last:?}");
@@ -300,14 +303,12 @@ fn check(world: &World, last: &mut Option<u64>, release: &Release) {
     let Ruling::Masked(plan) = &release.ruling else { return };
     let bracket = plan.bracket();
     assert!(world.may_show(number, bracket), "frame {number} is shown by {bracket:?}");
-    for end in [bracket.from, bracket.to] {
-        let face = world.facts[&end].face;
-        let hidden = plan.regions().iter().flat_map(|region| &region.boxes);
-        assert!(
-            hidden.clone().any(|hidden| hidden.intersection(face).area() >= face.area() * 0.999),
-            "frame {number}: the face of {end} shows"
-        );
-    }
+    let face = world.facts[&number].face;
+    let mut hidden = plan.regions().iter().flat_map(|region| &region.boxes);
+    assert!(
+        hidden.any(|hidden| hidden.intersection(face).area() >= face.area() * 0.95),
+        "frame {number}, {bracket:?}: the face shows"
+    );
 }
 
 fn run(mut line: Line, is_file: bool, steps: &[Step]) {
@@ -333,7 +334,8 @@ fn take(line: &mut Line, world: &mut World, step: &Step, last: &mut Option<u64>)
             world.now += after;
             let number = world.next();
             let former = world.nth_last(0);
-            let face = Rect::new(number as f32 * 9.0, 50.0, 30.0, 40.0);
+            // it moves on by its own width a quarter of a second
+            let face = Rect::new(world.now as f32 * 0.12, 50.0, 30.0, 40.0);
             world.facts.insert(number, Fact { time: world.now, width: *width, generation: 0, face });
             let forced = line.push(frame(number, world.now, *width));
             if let Some(fact) = world.facts.get_mut(&number) {

@@ -150,7 +150,7 @@ fn zones_are_covered_whoever_is_there() {
 #[test]
 fn a_place_that_is_too_small_is_left_alone() {
     let frame = frame(PixelFormat::I420);
-    let mut place = vec![3; 100];
+    let mut place = [3; 100];
     let refused = painter(&Config::default(), Vec::new()).paint(&frame, &plan(&frame, &[]), &mut place[..]);
     assert_eq!(refused.err(), Some(TooSmall));
     assert!(place.iter().all(|&byte| byte == 3));

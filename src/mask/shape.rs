@@ -49,7 +49,7 @@ pub(super) fn columns(shape: Shape, rect: Rect, top: f32, bottom: f32) -> Option
             // the row's line that is nearest to the centre, where the ellipse is widest
             let dy = (centre.y.clamp(top, bottom) - centre.y) / b;
             let half = a * (1.0 - dy * dy).max(0.0).sqrt();
-            (dy.abs() < 1.0 && half > 0.0).then(|| (centre.x - half, centre.x + half))
+            (dy.abs() < 1.0 && half > 0.0).then_some((centre.x - half, centre.x + half))
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::shape::Region;
 use super::sighting::Sighting;
-use crate::geometry::{Point, Rect};
+use crate::geometry::{Point, Rect, Size};
 
 /// How much a mask is larger than the face's box, in shares of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,44 +22,69 @@ pub struct Margins {
     pub bottom: f32,
 }
 
+/// A face that something hides in part is as large as it was, or will be, within so many seconds …
+const SIZE_HELD: f32 = 1.0;
+/// … less this share a second, by which people walk away.
+const SIZE_LOST: f32 = 0.2;
+/// Boxes whose centres are no further apart than this, in sizes, may be of one face.
+const SAME_PLACE: f32 = 0.6;
+/// Width of a face that is seen whole, in heights.
+const NARROW: f32 = 0.75;
+
 impl Margins {
     /// From hair to throat, and both ears.
-    pub const HEAD: Self = Self { side: 0.24, top: 0.30, bottom: 0.16 };
+    pub const HEAD: Self = Self { side: 0.23, top: 0.28, bottom: 0.15 };
     /// What a detector calls a face, and what it may be off by.
     pub const FACE: Self = Self { side: 0.10, top: 0.12, bottom: 0.10 };
 
     fn around(self, rect: Rect) -> Rect {
-        let (dx, top, bottom) = (rect.w * self.side, rect.h * self.top, rect.h * self.bottom);
+        // a box that the picture's edge or another face cuts short belongs to a head that is as large as ever
+        let (w, h) = (rect.w.max(rect.h * NARROW), rect.h.max(rect.w));
+        let (dx, top, bottom) = (w * self.side, h * self.top, h * self.bottom);
         Rect::new(rect.x - dx, rect.y - top, rect.w + 2.0 * dx, rect.h + top + bottom)
     }
 }
 
-/// A face that is not found any more is held for this long after it was last seen …
-const FIRM_HELD: f32 = 1.0;
+/// A face that is not found any more, with nothing near that could hide it, has turned away: it is held for so many seconds.
+const TURNED_HELD: f32 = 2.0;
+/// One that went behind another, or over the picture's edge, is held for this long …
+const FIRM_HELD: f32 = 0.5;
 /// … and what may have been one for this long.
-const WEAK_HELD: f32 = 0.25;
+const WEAK_HELD: f32 = 0.1;
 /// A face that is found for the first time is masked this far back, as far as frames are held.
-const FIRM_BACK: f32 = 1.0;
+const FIRM_BACK: f32 = 0.5;
 /// The same for what may be one.
-const WEAK_BACK: f32 = 0.25;
+const WEAK_BACK: f32 = 0.1;
 /// What is not seen may move by this share of its size a second in any direction …
-const LOSS: f32 = 1.2;
+const LOSS: f32 = 4.0;
 /// … the same before it was first seen, where nothing says how it moves …
 const COMING: f32 = 2.5;
 /// … and by this share at most, beyond where it is predicted.
-const MOST_LOSS: f32 = 0.5;
+const MOST_LOSS: f32 = 0.4;
 /// Acceleration, in sizes a second squared, by which a way between two knots may differ from a straight one.
-const CURVE: f32 = 10.0;
+const CURVE: f32 = 8.0;
 /// Share of a size by which that is bounded.
 const MOST_CURVE: f32 = 0.5;
+/// On its way between two knots a face may be early or late by this many seconds …
+const UNEVEN: f32 = 0.02;
+/// … and by this share of the way.
+const UNEVEN_SHARE: f32 = 0.1;
+/// A box nearer to the picture's edge than this, in sizes, may go over it.
+const EDGE: f32 = 0.7;
+/// Faces no further apart than this, in sizes, may have been taken for each other.
+const CLOSE: f32 = 1.5;
 /// For so many seconds a face that is not seen goes on as before.
 const STRAIGHT: f32 = 0.3;
-/// Two knots further apart than so many sizes are no way: all places changed at once.
-const FAR: f32 = 3.0;
+/// Two knots further apart than so many sizes are no way: all places changed at once …
+const FAR: f32 = 2.5;
+/// … unless that is no more than so many sizes a second.
+const FAST: f32 = 6.0;
+/// Two knots no further apart than so many sizes are one face's for sure, unless another one is near.
+const SHORT: f32 = 1.0;
 /// Distance between two boxes that stand for a way, in shares of the smaller side.
 const STEP: f32 = 0.15;
 /// Most boxes of a way.
-const MOST_STEPS: f32 = 24.0;
+const MOST_STEPS: f32 = 64.0;
 /// What is found without a track belongs to a strand whose last box is no further off than this, in sizes.
 const NEAR: f32 = 0.7;
 
@@ -71,12 +96,17 @@ struct Knot {
     unseen: f32,
     /// The box where it was last seen.
     held: Rect,
+    /// For how long it is held when it is not found any more, in seconds.
+    patience: f32,
 }
 
 impl Knot {
-    /// All places where it may be at the knot itself.
-    fn places(&self, places: &mut Vec<Rect>) {
-        let growth = loss(self.unseen);
+    /// All places where it may be at the knot itself; none once it has been away for too long.
+    fn places(&self, least: f32, places: &mut Vec<Rect>) {
+        if self.unseen > self.patience {
+            return;
+        }
+        let growth = loss(self.unseen).max(least);
         places.push(grown(self.sighting.rect, growth));
         if !self.sighting.seen {
             places.push(grown(self.held, growth));
@@ -107,19 +137,19 @@ pub(super) struct Between {
 }
 
 impl Strands {
-    /// Takes in what one analysis found.
-    pub fn take(&mut self, at: Duration, sightings: &[Sighting]) {
+    /// Takes in what one analysis of a frame of this size found.
+    pub fn take(&mut self, at: Duration, frame: Size, sightings: &[Sighting]) {
         for sighting in sightings.iter().filter(|sighting| sighting.rect.is_sound()) {
             let index = self.strand_of(at, sighting);
             let strand = &mut self.strands[index];
             let last = strand.knots.back();
-            let (unseen, held) = match last.filter(|_| !sighting.seen) {
-                Some(last) => (last.unseen + seconds(at.saturating_sub(last.at)), last.held),
-                None => (0.0, sighting.rect),
+            let (unseen, held, patience) = match last.filter(|_| !sighting.seen) {
+                Some(last) => (last.unseen + seconds(at.saturating_sub(last.at)), last.held, last.patience),
+                None => (0.0, sighting.rect, patience(sighting, sightings, frame)),
             };
             strand.track = sighting.track.or(strand.track);
             strand.firm |= sighting.firm;
-            strand.knots.push_back(Knot { at, sighting: *sighting, unseen, held });
+            strand.knots.push_back(Knot { at, sighting: *sighting, unseen, held, patience });
         }
     }
 
@@ -146,26 +176,51 @@ impl Strands {
         })
     }
 
+    /// The face at `rect` as large as it is when nothing hides a part of it: as faces there were, or will be.
+    fn whole(&self, rect: Rect, at: Duration) -> Rect {
+        let seen = self.strands.iter().flat_map(|strand| &strand.knots).filter(|knot| knot.sighting.seen);
+        let near = seen.filter(|knot| distance(knot.sighting.rect, rect) < SAME_PLACE);
+        let sizes = near.filter_map(|knot| {
+            let away = seconds(knot.at.abs_diff(at));
+            let left = 1.0 - SIZE_LOST * away;
+            (away <= SIZE_HELD).then_some((knot.sighting.rect.w * left, knot.sighting.rect.h * left))
+        });
+        let (w, h) = sizes.fold((0.0, 0.0), |(w, h), (other_w, other_h): (f32, f32)| (other_w.max(w), other_h.max(h)));
+        widened(rect, w, h)
+    }
+
     /// What is masked in a frame shown at `at`, which lies between two analyses.
     pub fn regions(&self, at: Duration, between: Between, margins: Margins) -> Vec<Region> {
         let region = |strand: &Strand| {
-            let mut boxes = strand.places(at, between);
-            boxes.iter_mut().for_each(|rect| *rect = margins.around(*rect));
+            let crowded = |knot: usize| self.is_crowded(strand, &strand.knots[knot]);
+            let mut boxes = strand.places(at, between, crowded);
+            boxes.iter_mut().for_each(|rect| *rect = margins.around(self.whole(*rect, at)));
             (!boxes.is_empty()).then_some(Region { key: strand.key, boxes })
         };
         self.strands.iter().filter(|strand| !strand.is_exempt(between)).filter_map(region).collect()
     }
 
+    /// Whether another face was near at that knot, or just before.
+    fn is_crowded(&self, strand: &Strand, knot: &Knot) -> bool {
+        let others = self.strands.iter().filter(|other| other.key != strand.key);
+        let near = |other: &Strand| {
+            let before = other.knots.iter().rev().find(|met| met.at <= knot.at);
+            before.is_some_and(|met| distance(met.sighting.rect, knot.sighting.rect) < CLOSE)
+        };
+        others.into_iter().any(near)
+    }
+
     /// Lets go of what no frame from `oldest` on needs any more.
     pub fn forget_before(&mut self, oldest: Duration) {
-        let reach = Duration::from_secs_f32(FIRM_HELD.max(FIRM_BACK));
+        let reach = Duration::from_secs_f32(TURNED_HELD);
         for strand in &mut self.strands {
-            // the knot before the oldest frame is one end of its way
-            while strand.knots.get(1).is_some_and(|second| second.at <= oldest) {
+            // the knot before the oldest frame is one end of its way, and those before it know its size
+            let past = oldest.saturating_sub(Duration::from_secs_f32(SIZE_HELD));
+            while strand.knots.get(1).is_some_and(|second| second.at <= past) {
                 strand.knots.pop_front();
             }
         }
-        self.strands.retain(|strand| strand.knots.back().is_some_and(|knot| knot.at + 2 * reach >= oldest));
+        self.strands.retain(|strand| strand.knots.back().is_some_and(|knot| knot.at + reach >= oldest));
     }
 
     /// How many knots are remembered.
@@ -186,7 +241,7 @@ impl Strands {
 /// What is masked in a still picture, of which there is no before and after.
 pub fn still_regions(sightings: &[Sighting], margins: Margins) -> Vec<Region> {
     let mut strands = Strands::default();
-    strands.take(Duration::ZERO, sightings);
+    strands.take(Duration::ZERO, Size::new(0, 0), sightings);
     strands.regions(Duration::ZERO, Between { from: Duration::ZERO, to: Duration::ZERO }, margins)
 }
 
@@ -201,12 +256,13 @@ impl Strand {
             && since.all(|knot| knot.sighting.exempt && knot.sighting.seen)
     }
 
-    fn places(&self, at: Duration, between: Between) -> Vec<Rect> {
+    fn places(&self, at: Duration, between: Between, crowded: impl Fn(usize) -> bool) -> Vec<Rect> {
         let mut places = Vec::new();
         let before = self.knots.iter().rposition(|knot| knot.at <= at);
         let after = self.knots.iter().position(|knot| knot.at >= at);
         match (before, after) {
-            (Some(before), Some(after)) => self.way(before, after, at, &mut places),
+            (Some(at_it), Some(same)) if at_it == same => self.knots[same].places(0.0, &mut places),
+            (Some(before), Some(after)) => self.way((before, after), at, crowded(after), &mut places),
             (Some(last), None) => self.lost(&self.knots[last], at, between, &mut places),
             (None, Some(first)) => self.coming(&self.knots[first], at, between, &mut places),
             (None, None) => {}
@@ -214,19 +270,31 @@ impl Strand {
         places
     }
 
-    /// Between two knots.
-    fn way(&self, before: usize, after: usize, at: Duration, places: &mut Vec<Rect>) {
+    /// Between two knots, which may belong to two faces where the place is `crowded`.
+    fn way(&self, (before, after): (usize, usize), at: Duration, crowded: bool, places: &mut Vec<Rect>) {
         let (from, to) = (&self.knots[before], &self.knots[after]);
-        from.places(places);
-        to.places(places);
-        sweep(from, to, places);
+        let gap = seconds(to.at.saturating_sub(from.at));
+        let (gone, left) = (seconds(at.saturating_sub(from.at)), seconds(to.at.saturating_sub(at)));
+        let apart = distance(from.sighting.rect, to.sighting.rect);
+        if to.sighting.seen && from.sighting.seen && !crowded && apart <= SHORT {
+            let slack = (UNEVEN / gap.max(UNEVEN)).max(UNEVEN_SHARE);
+            let share = gone / gap.max(1e-6);
+            let growth = (CURVE * gone * left / 2.0).min(MOST_CURVE);
+            return sweep(from, to, ((share - slack).max(0.0), (share + slack).min(1.0), growth), places);
+        }
+        let growth = (CURVE * gap * gap / 8.0).min(MOST_CURVE);
+        from.places(growth, places);
+        to.places(growth, places);
+        if apart <= FAR.max(FAST * gap) && from.unseen <= from.patience {
+            sweep(from, to, (0.0, 1.0, growth), places);
+        }
         if to.sighting.seen && from.sighting.seen {
             return;
         }
         // lost in between, and found again: what lies between where it was last seen and where it was found
         let found = self.knots.range(after..).find(|knot| knot.sighting.seen);
         let Some(found) = found else { return };
-        let (away, back) = (from.unseen + seconds(at.saturating_sub(from.at)), seconds(found.at.saturating_sub(at)));
+        let (away, back) = (from.unseen + gone, seconds(found.at.saturating_sub(at)));
         places.push(grown(found.sighting.rect, loss(back)));
         if away + back > 0.0 {
             places.push(grown(mixed(from.held, found.sighting.rect, away / (away + back)), loss(away.min(back))));
@@ -236,7 +304,7 @@ impl Strand {
     /// After the last knot.
     fn lost(&self, knot: &Knot, at: Duration, between: Between, places: &mut Vec<Rect>) {
         let since = seconds(at.saturating_sub(knot.at));
-        let held = if self.firm { FIRM_HELD } else { WEAK_HELD };
+        let held = if self.firm { knot.patience } else { WEAK_HELD };
         // whatever the analysis before the frame found is masked up to the one after it
         if knot.at < between.from && knot.unseen + since > held {
             return;
@@ -267,22 +335,26 @@ impl Strand {
     }
 }
 
-/// Boxes that stand for the way from one knot to the next.
-fn sweep(from: &Knot, to: &Knot, places: &mut Vec<Rect>) {
+/// Boxes that stand for the way from one knot to the next, or a part of it; each grown by at least `growth`.
+fn sweep(from: &Knot, to: &Knot, (first, last, growth): (f32, f32, f32), places: &mut Vec<Rect>) {
     let (a, b) = (from.sighting.rect, to.sighting.rect);
-    if distance(a, b) > FAR {
-        return;
-    }
-    let half = seconds(to.at.saturating_sub(from.at)) / 2.0;
-    let growth = (CURVE * half * half).min(MOST_CURVE);
     let (start, end) = (growth.max(loss(from.unseen)), growth.max(loss(to.unseen)));
     let smaller = a.w.min(a.h).min(b.w).min(b.h);
     let (from, to) = (a.centre(), b.centre());
-    let steps = ((to.x - from.x).hypot(to.y - from.y) / (STEP * smaller)).ceil().clamp(1.0, MOST_STEPS) as u32;
+    let length = (to.x - from.x).hypot(to.y - from.y) * (last - first);
+    let steps = (length / (STEP * smaller)).ceil().clamp(1.0, MOST_STEPS) as u32;
     for step in 0..=steps {
-        let share = step as f32 / steps as f32;
+        let share = first + (last - first) * step as f32 / steps as f32;
         places.push(grown(mixed(a, b, share), start + (end - start) * share));
     }
+}
+
+/// For how long a face is held once it is not found any more.
+fn patience(sighting: &Sighting, all: &[Sighting], frame: Size) -> f32 {
+    let rect = sighting.rect;
+    let edge = rect.x.min(rect.y).min(frame.width as f32 - rect.right()).min(frame.height as f32 - rect.bottom());
+    let near = |other: &Sighting| other.rect != rect && distance(other.rect, rect) < CLOSE;
+    if edge < EDGE * size(rect) || all.iter().any(near) { FIRM_HELD } else { TURNED_HELD }
 }
 
 fn seconds(time: Duration) -> f32 {
@@ -313,6 +385,12 @@ fn moved(rect: Rect, velocity: Point, seconds: f32) -> Rect {
 fn mixed(a: Rect, b: Rect, share: f32) -> Rect {
     let mix = |a: f32, b: f32| a + (b - a) * share;
     Rect::new(mix(a.x, b.x), mix(a.y, b.y), mix(a.w, b.w), mix(a.h, b.h))
+}
+
+/// `rect` about the same centre, at least `w` wide and `h` high.
+fn widened(rect: Rect, w: f32, h: f32) -> Rect {
+    let (dx, dy) = ((w - rect.w).max(0.0) / 2.0, (h - rect.h).max(0.0) / 2.0);
+    Rect::new(rect.x - dx, rect.y - dy, rect.w + 2.0 * dx, rect.h + 2.0 * dy)
 }
 
 /// Between two centres, in sizes.

@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::shape::Region;
 use super::sighting::Sighting;
 use super::strands::{Between, Margins, Strands};
-use crate::geometry::{Point, Rect};
+use crate::geometry::{Point, Rect, Size};
 
 const NONE: Margins = Margins { side: 0.0, top: 0.0, bottom: 0.0 };
+
+const SIZE: Size = Size::new(1280, 720);
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -21,7 +23,7 @@ fn face(track: Option<u64>, x: f32) -> Sighting {
 /// The strands of these analyses, by milliseconds.
 fn strands(analyses: &[(u64, &[Sighting])]) -> Strands {
     let mut strands = Strands::default();
-    analyses.iter().for_each(|(at, sightings)| strands.take(ms(*at), sightings));
+    analyses.iter().for_each(|(at, sightings)| strands.take(ms(*at), SIZE, sightings));
     strands.check_invariants();
     strands
 }
@@ -40,20 +42,34 @@ fn hides(regions: &[Region], rect: Rect) -> bool {
 }
 
 #[test]
-fn both_ends_and_the_way_between_are_hidden() {
-    let strands = strands(&[(0, &[face(Some(1), 0.0)]), (100, &[face(Some(1), 90.0)])]);
-    for at in [1, 30, 99] {
-        let found = regions(&strands, at, 0, 100);
+fn the_way_between_two_sights_is_hidden_and_where_it_may_have_been_elsewhere_all_of_it() {
+    let alone = strands(&[(0, &[face(Some(1), 0.0)]), (100, &[face(Some(1), 40.0)])]);
+    let far = strands(&[(0, &[face(Some(1), 0.0)]), (100, &[face(Some(1), 90.0)])]);
+    let near = face(Some(2), 60.0);
+    let crowded = strands(&[(0, &[face(Some(1), 0.0), near]), (100, &[face(Some(1), 40.0), near])]);
+    for at in [1, 30, 50, 99] {
+        let found = regions(&alone, at, 0, 100);
         assert_eq!(found.len(), 1, "one face");
+        assert!(hides(&found, face(None, at as f32 * 0.4).rect), "at {at} ms");
         for x in [0.0, 20.0, 45.0, 90.0] {
-            assert!(hides(&found, face(None, x).rect), "at {at} ms, {x}");
+            assert!(hides(&regions(&far, at, 0, 100), face(None, x).rect), "far, at {at} ms, {x}");
+        }
+        for x in [0.0, 20.0, 40.0] {
+            assert!(hides(&regions(&crowded, at, 0, 100), face(None, x).rect), "crowded, at {at} ms, {x}");
         }
     }
-    let itself = regions(&strands, 100, 100, 100);
+    let itself = regions(&far, 100, 100, 100);
     assert!(
         hides(&itself, face(None, 90.0).rect) && !hides(&itself, face(None, 0.0).rect),
         "its own analysis is enough"
     );
+}
+
+#[test]
+fn a_face_that_something_hides_in_part_is_as_large_as_it_was() {
+    let part = Sighting { rect: Rect::new(60.0, 105.0, 20.0, 40.0), ..face(Some(1), 50.0) };
+    let strands = strands(&[(0, &[face(Some(1), 50.0)]), (100, &[part])]);
+    assert!(hides(&regions(&strands, 100, 100, 100), face(None, 50.0).rect.grown(-0.02)));
 }
 
 #[test]
@@ -75,7 +91,15 @@ fn a_face_that_is_not_found_any_more_is_held_and_grows() {
     );
     assert!(hides(&found, face(None, 42.0).rect.grown(0.05)), "grown");
     assert!(hides(&regions(&strands, 300, 300, 300), face(None, 50.0).rect), "held");
-    assert_eq!(regions(&strands, 1500, 1500, 1500), [], "not for ever");
+    assert!(hides(&regions(&strands, 1500, 1500, 1500), face(None, 50.0).rect), "it has turned away");
+    assert_eq!(regions(&strands, 2500, 2500, 2500), [], "not for ever");
+}
+
+#[test]
+fn a_face_that_went_out_of_the_picture_is_held_for_a_moment() {
+    let strands = strands(&[(0, &[face(Some(1), 2.0)]), (100, &[])]);
+    assert!(hides(&regions(&strands, 300, 300, 300), face(None, 2.0).rect));
+    assert_eq!(regions(&strands, 700, 700, 700), []);
 }
 
 #[test]
@@ -123,7 +147,7 @@ fn faces_that_all_change_places_are_no_way_across_the_picture() {
 fn what_no_frame_needs_is_forgotten() {
     let mut strands = Strands::default();
     for n in 0..1000 {
-        strands.take(ms(n * 40), &[face(Some(n / 10), (n % 10) as f32 * 3.0)]);
+        strands.take(ms(n * 40), SIZE, &[face(Some(n / 10), (n % 10) as f32 * 3.0)]);
         strands.forget_before(ms((n * 40).saturating_sub(200)));
         strands.check_invariants();
     }

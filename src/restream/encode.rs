@@ -72,7 +72,8 @@ fn encode(link: &Link) -> Result<bool, Fault> {
         match message {
             ToOutput::Ring { id, slots, slot_bytes } => {
                 let fd = fd.ok_or_else(|| Fault::internal("a ring without its memory"))?;
-                let map = OutMemory::map(fd, slots, slot_bytes).map_err(|e| Fault::internal(format!("no ring: {e}")))?;
+                let map =
+                    OutMemory::map(fd, slots, slot_bytes).map_err(|e| Fault::internal(format!("no ring: {e}")))?;
                 memory = Some((id, map));
             }
             ToOutput::Frame { slot, layout, pts_ns } => {
@@ -102,9 +103,8 @@ const DOING: &str = "cannot encode";
 impl Writer {
     fn start(settings: &EncodeSettings) -> Result<Self, Fault> {
         let description = text("encode", None, &[("muxer", muxer(settings.container))])?;
-        let pipeline = gst::parse::launch(&description).map_err(|e| {
-            broken(DOING, e.message()).remedy("install GStreamer's x264 plugin (gst-plugins-ugly)")
-        })?;
+        let pipeline = gst::parse::launch(&description)
+            .map_err(|e| broken(DOING, e.message()).remedy("install GStreamer's x264 plugin (gst-plugins-ugly)"))?;
         let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| broken(DOING, "not a pipeline"))?;
         let frames = pipeline.by_name("frames").and_then(|frames| frames.downcast::<AppSrc>().ok());
         let frames = frames.ok_or_else(|| broken(DOING, "its text has no appsrc named frames"))?;

@@ -28,12 +28,16 @@ pub fn run(masked: &Path, source: &Path, container: Container) -> Result<ExitCod
     let pipeline = gst::parse::launch(&description).map_err(|e| broken(DOING, e))?;
     let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| broken(DOING, "not a pipeline"))?;
     let joint = Arc::new(Joint::default());
-    for (reader, path, parser, media) in [("masked", masked, "video", "video/"), ("source", source, "sound", "audio/")] {
+    for (reader, path, parser, media) in [("masked", masked, "video", "video/"), ("source", source, "sound", "audio/")]
+    {
         let missing = || broken(DOING, "its text lacks an element");
         pipeline.by_name(reader).ok_or_else(missing)?.set_property("location", path);
         follow(&pipeline.by_name(parser).ok_or_else(missing)?, &pipeline, media, &joint);
     }
-    let ended = pipeline.set_state(gst::State::Playing).map_err(|e| e.to_string()).and_then(|_| sample::wait_for_end(&pipeline));
+    let ended = pipeline
+        .set_state(gst::State::Playing)
+        .map_err(|e| e.to_string())
+        .and_then(|_| sample::wait_for_end(&pipeline));
     let _ = pipeline.set_state(gst::State::Null);
     let refused = joint.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (refused, ended) {
@@ -83,7 +87,8 @@ fn to_muxer(pipeline: &gst::Pipeline, pad: &gst::Pad, caps: &gst::Caps) -> Resul
     queue.set_property("max-size-bytes", 32_u32 << 20);
     pipeline.add(&queue).map_err(|e| e.to_string())?;
     let muxer = pipeline.by_name("muxer").ok_or("there is no muxer")?;
-    let unfit = || format!("the file cannot hold {}; write an .mkv instead", caps.structure(0).map_or("it", |s| s.name()));
+    let unfit =
+        || format!("the file cannot hold {}; write an .mkv instead", caps.structure(0).map_or("it", |s| s.name()));
     let place = muxer.compatible_pad(pad, Some(caps)).ok_or_else(unfit)?;
     let (Some(enter), Some(leave)) = (queue.static_pad("sink"), queue.static_pad("src")) else {
         return Err("a queue without pads".to_owned());

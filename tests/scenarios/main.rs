@@ -19,6 +19,8 @@ mod file_cameras;
 mod gallery;
 mod identity;
 mod many_cameras;
+mod mask;
+mod mask_plan;
 mod models;
 mod mqtt;
 mod mqtt_daemon;

@@ -94,10 +94,14 @@ fn wait_for_slot(ring: &mut OutRing, channel: &OutEnd) -> Result<(), Fault> {
         let wait = if ring.slot().is_some() { Monotonic::default() } else { Monotonic::now().plus(PATIENCE) };
         match channel.recv(wait) {
             Received::Message { msg: FromOutput::Release { ring: of, slot }, .. } => ring.released(of, slot),
-            Received::Message { msg: FromOutput::Failed { text }, .. } => return Err(Fault::unavailable(text.as_str())),
+            Received::Message { msg: FromOutput::Failed { text }, .. } => {
+                return Err(Fault::unavailable(text.as_str()));
+            }
             Received::TimedOut if ring.slot().is_some() => return Ok(()),
             Received::TimedOut => return Err(Fault::internal("the encoder hangs")),
-            Received::Message { .. } | Received::Closed | Received::Garbage(_) => return Err(gone(&"its socket is closed")),
+            Received::Message { .. } | Received::Closed | Received::Garbage(_) => {
+                return Err(gone(&"its socket is closed"));
+            }
         }
     }
 }
@@ -120,7 +124,8 @@ pub(super) fn join(masked: &Path, source: &Path, mkv: bool, file: File) -> Resul
     let [Ok(masked), Ok(source)] = paths else { return Err(Fault::internal("there is no current folder")) };
     let mut command = role(&["--join"]);
     command.arg(masked).arg(source).args(mkv.then_some("--mkv"));
-    let output = command.stdin(Stdio::null()).stdout(file).stderr(Stdio::piped()).output().map_err(|e| cannot_start(&e))?;
+    let output =
+        command.stdin(Stdio::null()).stdout(file).stderr(Stdio::piped()).output().map_err(|e| cannot_start(&e))?;
     if output.status.success() {
         return Ok(());
     }

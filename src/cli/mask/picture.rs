@@ -19,7 +19,8 @@ const QUALITY: u8 = 92;
 
 pub(super) fn mask(engine: &Engine, settings: &Settings, still: &Still, output: &Path) -> Result<Done, Fault> {
     let format = ImageFormat::from_path(output).map_err(|_| {
-        Fault::usage(format!("{}: not the name of a picture", output.display())).remedy("end it in .jpg, .png, .webp or .bmp")
+        Fault::usage(format!("{}: not the name of a picture", output.display()))
+            .remedy("end it in .jpg, .png, .webp or .bmp")
     })?;
     let View::Rgb { size, bytes } = still.view() else {
         return Err(Fault::internal("a still picture without colours"));

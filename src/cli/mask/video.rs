@@ -112,11 +112,17 @@ impl Job<'_> {
             let (job, halt) = (self, &stop);
             let reader = scope.spawn(move || job.read(&frames, to_see, halt));
             scope.spawn(move || {
-                in_order(&jobs, detectors, TICK, |frame, eyes: &mut Eyes| eyes.see(&frame), |result| {
-                    if let Some(result) = result {
-                        let _ = seen.send(Event::Seen(result));
-                    }
-                });
+                in_order(
+                    &jobs,
+                    detectors,
+                    TICK,
+                    |frame, eyes: &mut Eyes| eyes.see(&frame),
+                    |result| {
+                        if let Some(result) = result {
+                            let _ = seen.send(Event::Seen(result));
+                        }
+                    },
+                );
             });
             let done = Hand::new(self, file).and_then(|hand| hand.work(&inbox));
             stop.store(true, Ordering::Relaxed);

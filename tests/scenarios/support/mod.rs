@@ -6,6 +6,8 @@ pub mod capture_child;
 pub mod daemon;
 pub mod faces;
 pub mod growth;
+#[cfg(feature = "media")]
+pub mod leaks;
 pub mod mot;
 #[cfg(feature = "media")]
 pub mod naming;

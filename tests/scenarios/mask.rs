@@ -1,0 +1,92 @@
+//! `visor mask` as a user calls it, on real videos and pictures. Skipped, aloud, without assets or models.
+
+use std::path::Path;
+use std::process::Output;
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+use super::detect::media;
+#[cfg(feature = "media")]
+use super::support::{leaks, mot};
+
+fn mask(input: &Path, output: &Path, arguments: &[&str]) -> Output {
+    Command::cargo_bin("visor").unwrap().arg("mask").args([input, output]).args(arguments).output().unwrap()
+}
+
+fn line(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A green that no skin has, so that a mask over dark hair is seen to be one.
+#[cfg(feature = "media")]
+const GREEN: &str = "#00ff00";
+
+#[cfg(feature = "media")]
+fn check_sequence(name: &str) {
+    let Some(folder) = media(&format!("tracking/{name}")) else { return };
+    let (video, out) = (folder.join(format!("{name}.mp4")), tempfile::tempdir().unwrap());
+    let masked = out.path().join("masked.mp4");
+    let line = line(&mask(&video, &masked, &["--json", "--colour", GREEN]));
+    let truth = mot::read(&std::fs::read_to_string(folder.join("gt/gt.txt")).unwrap(), true);
+    let report = leaks::compare(&video, &masked, &truth, 24.0);
+    assert_eq!(Some(report.frames as u64), line["frames"].as_u64());
+    assert!(report.faces > 500 && report.leaks.is_empty(), "{:?}", report.leaks);
+}
+
+#[cfg(feature = "media")]
+#[test]
+fn no_face_of_five_that_cross_is_to_be_seen() {
+    check_sequence("synth_cross5");
+}
+
+#[cfg(feature = "media")]
+#[test]
+fn no_face_of_a_video_call_is_to_be_seen() {
+    check_sequence("synth_grid4");
+}
+
+#[test]
+fn a_folder_of_pictures_is_masked_without_their_metadata() {
+    let Some(folder) = media("odd") else { return };
+    let Some(photo) = exif_photo(&folder) else { return eprintln!("skipped: no picture with EXIF in the media") };
+    let (input, output) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::copy(&photo, input.path().join("photo.jpg")).unwrap();
+    std::fs::write(input.path().join("notes.txt"), "no picture").unwrap();
+    let done = mask(input.path(), &output.path().join("new"), &["--json"]);
+    assert_eq!(done.status.code(), Some(1), "one of the two cannot be masked");
+    let written: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let keys: Vec<_> = written.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(keys, ["faces", "file", "fps", "frames", "seconds"]);
+    let bytes = std::fs::read(output.path().join("new/photo.jpg")).unwrap();
+    assert!(!bytes.windows(4).any(|four| four == b"Exif"), "metadata went along");
+    let names: Vec<_> = std::fs::read_dir(output.path().join("new")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["photo.jpg"], "nothing half-made is left");
+}
+
+/// A picture that carries EXIF.
+fn exif_photo(folder: &Path) -> Option<std::path::PathBuf> {
+    let files = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let mut jpegs = files.filter(|path| path.extension().is_some_and(|e| e == "jpg" || e == "jpeg"));
+    jpegs.find(|path| {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        bytes.windows(4).any(|four| four == b"Exif")
+            && visor::detect::still::open(path).is_ok_and(|still| still.is_some())
+    })
+}
+
+#[test]
+fn what_is_there_already_is_not_replaced_unasked() {
+    let Some(folder) = media("odd") else { return };
+    let Some(photo) = exif_photo(&folder) else { return };
+    let out = tempfile::tempdir().unwrap();
+    let target = out.path().join("there.png");
+    std::fs::write(&target, "mine").unwrap();
+    let refused = mask(&photo, &target, &[]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--overwrite"));
+    assert_eq!(std::fs::read(&target).unwrap(), b"mine");
+    assert!(mask(&photo, &target, &["--overwrite"]).status.success());
+    assert!(std::fs::read(&target).unwrap().starts_with(b"\x89PNG"));
+}

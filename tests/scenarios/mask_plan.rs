@@ -1,0 +1,199 @@
+//! What the delay line hides of faces whose truth is known, at several rates of analysis. No pixel is painted: masks are
+//! compared with true boxes. Skipped, aloud, without assets or models.
+#![cfg(feature = "media")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use visor::clock::Monotonic;
+use visor::detect::{self, Detection, Detector};
+use visor::frame::{ClockSource, Colorimetry, ColourMatrix, ColourRange, Frame, Layout, PixelFormat, Stamp};
+use visor::geometry::{Rect, Size};
+use visor::infer::{self, Runtime};
+use visor::mask::{Analysis, Hold, Line, Lookahead, Margins, Policy, Region, Ruling, Sighting};
+use visor::source::{FilePace, Frames, Source, SourceEvent, Spawner};
+use visor::track::{self, Tracker};
+
+use super::detect::media;
+use super::support::mot::{self, Boxes};
+
+const FRAME: Duration = Duration::from_millis(40);
+const SIZE: Size = Size::new(1280, 720);
+
+/// Smallest true face that must be hidden, by its shorter side.
+const LEAST: f32 = 24.0;
+
+/// A face shows when more than this share of its box does.
+const SHOWN: f32 = 0.05;
+
+/// Truth, and what the detector finds in each frame.
+struct Sequence {
+    truth: Boxes,
+    found: Vec<Vec<Detection>>,
+    settings: detect::Settings,
+}
+
+fn sequence(name: &str) -> Option<Sequence> {
+    let folder = media(&format!("tracking/{name}"))?;
+    let truth = std::fs::read_to_string(folder.join("gt/gt.txt")).unwrap();
+    let runtime = Runtime::load(&infer::Config::default()).unwrap();
+    let manifest = runtime.manifest("yunet-n").unwrap();
+    let shape = manifest.input.shape(1, manifest.size(None).unwrap());
+    let settings = detect::Settings::new(&detect::Config::default(), &manifest).unwrap();
+    let mut detector = Detector::new(runtime.open(&manifest, 1, shape).unwrap(), settings).unwrap();
+    let mut found = Vec::new();
+    each_frame(&folder.join(format!("{name}.mp4")), |frame| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        found.push(detector.detect(frame.picture(), deadline).unwrap().to_vec());
+    });
+    Some(Sequence { truth: mot::read(&truth, true), found, settings })
+}
+
+fn each_frame(path: &Path, mut take: impl FnMut(&Frame)) {
+    let uri = visor::source::Uri::from_argument(&path.to_string_lossy());
+    let config = visor::source::Config { pace: FilePace::Fast, ..visor::source::Config::new(uri) };
+    let spawner = Spawner::start_with(Path::new(env!("CARGO_BIN_EXE_visor"))).unwrap();
+    let mut source = Source::new("plan", config.resolve(4).unwrap(), &spawner);
+    loop {
+        match source.next(Monotonic::now().plus(Duration::from_secs(1))) {
+            SourceEvent::Frame(frame) => take(&frame),
+            SourceEvent::Ended => return,
+            _ => {}
+        }
+    }
+}
+
+/// What came of one run.
+#[derive(Debug, Default)]
+struct Report {
+    faces: usize,
+    /// Faces of which more than [`SHOWN`] is to be seen: frame, and how much of it.
+    leaks: Vec<(u64, f32)>,
+    covered: usize,
+    masked_area: f32,
+    true_area: f32,
+}
+
+impl Report {
+    fn area_ratio(&self) -> f32 {
+        self.masked_area / self.true_area
+    }
+
+    fn add(&mut self, number: u64, ruling: &Ruling, truth: &[(u64, Rect)]) {
+        let Ruling::Masked(plan) = ruling else {
+            self.covered += 1;
+            return;
+        };
+        let faces: Vec<Rect> = truth.iter().map(|(_, rect)| rect.clamped(SIZE)).collect();
+        let large = |(_, whole): &(u64, Rect)| whole.w.min(whole.h) >= LEAST;
+        for (face, _) in faces.iter().zip(truth).filter(|(_, truth)| large(truth)) {
+            self.faces += 1;
+            let shown = 1.0 - hidden_share(plan.regions(), *face);
+            if shown > SHOWN {
+                self.leaks.push((number, shown));
+            }
+        }
+        let all = Rect::new(0.0, 0.0, SIZE.width as f32, SIZE.height as f32);
+        self.masked_area += hidden_share(plan.regions(), all) * all.area();
+        let truths = [Region { key: 0, boxes: faces }];
+        self.true_area += hidden_share(&truths, all) * all.area();
+    }
+}
+
+/// Share of `rect` inside the regions, on a grid.
+fn hidden_share(regions: &[Region], rect: Rect) -> f32 {
+    const GRID: usize = 60;
+    let boxes: Vec<Rect> = regions.iter().flat_map(|region| &region.boxes).copied().collect();
+    let inside = |n: usize| {
+        let x = rect.x + rect.w * ((n % GRID) as f32 + 0.5) / GRID as f32;
+        let y = rect.y + rect.h * ((n / GRID) as f32 + 0.5) / GRID as f32;
+        boxes.iter().any(|b| (b.x..b.right()).contains(&x) && (b.y..b.bottom()).contains(&y))
+    };
+    (0..GRID * GRID).filter(|n| inside(*n)).count() as f32 / (GRID * GRID) as f32
+}
+
+fn frame(number: u64, layout: Layout, pixels: &Arc<Vec<u8>>) -> Frame {
+    let pts = FRAME * number as u32;
+    let stamp = Stamp {
+        pts,
+        arrived_at: Monotonic::default().plus(pts),
+        decode: None,
+        captured_at: SystemTime::UNIX_EPOCH,
+        clock: ClockSource::Media,
+    };
+    Frame::new(number, stamp, layout, Arc::<Vec<u8>>::clone(pixels)).unwrap()
+}
+
+/// Plays the sequence in made-up time, every `step`-th frame analysed within `took`.
+fn play(sequence: &Sequence, lookahead: Lookahead, step: u64, took: Duration) -> Report {
+    let colour = Colorimetry { matrix: ColourMatrix::Bt709, range: ColourRange::Limited };
+    let layout = Layout::packed(Size::new(16, 16), PixelFormat::I420, colour);
+    let pixels = Arc::new(vec![0; layout.end().unwrap()]);
+    let mut line = Line::new(Policy { lookahead, capacity: 60, margins: Margins::HEAD, nobody: false });
+    let mut tracker = track::Config::default().for_detector(sequence.settings.score).build();
+    let (mut report, mut waiting) = (Report::default(), None);
+    let count = sequence.found.len() as u64;
+    for tick in 0..(count + 60) * 4 {
+        let now = FRAME / 4 * tick as u32;
+        let (number, begins) = (tick / 4, tick % 4 == 0);
+        if begins && number < count {
+            assert!(line.push(frame(number, layout, &pixels)).is_none());
+            if number % step == 0 || number + 1 == count {
+                assert!(waiting.replace(number).is_none(), "one at a time");
+            }
+        }
+        if let Some(number) = waiting.filter(|number| now >= FRAME * *number as u32 + took) {
+            waiting = None;
+            line.analysed(&analyse(number, sequence, tracker.as_mut(), line.generation()), took);
+        }
+        if number == count + 50 {
+            line.end();
+        }
+        while let Some(release) = line.poll(Monotonic::default().plus(now)) {
+            let truth = sequence.truth.get(&(release.frame.number + 1)).map_or(&[][..], Vec::as_slice);
+            report.add(release.frame.number + 1, &release.ruling, truth);
+        }
+        line.check_invariants();
+    }
+    assert_eq!(line.held(), 0);
+    report
+}
+
+fn analyse(number: u64, sequence: &Sequence, tracker: &mut dyn Tracker, generation: u64) -> Analysis {
+    let detections = &sequence.found[number as usize];
+    let at = FRAME * number as u32;
+    tracker.update(track::Analysis { at, frame_size: SIZE, detections, thumbnail: None });
+    let sightings = Sighting::all(detections, tracker.tracks(), sequence.settings.score, &[]);
+    Analysis { number, at, generation, sightings }
+}
+
+/// Nothing shows, next to nothing is covered, and masks are no larger than so many times the faces.
+fn expect(what: &str, report: &Report, largest: f32) {
+    println!("{what}: {} faces, {:?}, area {:.2}", report.faces, report.leaks, report.area_ratio());
+    assert!(report.faces > 500 && report.leaks.is_empty(), "{what}: {:?}", report.leaks);
+    assert_eq!(report.covered, 0, "{what}");
+    assert!(report.area_ratio() <= largest, "{what}: {}", report.area_ratio());
+}
+
+fn check(name: &str) {
+    let Some(sequence) = sequence(name) else { return };
+    let ms = Duration::from_millis;
+    let file = play(&sequence, Lookahead::File(ms(1000)), 1, ms(10));
+    expect(&format!("{name} as a file"), &file, 3.4);
+    for (fps, step, largest) in [(25, 1, 3.0), (12, 2, 3.2), (5, 5, 4.3)] {
+        let hold = Hold::new(ms(200), ms(40 * step), ms(30));
+        let live = play(&sequence, Lookahead::Held(hold), step, ms(30));
+        expect(&format!("{name} live at {fps} analyses a second"), &live, largest);
+    }
+}
+
+#[test]
+fn heads_that_cross_are_hidden_at_every_rate() {
+    check("synth_cross5");
+}
+
+#[test]
+fn a_video_call_is_hidden_at_every_rate() {
+    check("synth_grid4");
+}
