@@ -329,7 +329,8 @@ impl Line {
         };
         self.released = Some(frame.number);
         if let Some(strands) = strands {
-            strands.forget_before(at);
+            // what the newest analysis found is one end of the next bracket, however long ago that was
+            strands.forget_before(self.newest.map_or(at, |newest| newest.at.min(at)));
         }
         Some(Release { frame, ruling })
     }
