@@ -194,8 +194,9 @@ fn fill(plane: &Plane, target: &mut [u8], (first, last, row): (usize, usize, usi
         return slate::fill(place, &colour[components]);
     }
     let pixel = |sample: usize| (sample << plane.shift) as f32 + 0.5;
+    let colours = patch.row(pixel(row));
     for (index, sample) in place.chunks_exact_mut(plane.components).enumerate() {
-        let colour = patch.colour(pixel(first + index), pixel(row));
+        let colour = colours.colour(pixel(first + index));
         sample.copy_from_slice(&colour[components.clone()]);
     }
 }

@@ -47,10 +47,37 @@ fn no_face_of_a_video_call_is_to_be_seen() {
     check_sequence("synth_grid4");
 }
 
+#[cfg(feature = "media")]
+#[test]
+fn sound_is_dropped_unless_it_is_asked_for() {
+    let Some(video) = media("video/real/facenet_video.mp4") else { return };
+    let out = tempfile::tempdir().unwrap();
+    let clip = out.path().join("clip.mp4");
+    let cut = ["-v", "error", "-t", "1", "-i"];
+    let made = std::process::Command::new("ffmpeg").args(cut).arg(&video).args(["-c", "copy"]).arg(&clip).status();
+    if !made.is_ok_and(|status| status.success()) {
+        return eprintln!("skipped: no ffmpeg to cut a clip with");
+    }
+    let streams = |file: &str, arguments: &[&str]| {
+        let file = out.path().join(file);
+        let masked = mask(&clip, &file, arguments);
+        assert!(masked.status.success(), "{}", String::from_utf8_lossy(&masked.stderr));
+        let probe = ["-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0"];
+        let probed = std::process::Command::new("ffprobe").args(probe).arg(&file).output().unwrap();
+        let mut kinds: Vec<_> = String::from_utf8(probed.stdout).unwrap().lines().map(str::to_owned).collect();
+        kinds.sort();
+        kinds
+    };
+    assert_eq!(streams("quiet.mp4", &[]), ["video"]);
+    assert_eq!(streams("loud.mp4", &["--audio", "keep"]), ["audio", "video"]);
+    assert_eq!(streams("loud.mkv", &["--audio", "keep"]), ["audio", "video"]);
+}
+
 #[test]
 fn a_folder_of_pictures_is_masked_without_their_metadata() {
-    let Some(folder) = media("odd") else { return };
-    let Some(photo) = exif_photo(&folder) else { return eprintln!("skipped: no picture with EXIF in the media") };
+    let Some(photo) = media("odd/gen/exif_orientation6_8faces.jpg") else { return };
+    let has_exif = |bytes: &[u8]| bytes.windows(4).any(|four| four == b"Exif");
+    assert!(has_exif(&std::fs::read(&photo).unwrap()), "the test needs a picture with metadata");
     let (input, output) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::fs::copy(&photo, input.path().join("photo.jpg")).unwrap();
     std::fs::write(input.path().join("notes.txt"), "no picture").unwrap();
@@ -59,27 +86,15 @@ fn a_folder_of_pictures_is_masked_without_their_metadata() {
     let written: Value = serde_json::from_slice(&done.stdout).unwrap();
     let keys: Vec<_> = written.as_object().unwrap().keys().cloned().collect();
     assert_eq!(keys, ["faces", "file", "fps", "frames", "seconds"]);
-    let bytes = std::fs::read(output.path().join("new/photo.jpg")).unwrap();
-    assert!(!bytes.windows(4).any(|four| four == b"Exif"), "metadata went along");
+    assert_eq!(written["faces"], 8);
+    assert!(!has_exif(&std::fs::read(output.path().join("new/photo.jpg")).unwrap()), "metadata went along");
     let names: Vec<_> = std::fs::read_dir(output.path().join("new")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["photo.jpg"], "nothing half-made is left");
 }
 
-/// A picture that carries EXIF.
-fn exif_photo(folder: &Path) -> Option<std::path::PathBuf> {
-    let files = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
-    let mut jpegs = files.filter(|path| path.extension().is_some_and(|e| e == "jpg" || e == "jpeg"));
-    jpegs.find(|path| {
-        let bytes = std::fs::read(path).unwrap_or_default();
-        bytes.windows(4).any(|four| four == b"Exif")
-            && visor::detect::still::open(path).is_ok_and(|still| still.is_some())
-    })
-}
-
 #[test]
 fn what_is_there_already_is_not_replaced_unasked() {
-    let Some(folder) = media("odd") else { return };
-    let Some(photo) = exif_photo(&folder) else { return };
+    let Some(photo) = media("odd/gen/gray_8faces.jpg") else { return };
     let out = tempfile::tempdir().unwrap();
     let target = out.path().join("there.png");
     std::fs::write(&target, "mine").unwrap();

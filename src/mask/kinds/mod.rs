@@ -98,27 +98,48 @@ impl Patch {
         Self { over, columns, rows, colours, smooth: false }
     }
 
-    /// The colour of the pixel at (`x`, `y`).
-    pub fn colour(&self, x: f32, y: f32) -> Colour {
-        let place = |value: f32, start: f32, length: f32, count: usize| (value - start) / length * count as f32;
-        let column = place(x, self.over.x, self.over.w, self.columns);
-        let row = place(y, self.over.y, self.over.h, self.rows);
-        let at = |column: f32, row: f32| {
-            let within = |value: f32, count: usize| (value.max(0.0) as usize).min(count - 1);
-            self.colours[within(row, self.rows) * self.columns + within(column, self.columns)]
-        };
-        if !self.smooth {
-            return at(column, row);
+    /// The row of pixels at `y`.
+    pub fn row(&self, y: f32) -> Row<'_> {
+        let place = (y - self.over.y) / self.over.h * self.rows as f32;
+        let (first, second, down) = neighbours(place, self.rows, self.smooth);
+        let of = |row: usize| &self.colours[row * self.columns..(row + 1) * self.columns];
+        Row { patch: self, above: of(first), below: of(second), down }
+    }
+}
+
+/// A row of pixels of a patch.
+pub(super) struct Row<'a> {
+    patch: &'a Patch,
+    above: &'a [Colour],
+    below: &'a [Colour],
+    /// How much of it is `below`, 0 to 1.
+    down: f32,
+}
+
+impl Row<'_> {
+    /// The colour of the pixel at `x`.
+    pub fn colour(&self, x: f32) -> Colour {
+        let Patch { over, columns, smooth, .. } = self.patch;
+        let (first, second, right) = neighbours((x - over.x) / over.w * *columns as f32, *columns, *smooth);
+        if !smooth {
+            return self.above[first];
         }
-        let (column, row) = ((column - 0.5).max(0.0), (row - 0.5).max(0.0));
-        let (right, down) = (column.fract(), row.fract());
-        let corners = [at(column, row), at(column + 1.0, row), at(column, row + 1.0), at(column + 1.0, row + 1.0)];
-        let weights = [(1.0 - right) * (1.0 - down), right * (1.0 - down), (1.0 - right) * down, right * down];
         std::array::from_fn(|component| {
-            let mixed: f32 = corners.iter().zip(weights).map(|(colour, w)| f32::from(colour[component]) * w).sum();
-            mixed as u8
+            let across = |row: &[Colour]| {
+                let (a, b) = (f32::from(row[first][component]), f32::from(row[second][component]));
+                a + (b - a) * right
+            };
+            let above = across(self.above);
+            (above + (across(self.below) - above) * self.down) as u8
         })
     }
+}
+
+/// The two cells of `count` between which `place` is, and how much of it is the second's, 0 to 1.
+fn neighbours(place: f32, count: usize, smooth: bool) -> (usize, usize, f32) {
+    let within = |value: f32| (value as usize).min(count - 1);
+    let place = if smooth { place - 0.5 } else { place }.max(0.0);
+    (within(place), within(place + 1.0), place - place.trunc())
 }
 
 #[cfg(test)]
@@ -139,11 +160,9 @@ mod tests {
         let source = Source { canvas: &canvas, bytes: &bytes };
         let mut patch = Patch::means(source, Rect::new(0.0, 0.0, 4.0, 2.0), 2, 1);
         assert_eq!(patch.colours, [[5; 3], [25; 3]]);
-        assert_eq!(
-            (patch.colour(1.0, 1.0), patch.colour(2.0, 0.0), patch.colour(-9.0, 99.0)),
-            ([5; 3], [25; 3], [5; 3])
-        );
+        let colour = |patch: &Patch, x: f32, y: f32| patch.row(y).colour(x);
+        assert_eq!([(1.0, 1.0), (2.0, 0.0), (-9.0, 99.0)].map(|(x, y)| colour(&patch, x, y)), [[5; 3], [25; 3], [5; 3]]);
         patch.smooth = true;
-        assert_eq!(patch.colour(2.0, 1.0), [15; 3]);
+        assert_eq!(colour(&patch, 2.0, 1.0), [15; 3]);
     }
 }
