@@ -20,11 +20,11 @@ mod daemon;
 #[cfg(feature = "media")]
 mod demo;
 mod detect;
+#[cfg(feature = "media")]
+mod encode;
 mod eval;
 mod faces;
 mod gallery;
-#[cfg(feature = "media")]
-mod encode;
 mod mask;
 mod models;
 #[cfg(feature = "media")]

@@ -77,7 +77,7 @@ impl Part {
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: within the mapping, which is writable and lives as long as `self`; parts do not overlap, are made once a
         // mapping and cannot be cloned, and this one is borrowed mutably, so this process has no other reference into
-        // it. The brain maps the memory read-only, and reads no slot before it has been announced.
+        // it. The other process maps the memory read-only, and reads no slot before it has been announced.
         unsafe { std::slice::from_raw_parts_mut(self.mapping.start.as_ptr().add(self.start), self.len) }
     }
 }

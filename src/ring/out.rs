@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::SealFlags;
 use serde::{Deserialize, Serialize};
 
-use super::map::{ReadMap, WriteMap};
+use super::map::{self, Part, ReadMap};
 use super::reader::{memory, seal};
 use super::wire::{Channel, Packet, Text};
 use super::{bytes, slot_bytes};
@@ -113,9 +113,9 @@ impl Packet for FromOutput {
 /// The brain's side.
 pub struct OutRing {
     memory: OwnedFd,
-    map: WriteMap,
     id: u32,
     slot_bytes: usize,
+    parts: Vec<Part>,
     /// Whether the child has the slot.
     away: Vec<bool>,
 }
@@ -129,11 +129,11 @@ impl OutRing {
         let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "the pictures are too large for a ring");
         let total = bytes(layout, slots).ok_or_else(wrong)?;
         let memory = memory(total)?;
-        let total = usize::try_from(total).map_err(|_| wrong())?;
-        let map = WriteMap::new(&memory, total)?;
+        let slot_bytes = usize::try_from(total).map_err(|_| wrong())? / slots as usize;
+        let parts = map::parts(&memory, slots as usize, slot_bytes)?;
         // after our own mapping: no other one can be written through
         seal(&memory, SealFlags::FUTURE_WRITE)?;
-        Ok(Self { memory, map, id, slot_bytes: total / slots as usize, away: vec![false; slots as usize] })
+        Ok(Self { memory, id, slot_bytes, parts, away: vec![false; slots as usize] })
     }
 
     /// Whether frames of this layout fit its slots.
@@ -182,8 +182,7 @@ impl OutSlot<'_> {
 
 impl AsMut<[u8]> for OutSlot<'_> {
     fn as_mut(&mut self) -> &mut [u8] {
-        let start = self.index * self.ring.slot_bytes;
-        &mut self.ring.map.bytes_mut()[start..start + self.ring.slot_bytes]
+        self.ring.parts[self.index].bytes_mut()
     }
 }
 
@@ -228,7 +227,7 @@ mod tests {
         let mut ring = OutRing::create(1, &layout(), 2).unwrap();
         let ToOutput::Ring { slots, slot_bytes, .. } = ring.offer() else { panic!("no ring") };
         let fd = ring.fd().try_clone_to_owned().unwrap();
-        assert!(WriteMap::new(&fd, slot_bytes as usize).is_err(), "a child must not write");
+        assert!(map::parts(&fd, 1, slot_bytes as usize).is_err(), "a child must not write");
         let child = OutMemory::map(fd, slots, slot_bytes).unwrap();
         let mut slot = ring.slot().unwrap();
         slot.as_mut()[..3].copy_from_slice(b"abc");

@@ -161,7 +161,10 @@ mod tests {
         let mut patch = Patch::means(source, Rect::new(0.0, 0.0, 4.0, 2.0), 2, 1);
         assert_eq!(patch.colours, [[5; 3], [25; 3]]);
         let colour = |patch: &Patch, x: f32, y: f32| patch.row(y).colour(x);
-        assert_eq!([(1.0, 1.0), (2.0, 0.0), (-9.0, 99.0)].map(|(x, y)| colour(&patch, x, y)), [[5; 3], [25; 3], [5; 3]]);
+        assert_eq!(
+            [(1.0, 1.0), (2.0, 0.0), (-9.0, 99.0)].map(|(x, y)| colour(&patch, x, y)),
+            [[5; 3], [25; 3], [5; 3]]
+        );
         patch.smooth = true;
         assert_eq!(colour(&patch, 2.0, 1.0), [15; 3]);
     }
