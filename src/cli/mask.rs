@@ -159,7 +159,14 @@ fn files(args: &MaskArgs) -> Result<Vec<(PathBuf, PathBuf)>, Fault> {
         }
     }
     names.sort();
-    Ok(names.into_iter().map(|name| (input.join(&name), output.join(&name))).collect())
+    Ok(names.into_iter().map(|name| (input.join(&name), writable(output.join(&name)))).collect())
+}
+
+/// The same name where files of that kind can be written; a video's otherwise.
+fn writable(path: PathBuf) -> PathBuf {
+    const KEPT: [&str; 10] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "mp4", "m4v", "mov", "mkv"];
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    if KEPT.contains(&extension.as_str()) { path } else { path.with_extension("mp4") }
 }
 
 fn check_output(args: &MaskArgs, input: &Path, output: &Path) -> Result<(), Fault> {
