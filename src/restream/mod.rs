@@ -1,7 +1,8 @@
-//! What Visor serves by RTSP. Today that is the simulated camera of the demo, the tests and the soak.
+//! What Visor serves by RTSP, and what it encodes. Served is the simulated camera of the demo, the tests and the soak.
 //!
 //! `clip` holds compressed pictures in memory, `sim` serves them as a camera would, `child` starts that server as a
-//! process of its own, and `sample` makes the demo's clip from photographs.
+//! process of its own, and `sample` makes the demo's clip from photographs. `encode` turns masked frames into a file, and
+//! `join` puts the sound beside them.
 
 pub mod child;
 pub mod clip;

@@ -14,6 +14,7 @@ fn mask(input: &Path, output: &Path, arguments: &[&str]) -> Output {
     Command::cargo_bin("visor").unwrap().arg("mask").args([input, output]).args(arguments).output().unwrap()
 }
 
+#[cfg(feature = "media")]
 fn line(output: &Output) -> Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()

@@ -319,7 +319,8 @@ fn room(frame: &Frame, engine: &Engine) -> usize {
     let slot = ring::slot_bytes(frame.layout()).unwrap_or(MOST_BYTES).max(1);
     let fitting = ring::slots_that_fit(frame.layout()).unwrap_or(1) as usize;
     let room = fitting.saturating_sub(in_flight(engine)).min((MOST_BYTES / slot) as usize);
-    room.clamp(2 * engine.sessions() + 4, MOST_HELD)
+    // All frames that are analysed, or wait for it, are held too; the ring must not be full before the line is.
+    room.max(in_flight(engine)).min(fitting.saturating_sub(1)).clamp(1, MOST_HELD)
 }
 
 fn progress(input: &Path) -> ProgressBar {
