@@ -5,6 +5,7 @@ pub mod capture_child;
 #[cfg(feature = "media")]
 pub mod daemon;
 pub mod faces;
+#[cfg(feature = "media")]
 pub mod growth;
 #[cfg(feature = "media")]
 pub mod leaks;

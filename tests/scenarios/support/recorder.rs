@@ -71,6 +71,7 @@ impl Recorder {
     }
 
     /// Publishes bytes.
+    #[cfg(feature = "media")]
     pub fn send(&self, topic: &str, payload: Vec<u8>) {
         self.client.publish(topic, QoS::AtLeastOnce, false, payload).unwrap();
     }
@@ -81,6 +82,7 @@ impl Recorder {
     }
 
     /// The last message on `topic`, once there are at least `count`.
+    #[cfg(feature = "media")]
     pub fn wait_for_count(&self, topic: &str, count: usize) -> String {
         eventually(&format!("{count} messages on {topic}"), || {
             let on = self.on(topic);
