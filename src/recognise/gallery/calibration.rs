@@ -15,7 +15,7 @@
 //!
 //! Of an exponential tail the distance between the best and the next of many strangers' scores is exponential
 //! itself with the same scale, whatever their number; a margin of `scale · ln k` thus leaves one in `k` of those mistakes. In
-//! a gallery of `p` people `k` is `p`, from [`LEAST_ODDS`] to [`MOST_ODDS`]: with more people there are more who look alike.
+//! a gallery of `p` people `k` is `p`, from `LEAST_ODDS` to `MOST_ODDS`: with more people there are more who look alike.
 
 use crate::infer::manifest::{EmbeddingSpec, Impostors};
 
