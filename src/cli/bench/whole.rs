@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -76,39 +77,48 @@ fn source(bench: &Bench, spawner: &Spawner, analyses: usize) -> Result<Source, F
     Ok(Source::new("bench", settings, spawner))
 }
 
-/// From the file to tracks, against whichever of decoder and sessions is slower alone.
+/// From the file to tracks, against whichever of decoder and sessions is slower: while both work, unconnected, since they share
+/// the processors in the pipeline, too; and each with the machine to itself, which both cannot have at once.
 pub(super) fn file(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
     let (clip, spawner, model) = (bench.clip.path()?, spawner()?, bench.models.detector()?);
-    let (mut whole, mut decoding, mut detecting) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut whole, mut together, mut alone) = (Vec::new(), [Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     let began = Instant::now();
     while began.elapsed() < bench.time || whole.len() < ROUNDS {
-        decoding.push(1e3 / decode::bare(&clip)?.millis()?);
-        detecting.push(bare_sessions(&model, bench.time / 8)?);
+        let (detected, decoded) = bare_sessions(&model, || decode::bare(&clip)?.millis())?;
+        [detected, 1e3 / decoded].into_iter().zip(&mut together).for_each(|(rate, rates)| rates.push(rate));
+        alone[0].push(
+            bare_sessions(&model, || {
+                thread::sleep(bench.time / 8);
+                Ok(())
+            })?
+            .0,
+        );
+        alone[1].push(1e3 / decode::bare(&clip)?.millis()?);
         whole.push(1e3 / see_all(source(bench, &spawner, model.sessions() + 1)?, &model)?);
     }
-    let (decoding, detecting) = (median(&mut decoding), median(&mut detecting));
-    Ok(vec![Figure {
-        name: "file",
-        value: median(&mut whole),
-        unit: "fps",
-        baseline: Some(decoding.min(detecting)),
-        aim: Aim::Ratio(0.9..=f64::INFINITY),
-        what: format!(
-            "the clip from file to tracks; bare: the slower of its decoder ({decoding:.0} fps) and {} sessions ({detecting:.0} fps), each with the machine to itself",
-            model.sessions()
-        ),
-    }])
+    let whole = median(&mut whole);
+    let figure = |name, rates: &mut [Vec<f64>; 2], aim, how: &str| {
+        let [detecting, decoding] = rates.each_mut().map(|rates| median(rates));
+        let bare = format!("{} sessions ({detecting:.0} fps) and its decoder ({decoding:.0} fps)", model.sessions());
+        let what = format!("the clip from file to tracks; bare: the slower of {bare}, {how}");
+        Figure { name, value: whole, unit: "fps", baseline: Some(decoding.min(detecting)), aim, what }
+    };
+    Ok(vec![
+        figure("file", &mut together, Aim::Ratio(0.9..=f64::INFINITY), "at work together, unconnected"),
+        figure("file-alone", &mut alone, Aim::None, "each with the machine to itself"),
+    ])
 }
 
-/// Calls a second of all sessions at once.
-fn bare_sessions(model: &Model, time: Duration) -> Result<f64, Fault> {
+/// Calls a second of all sessions at once, while something else is done, and what that gives.
+fn bare_sessions<T>(model: &Model, meanwhile: impl FnOnce() -> Result<T, Fault>) -> Result<(f64, T), Fault> {
     let screen = Screen::new(PixelFormat::I420);
+    let done = AtomicBool::new(false);
     let work = || {
         let mut sampler = Sampler::new(&model.manifest().input, model.input_shape());
         let (input, _) = sampler.fill(screen.picture()?);
         time_bare(model, input)?;
         let (began, mut calls) = (Instant::now(), 0_u32);
-        while began.elapsed() < time {
+        while !done.load(Ordering::Relaxed) {
             time_bare(model, input)?;
             calls += 1;
         }
@@ -116,8 +126,12 @@ fn bare_sessions(model: &Model, time: Duration) -> Result<f64, Fault> {
     };
     thread::scope(|scope| {
         let threads: Vec<_> = (0..model.sessions()).map(|_| scope.spawn(work)).collect();
+        let given = meanwhile();
+        done.store(true, Ordering::Relaxed);
         let panicked = || Fault::internal("a thread of the benchmark panicked");
-        threads.into_iter().map(|thread| thread.join().map_err(|_| panicked())?).sum()
+        let rates =
+            threads.into_iter().map(|thread| thread.join().map_err(|_| panicked())?).sum::<Result<f64, Fault>>();
+        Ok((rates?, given?))
     })
 }
 
