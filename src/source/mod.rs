@@ -15,6 +15,8 @@ mod config;
 mod failure;
 mod probe;
 mod replay;
+#[cfg(test)]
+mod script;
 mod session;
 mod spawner;
 #[cfg(test)]
