@@ -28,11 +28,13 @@ pub fn run(masked: &Path, source: &Path, container: Container) -> Result<ExitCod
     let pipeline = gst::parse::launch(&description).map_err(|e| broken(DOING, e))?;
     let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| broken(DOING, "not a pipeline"))?;
     let joint = Arc::new(Joint::default());
-    for (reader, path, parser, media) in [("masked", masked, "video", "video/"), ("source", source, "sound", "audio/")]
-    {
-        let missing = || broken(DOING, "its text lacks an element");
+    let missing = || broken(DOING, "its text lacks an element");
+    let muxer = pipeline.by_name("muxer").ok_or_else(missing)?;
+    for (reader, path, parser, media) in [("masked", masked, "video", "video"), ("source", source, "sound", "audio")] {
         pipeline.by_name(reader).ok_or_else(missing)?.set_property("location", path);
-        follow(&pipeline.by_name(parser).ok_or_else(missing)?, &pipeline, media, &joint);
+        // Both places are there before the first picture: a muxer that has begun takes in no further stream.
+        let place = muxer.request_pad_simple(&format!("{media}_%u")).ok_or_else(missing)?;
+        follow(&pipeline.by_name(parser).ok_or_else(missing)?, &pipeline, &place, &joint);
     }
     let ended = pipeline
         .set_state(gst::State::Playing)
@@ -54,17 +56,27 @@ struct Joint {
     refused: Mutex<Option<String>>,
 }
 
-/// Links the first stream of a kind to the muxer, and lets the others run dry.
-fn follow(parser: &gst::Element, pipeline: &gst::Pipeline, media: &'static str, joint: &Arc<Joint>) {
-    let (weak, joint, done) = (pipeline.downgrade(), Arc::clone(joint), AtomicBool::new(false));
+/// Links the first stream that is of the kind of `place` to it, and lets the others run dry. Without one there is nothing
+/// to wait for.
+fn follow(parser: &gst::Element, pipeline: &gst::Pipeline, place: &gst::Pad, joint: &Arc<Joint>) {
+    let done = Arc::new(AtomicBool::new(false));
+    let sound = place.name().starts_with("audio");
+    let kind = if sound { "audio/" } else { "video/" };
+    let (weak, ended) = (pipeline.downgrade(), Arc::clone(&done));
+    parser.connect_no_more_pads(move |_| {
+        if let (Some(pipeline), false) = (weak.upgrade(), ended.load(Ordering::Acquire)) {
+            let _ = pipeline.post_message(gst::message::Eos::new());
+        }
+    });
+    let (weak, joint, place) = (pipeline.downgrade(), Arc::clone(joint), place.clone());
     parser.connect_pad_added(move |_, pad| {
         let Some(pipeline) = weak.upgrade() else { return };
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         let name = caps.structure(0).map_or(String::new(), |structure| structure.name().to_string());
-        let wanted = name.starts_with(media) && !done.swap(true, Ordering::AcqRel);
-        let linked = if wanted { to_muxer(&pipeline, pad, &caps) } else { to_nowhere(&pipeline, pad) };
+        let wanted = name.starts_with(kind) && !done.swap(true, Ordering::AcqRel);
+        let linked = if wanted { to_muxer(&pipeline, pad, &caps, &place) } else { to_nowhere(&pipeline, pad) };
         match linked {
-            Ok(()) if wanted && media == "audio/" => joint.taken.store(true, Ordering::Release),
+            Ok(()) if wanted && sound => joint.taken.store(true, Ordering::Release),
             Ok(()) => {}
             Err(text) => {
                 joint.refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
@@ -74,26 +86,27 @@ fn follow(parser: &gst::Element, pipeline: &gst::Pipeline, media: &'static str, 
     });
 }
 
-fn to_muxer(pipeline: &gst::Pipeline, pad: &gst::Pad, caps: &gst::Caps) -> Result<(), String> {
+fn to_muxer(pipeline: &gst::Pipeline, pad: &gst::Pad, caps: &gst::Caps, place: &gst::Pad) -> Result<(), String> {
     // titles, places and devices stay behind
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| match info.event().map(|event| event.type_()) {
         Some(gst::EventType::Tag | gst::EventType::Toc) => gst::PadProbeReturn::Drop,
         _ => gst::PadProbeReturn::Ok,
     });
+    let unfit =
+        || format!("the file cannot hold {}; write an .mkv instead", caps.structure(0).map_or("it", |s| s.name()));
+    if !place.pad_template_caps().can_intersect(caps) {
+        return Err(unfit());
+    }
     let queue = gst::ElementFactory::make("queue").build().map_err(|e| e.to_string())?;
     // one side may be read long before the other
     queue.set_property("max-size-time", 0_u64);
     queue.set_property("max-size-buffers", 0_u32);
     queue.set_property("max-size-bytes", 32_u32 << 20);
     pipeline.add(&queue).map_err(|e| e.to_string())?;
-    let muxer = pipeline.by_name("muxer").ok_or("there is no muxer")?;
-    let unfit =
-        || format!("the file cannot hold {}; write an .mkv instead", caps.structure(0).map_or("it", |s| s.name()));
-    let place = muxer.compatible_pad(pad, Some(caps)).ok_or_else(unfit)?;
     let (Some(enter), Some(leave)) = (queue.static_pad("sink"), queue.static_pad("src")) else {
         return Err("a queue without pads".to_owned());
     };
-    leave.link(&place).map_err(|_| unfit())?;
+    leave.link(place).map_err(|_| unfit())?;
     pad.link(&enter).map_err(|_| unfit())?;
     queue.sync_state_with_parent().map_err(|e| e.to_string())
 }
