@@ -56,25 +56,23 @@ struct Joint {
     refused: Mutex<Option<String>>,
 }
 
-/// Links the first stream that is of the kind of `place` to it, and lets the others run dry. Without one there is nothing
-/// to wait for.
+/// Links the first stream that is of the kind of `place` to it, and lets the others run dry.
 fn follow(parser: &gst::Element, pipeline: &gst::Pipeline, place: &gst::Pad, joint: &Arc<Joint>) {
     let done = Arc::new(AtomicBool::new(false));
     let sound = place.name().starts_with("audio");
     let kind = if sound { "audio/" } else { "video/" };
-    let (weak, ended) = (pipeline.downgrade(), Arc::clone(&done));
-    parser.connect_no_more_pads(move |_| {
-        if let (Some(pipeline), false) = (weak.upgrade(), ended.load(Ordering::Acquire)) {
-            let _ = pipeline.post_message(gst::message::Eos::new());
-        }
-    });
     let (weak, joint, place) = (pipeline.downgrade(), Arc::clone(joint), place.clone());
     parser.connect_pad_added(move |_, pad| {
         let Some(pipeline) = weak.upgrade() else { return };
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         let name = caps.structure(0).map_or(String::new(), |structure| structure.name().to_string());
         let wanted = name.starts_with(kind) && !done.swap(true, Ordering::AcqRel);
-        let linked = if wanted { to_muxer(&pipeline, pad, &caps, &place) } else { to_nowhere(&pipeline, pad) };
+        let linked = if wanted {
+            to_muxer(&pipeline, pad, &caps, &place)
+        } else {
+            end_without(&done, &pipeline, pad);
+            to_nowhere(&pipeline, pad)
+        };
         match linked {
             Ok(()) if wanted && sound => joint.taken.store(true, Ordering::Release),
             Ok(()) => {}
@@ -83,6 +81,19 @@ fn follow(parser: &gst::Element, pipeline: &gst::Pipeline, place: &gst::Pad, joi
                 let _ = pipeline.post_message(gst::message::Eos::new());
             }
         }
+    });
+}
+
+/// Ends it all where another stream has run dry and the one that is `done` when it is linked never came: the muxer would
+/// wait for it.
+fn end_without(done: &Arc<AtomicBool>, pipeline: &gst::Pipeline, pad: &gst::Pad) {
+    let (weak, done) = (pipeline.downgrade(), Arc::clone(done));
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        let ends = info.event().is_some_and(|event| event.type_() == gst::EventType::Eos);
+        if let (true, false, Some(pipeline)) = (ends, done.load(Ordering::Acquire), weak.upgrade()) {
+            let _ = pipeline.post_message(gst::message::Eos::new());
+        }
+        gst::PadProbeReturn::Ok
     });
 }
 

@@ -72,6 +72,10 @@ fn sound_is_dropped_unless_it_is_asked_for() {
     assert_eq!(streams("quiet.mp4", &[]), ["video"]);
     assert_eq!(streams("loud.mp4", &["--audio", "keep"]), ["audio", "video"]);
     assert_eq!(streams("loud.mkv", &["--audio", "keep"]), ["audio", "video"]);
+    let mute = mask(&out.path().join("quiet.mp4"), &out.path().join("mute.mkv"), &["--audio", "keep"]);
+    assert!(!mute.status.success(), "sound that is not there cannot be kept");
+    let said = String::from_utf8_lossy(&mute.stderr).into_owned();
+    assert!(said.contains("there is none"), "{said}");
 }
 
 #[test]
