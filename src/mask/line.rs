@@ -146,6 +146,19 @@ impl Line {
         self.held.len()
     }
 
+    /// How long frames that arrive now are held; zero for a file.
+    pub fn hold(&self) -> Duration {
+        match &self.policy.lookahead {
+            Lookahead::Held(hold) | Lookahead::Own(hold) => hold.now(),
+            Lookahead::File(_) => Duration::ZERO,
+        }
+    }
+
+    /// Whether nobody is masked, in what is held too.
+    pub fn mask_nobody(&mut self, nobody: bool) {
+        self.policy.nobody = nobody;
+    }
+
     /// Holds so many frames at most from now on.
     pub fn limit(&mut self, capacity: usize) {
         self.policy.capacity = capacity.max(self.held.len());
@@ -159,10 +172,7 @@ impl Line {
         }
         let stamp = frame.stamp;
         self.last = Some((frame.number, stamp.pts, stamp.arrived_at, frame.size()));
-        let hold = match &self.policy.lookahead {
-            Lookahead::Held(hold) | Lookahead::Own(hold) => hold.now(),
-            Lookahead::File(_) => Duration::ZERO,
-        };
+        let hold = self.hold();
         // a hold that shrinks must not let a frame overtake the one before
         let due = stamp.arrived_at.plus(hold).max(self.held.back().map_or(Monotonic::default(), |held| held.due));
         let fingerprint = Fingerprint::of(frame.picture());

@@ -78,9 +78,25 @@ impl<B> MaskedFrame<B> {
 }
 
 impl<B: AsRef<[u8]>> MaskedFrame<B> {
+    /// The same frame, for those that only look at it.
+    pub fn view(&self) -> MaskedFrame<&[u8]> {
+        let Self { number, stamp, layout, outcome, .. } = *self;
+        MaskedFrame { number, stamp, layout, outcome, pixels: self.pixels.as_ref() }
+    }
+
     /// The picture. `None` where its memory has become too short.
     pub fn picture(&self) -> Option<Picture<'_>> {
         Picture::new(&self.layout, self.pixels.as_ref())
+    }
+}
+
+impl MaskedFrame<&[u8]> {
+    /// A copy that outlives what it was painted into; `memory` is used for it.
+    pub fn copied(&self, mut memory: Vec<u8>) -> MaskedFrame<Vec<u8>> {
+        memory.clear();
+        memory.extend_from_slice(&self.pixels[..self.layout.end().unwrap_or(0).min(self.pixels.len())]);
+        let Self { number, stamp, layout, outcome, .. } = *self;
+        MaskedFrame { number, stamp, layout, outcome, pixels: memory }
     }
 }
 

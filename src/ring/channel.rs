@@ -125,11 +125,16 @@ impl<Out: Packet, In: Packet> Channel<Out, In> {
 
     /// The next message; waits for it until `until`, and not at all where that has passed.
     pub fn recv(&self, until: Monotonic) -> Received<In> {
+        self.recv_or(until, None)
+    }
+
+    /// The same, but waits only as long as there is nothing to read from `other`.
+    pub fn recv_or(&self, until: Monotonic, other: Option<BorrowedFd<'_>>) -> Received<In> {
         loop {
             match self.take() {
                 Ok(received) => return received,
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) if self.wait(PollFlags::IN, until) => {}
+                Err(Errno::AGAIN) if self.wait_or(PollFlags::IN, until, other) => {}
                 Err(Errno::AGAIN) => return Received::TimedOut,
                 Err(_) => return Received::Closed,
             }
@@ -138,16 +143,26 @@ impl<Out: Packet, In: Packet> Channel<Out, In> {
 
     /// Waits for `what`; false once `until` has passed.
     fn wait(&self, what: PollFlags, until: Monotonic) -> bool {
+        self.wait_or(what, until, None)
+    }
+
+    /// Waits for `what`; false once `until` has passed, or when there is only something to read from `other`.
+    fn wait_or(&self, what: PollFlags, until: Monotonic, other: Option<BorrowedFd<'_>>) -> bool {
         loop {
             let left = until.since(Monotonic::now());
             if left.is_zero() {
                 return false;
             }
             let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-            match poll(&mut [PollFd::new(&self.socket, what)], Some(&timeout)) {
+            let socket = PollFd::new(&self.socket, what);
+            // what is asked about twice answers twice
+            let other = other.map_or_else(|| socket.clone(), |other| PollFd::from_borrowed_fd(other, PollFlags::IN));
+            let mut both = [socket, other];
+            match poll(&mut both, Some(&timeout)) {
                 Ok(0) | Err(Errno::INTR) => {}
-                // an error is met again, and named, by the call that follows
-                Ok(_) | Err(_) => return true,
+                Ok(_) => return !both[0].revents().is_empty(),
+                // it is met again, and named, by the call that follows
+                Err(_) => return true,
             }
         }
     }

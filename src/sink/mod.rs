@@ -11,6 +11,7 @@ pub mod mqtt;
 mod person;
 mod presence;
 mod switch;
+mod video;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -25,6 +26,7 @@ pub use hub::Hub;
 pub use person::{PersonAnswer, PersonCommand, PersonWish};
 pub use presence::{PersonState, Presence};
 pub use switch::{SWITCHES, Switch, SwitchCommand, SwitchLine};
+pub use video::VideoTaker;
 
 /// A receiver of events and of the board's changes. Both calls come under the hub's lock: they must not block.
 pub trait Sink: Send + Sync {

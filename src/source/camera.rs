@@ -8,6 +8,7 @@ use metrics::{counter, gauge};
 use tracing::{debug, info, warn};
 
 use super::backoff::Backoff;
+use super::bell::Bell;
 use super::config::Settings;
 use super::failure::Failure;
 use super::probe::{Knock, Probe};
@@ -37,6 +38,7 @@ pub struct Source {
     losses: Losses,
     captured: metrics::Counter,
     up: metrics::Gauge,
+    bell: Option<Bell>,
 }
 
 enum Phase {
@@ -80,7 +82,15 @@ impl Source {
             captured: counter!(FRAMES_CAPTURED, "camera" => camera.to_owned()),
             up,
             settings,
+            bell: None,
         }
+    }
+
+    /// From now on [`Frames::next`] says that nothing happened while `bell` rings, as far as nothing did.
+    #[must_use]
+    pub fn woken_by(mut self, bell: Bell) -> Self {
+        self.bell = Some(bell);
+        self
     }
 
     /// Waits for the time to start the next child, or for the camera to answer.
@@ -126,7 +136,7 @@ impl Source {
     /// Takes one message from the child.
     fn listen(&mut self, until: Monotonic) {
         let Phase::Running(session) = &mut self.phase else { return };
-        let heard = match session.recv(until) {
+        let heard = match session.recv(until, self.bell.as_ref()) {
             None => return,
             Some(Ok(msg)) => session.take(msg, &self.settings, &mut self.line, self.frames),
             Some(Err(failure)) => Err(failure),
@@ -228,7 +238,8 @@ impl Frames for Source {
                 Phase::Waiting(_) => self.wait(until),
                 Phase::Ended => return SourceEvent::Ended,
             }
-            if self.events.is_empty() && Monotonic::now() >= until && !matches!(self.phase, Phase::Ended) {
+            let woken = || self.bell.as_ref().is_some_and(Bell::rings) || Monotonic::now() >= until;
+            if self.events.is_empty() && !matches!(self.phase, Phase::Ended) && woken() {
                 return SourceEvent::Idle;
             }
         }

@@ -10,6 +10,7 @@ use crate::frame::Frame;
 use crate::ring::wire::StreamInfo;
 
 mod backoff;
+mod bell;
 mod camera;
 mod config;
 mod failure;
@@ -26,6 +27,7 @@ mod uri;
 mod watch;
 
 pub use backoff::Backoff;
+pub use bell::Bell;
 pub use camera::Source;
 pub use config::{Config, FilePace, Limits, Settings};
 pub use replay::Replay;

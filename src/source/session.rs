@@ -1,10 +1,12 @@
 //! One capture child from its start to its end: what it says, checked and turned into frames.
 
+use std::os::fd::AsFd;
 use std::sync::{Arc, Once};
 use std::time::{Duration, SystemTime};
 
 use tracing::{debug, info, warn};
 
+use super::bell::Bell;
 use super::config::Settings;
 use super::failure::Failure;
 use super::spawner::{Job, Launch, Running};
@@ -72,14 +74,15 @@ impl Session {
         })
     }
 
-    /// The child's next message, or what it has failed to do; `None` where neither happens until `until`.
-    pub(super) fn recv(&mut self, until: Monotonic) -> Option<Result<ToBrain, Failure>> {
+    /// The child's next message, or what it has failed to do; `None` where neither happens until `until`, or until the
+    /// bell rings.
+    pub(super) fn recv(&mut self, until: Monotonic, bell: Option<&Bell>) -> Option<Result<ToBrain, Failure>> {
         self.settle();
         if self.ring.as_ref().is_some_and(Ring::is_full) {
             // it waits for us, not for its source
             self.watch.held_up(Monotonic::now());
         }
-        let received = self.channel.recv(until.min(self.watch.deadline()));
+        let received = self.channel.recv_or(until.min(self.watch.deadline()), bell.map(AsFd::as_fd));
         let now = Monotonic::now();
         match received {
             Received::Message { msg, .. } => {
