@@ -11,6 +11,7 @@ mod follower;
 mod order;
 mod pace;
 mod recall;
+mod sightings;
 mod tally;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub use follower::{Follower, Named, Names};
 pub use order::in_order;
 pub use pace::Pacer;
 pub use recall::{Recall, Recognition};
+pub use sightings::{Analysed, Faces, Sightings};
 pub use tally::{Counts, DropReason, Tally};
 
 use crate::clock::Monotonic;

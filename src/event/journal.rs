@@ -369,7 +369,14 @@ mod tests {
     }
 
     fn verdict(identity: Identity) -> Verdict {
-        Verdict { track: 7, identity, quality: Some(Quality { score: 0.8123, reason: None }), change: None }
+        Verdict {
+            track: 7,
+            identity,
+            quality: Some(Quality { score: 0.8123, reason: None }),
+            change: None,
+            verified: None,
+            tags: Arc::default(),
+        }
     }
 
     fn known(person: &str) -> Verdict {

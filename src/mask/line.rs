@@ -56,6 +56,8 @@ pub struct Analysis {
     pub generation: u64,
     /// All that was found or is believed to be there.
     pub sightings: Vec<Sighting>,
+    /// Whoever went unmasked before is masked in the frames that are held: somebody who did may have been forgotten since.
+    pub withdrawn: bool,
 }
 
 /// A frame that leaves the line.
@@ -211,6 +213,9 @@ impl Line {
         match &mut self.policy.lookahead {
             Lookahead::Held(hold) | Lookahead::Own(hold) => hold.took(took),
             Lookahead::File(_) => {}
+        }
+        if analysis.withdrawn {
+            self.eras.iter_mut().for_each(|era| era.strands.withdraw());
         }
         if analysis.generation != self.generation || self.shut.is_some() {
             return;

@@ -54,7 +54,7 @@ fn file() -> Line {
 }
 
 fn analysis(line: &Line, number: u64) -> Analysis {
-    Analysis { number, at: ms(number * 40), generation: line.generation(), sightings: Vec::new() }
+    Analysis { number, at: ms(number * 40), generation: line.generation(), sightings: Vec::new(), withdrawn: false }
 }
 
 /// A frame's number, with its bracket or the cause that covers it.
@@ -144,7 +144,10 @@ fn another_size_and_a_jump_of_the_clock_break_the_bracket() {
         let time = second.stamp.pts;
         line.push(frame(0, 0, 8));
         line.push(second);
-        line.analysed(&Analysis { number: 1, at: time, generation: line.generation(), sightings: Vec::new() }, ms(20));
+        line.analysed(
+            &Analysis { number: 1, at: time, generation: line.generation(), sightings: Vec::new(), withdrawn: false },
+            ms(20),
+        );
         assert_eq!(drain(&mut line, 9999), [(0, Err(cause)), (1, Ok((1, 1)))]);
     }
 }
@@ -160,6 +163,7 @@ fn a_proven_frame_keeps_its_masks_when_the_next_is_of_another_size() {
         seen: true,
         firm: true,
         exempt: false,
+        verified: false,
     };
     line.analysed(&Analysis { sightings: vec![face], ..analysis(&line, 0) }, ms(20));
     line.push(frame(1, 40, 10));
@@ -292,7 +296,15 @@ impl World {
 }
 
 fn sighting(rect: Rect) -> Sighting {
-    Sighting { track: Some(1), rect, velocity: Point::default(), seen: true, firm: true, exempt: false }
+    Sighting {
+        track: Some(1),
+        rect,
+        velocity: Point::default(),
+        seen: true,
+        firm: true,
+        exempt: false,
+        verified: false,
+    }
 }
 
 /// Every release is proven, in order, and hides the face where it truly is in that frame.
@@ -357,6 +369,7 @@ fn take(line: &mut Line, world: &mut World, step: &Step, last: &mut Option<u64>)
                 at: ms(fact.time),
                 generation: fact.generation,
                 sightings: vec![sighting(fact.face)],
+                withdrawn: false,
             };
             line.analysed(&analysis, ms(world.now - fact.time));
             world.analysed.push(number);

@@ -53,4 +53,4 @@ pub use shape::{Region, Shape};
 pub use sighting::{Sighting, untracked};
 pub use strands::{Margins, still_regions};
 pub use test_face::TestFace;
-pub use who::{Exemptions, Standing, Who};
+pub use who::{Exempt, Exemptions, Who};

@@ -1,5 +1,6 @@
 //! What one analysis knows of faces: those found, those that are being followed and were not found, and what may be one.
 
+use super::who::Exempt;
 use crate::detect::Detection;
 use crate::geometry::{Point, Rect};
 use crate::track::{Track, TrackState};
@@ -19,19 +20,23 @@ pub struct Sighting {
     pub firm: bool,
     /// Whether it goes unmasked.
     pub exempt: bool,
+    /// Whether its face was verified in this very frame to be that of somebody who does.
+    pub verified: bool,
 }
 
 impl Sighting {
     /// Everything that an analysis found (down to the detector's low score) and that its tracker believes in. A detection from
     /// `score` on is a face by itself; tracks in `exempt` go unmasked.
-    pub fn all(detections: &[Detection], tracks: &[Track], score: f32, exempt: &[u64]) -> Vec<Self> {
+    pub fn all(detections: &[Detection], tracks: &[Track], score: f32, exempt: &[Exempt]) -> Vec<Self> {
+        let exempt = |track: u64| exempt.iter().find(|exempt| exempt.track == track);
         let tracked = tracks.iter().map(|track| Self {
             track: Some(track.id),
             rect: track.detection.map_or(track.rect, |detection| detection.rect),
             velocity: track.velocity,
             seen: track.detection.is_some(),
             firm: track.state != TrackState::Tentative || track.score >= score,
-            exempt: exempt.contains(&track.id),
+            exempt: exempt(track.id).is_some(),
+            verified: exempt(track.id).is_some_and(|exempt| exempt.verified),
         });
         let others = untracked(detections, tracks).map(|detection| Self {
             track: None,
@@ -40,6 +45,7 @@ impl Sighting {
             seen: true,
             firm: detection.score >= score,
             exempt: false,
+            verified: false,
         });
         tracked.chain(others).collect()
     }
@@ -72,7 +78,7 @@ mod tests {
         };
         let (matched, sure, weak) = (detection(0.0, 0.4), detection(40.0, 0.9), detection(80.0, 0.31));
         let tracks = [track(1, 2.0, Some(matched)), track(2, 20.0, None)];
-        let all = Sighting::all(&[matched, sure, weak], &tracks, 0.5, &[2]);
+        let all = Sighting::all(&[matched, sure, weak], &tracks, 0.5, &[Exempt { track: 2, verified: false }]);
         let seen: Vec<_> = all.iter().map(|s| (s.rect.x, s.track, s.seen, s.firm, s.exempt)).collect();
         let expected = [
             (0.0, Some(1), true, false, false),

@@ -210,6 +210,12 @@ impl Strands {
         others.into_iter().any(near)
     }
 
+    /// Masks in the frames that are held who went unmasked in them.
+    pub fn withdraw(&mut self) {
+        let knots = self.strands.iter_mut().flat_map(|strand| &mut strand.knots);
+        knots.for_each(|knot| knot.sighting.exempt = false);
+    }
+
     /// Lets go of what no frame from `oldest` on needs any more.
     pub fn forget_before(&mut self, oldest: Duration) {
         let reach = Duration::from_secs_f32(TURNED_HELD);
@@ -246,13 +252,16 @@ pub fn still_regions(sightings: &[Sighting], margins: Margins) -> Vec<Region> {
 }
 
 impl Strand {
-    /// Whether the face goes unmasked: each analysis from the one before the frame on found it and let it go.
+    /// Whether the face goes unmasked: each analysis from the one before the frame on found it and let it go, and one that is
+    /// not before the frame verified it. So whatever a tracker took for the same face between two verifications, the later
+    /// one comes before the frame is shown.
     fn is_exempt(&self, between: Between) -> bool {
-        let mut since = self.knots.iter().filter(|knot| knot.at >= between.from).peekable();
+        let mut since = self.knots.iter().filter(|knot| knot.at >= between.from);
         let at = |time: Duration| self.knots.iter().any(|knot| knot.at == time);
-        since.peek().is_some()
-            && at(between.from)
+        let verified = |knot: &Knot| knot.at >= between.to && knot.sighting.verified;
+        at(between.from)
             && at(between.to)
+            && self.knots.iter().any(verified)
             && since.all(|knot| knot.sighting.exempt && knot.sighting.seen)
     }
 

@@ -17,7 +17,7 @@ const fn ms(n: u64) -> Duration {
 
 fn face(track: Option<u64>, x: f32) -> Sighting {
     let rect = Rect::new(x, 100.0, 40.0, 50.0);
-    Sighting { track, rect, velocity: Point::default(), seen: true, firm: true, exempt: false }
+    Sighting { track, rect, velocity: Point::default(), seen: true, firm: true, exempt: false, verified: false }
 }
 
 /// The strands of these analyses, by milliseconds.
@@ -120,7 +120,8 @@ fn a_face_lost_between_two_sights_is_hidden_along_the_way() {
 
 #[test]
 fn an_exemption_needs_every_analysis_from_the_one_before() {
-    let known = Sighting { exempt: true, ..face(Some(1), 0.0) };
+    let known = Sighting { exempt: true, verified: true, ..face(Some(1), 0.0) };
+    let trusted = Sighting { verified: false, ..known };
     let plain = face(Some(1), 0.0);
     let shown = |analyses: &[(u64, &[Sighting])], at, from, to| regions(&strands(analyses), at, from, to).is_empty();
     assert!(shown(&[(0, &[known]), (100, &[known])], 50, 0, 100));
@@ -130,6 +131,18 @@ fn an_exemption_needs_every_analysis_from_the_one_before() {
     assert!(!shown(&[(0, &[known]), (100, &[])], 50, 0, 100), "gone after");
     assert!(!shown(&[(0, &[known]), (100, &[Sighting { seen: false, ..known }])], 50, 0, 100), "not seen after");
     assert!(shown(&[(0, &[plain]), (100, &[known]), (200, &[known])], 150, 100, 200));
+    assert!(!shown(&[(0, &[known]), (100, &[trusted])], 50, 0, 100), "not verified after");
+    assert!(shown(&[(0, &[known]), (100, &[trusted]), (200, &[known])], 50, 0, 100), "verified while it is held");
+    assert!(!shown(&[(0, &[known]), (100, &[trusted]), (200, &[])], 50, 0, 100), "never verified after");
+}
+
+#[test]
+fn an_exemption_that_is_withdrawn_masks_what_is_held() {
+    let known = Sighting { exempt: true, verified: true, ..face(Some(1), 0.0) };
+    let mut strands = strands(&[(0, &[known]), (100, &[known])]);
+    assert!(regions(&strands, 50, 0, 100).is_empty());
+    strands.withdraw();
+    assert!(!regions(&strands, 50, 0, 100).is_empty());
 }
 
 #[test]

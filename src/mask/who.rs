@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::geometry::Rect;
-use crate::recognise::Identity;
+use crate::recognise::{Identity, Verdict};
 use crate::track::{Track, TrackState};
 
 /// For how long a person counts as verified.
@@ -32,15 +32,13 @@ pub enum Who {
     Nobody,
 }
 
-/// What recognition says of one track at one analysis.
-#[derive(Clone, Copy, Debug)]
-pub struct Standing<'a> {
-    /// Who it is.
-    pub identity: &'a Identity,
-    /// Stream time of the last face that was found to be that person, or that stranger.
-    pub verified: Option<Duration>,
-    /// The person's tags.
-    pub tags: &'a [String],
+/// A track that goes unmasked in one analysed frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exempt {
+    /// Its id.
+    pub track: u64,
+    /// Whether its face was verified in this very frame, and not only in one shortly before.
+    pub verified: bool,
 }
 
 /// The rule, and which tracks it cannot be applied to for now.
@@ -64,20 +62,14 @@ impl Exemptions {
         Self { who, tags: tags.to_vec(), known: HashMap::new() }
     }
 
-    /// Whether anybody can go unmasked at all.
+    /// Whether it depends on who somebody is.
     pub fn are_possible(&self) -> bool {
-        self.who != Who::Everyone || !self.tags.is_empty()
+        matches!(self.who, Who::Strangers | Who::Known) || !self.tags.is_empty()
     }
 
-    /// Ids of the tracks that go unmasked in the frame analysed at stream time `at`. `others` are boxes found in it that
-    /// belong to no track. To be called for each analysis.
-    pub fn judge<'a>(
-        &mut self,
-        at: Duration,
-        tracks: &[Track],
-        others: &[Rect],
-        standing: impl Fn(u64) -> Option<Standing<'a>>,
-    ) -> Vec<u64> {
+    /// The tracks that go unmasked in the frame analysed at stream time `at`. `others` are boxes found in it that belong to
+    /// no track. To be called for each analysis.
+    pub fn judge(&mut self, at: Duration, tracks: &[Track], others: &[Rect], verdicts: &[Verdict]) -> Vec<Exempt> {
         self.known.retain(|id, _| tracks.iter().any(|track| track.id == *id));
         let mut exempt = Vec::new();
         for track in tracks {
@@ -88,19 +80,20 @@ impl Exemptions {
                 known.doubted = at;
             }
             let doubted = known.doubted;
-            let Some(standing) = standing(track.id).filter(|_| certain) else { continue };
-            let fresh = standing.verified.filter(|verified| at.saturating_sub(*verified) <= VERIFIED_FOR);
-            if fresh.is_some_and(|verified| verified > doubted) && self.lets_go(&standing) {
-                exempt.push(track.id);
+            let verdict = verdicts.iter().find(|verdict| verdict.track == track.id);
+            let Some(verdict) = verdict.filter(|verdict| certain && self.lets_go(verdict)) else { continue };
+            let fresh = verdict.verified.filter(|verified| at.saturating_sub(*verified) <= VERIFIED_FOR);
+            if let Some(verified) = fresh.filter(|verified| *verified > doubted) {
+                exempt.push(Exempt { track: track.id, verified: verified == at });
             }
         }
         exempt
     }
 
     /// Whether a person or stranger goes unmasked by the rule.
-    fn lets_go(&self, standing: &Standing<'_>) -> bool {
-        let tagged = standing.tags.iter().any(|tag| self.tags.contains(tag));
-        match standing.identity {
+    fn lets_go(&self, verdict: &Verdict) -> bool {
+        let tagged = verdict.tags.iter().any(|tag| self.tags.contains(tag));
+        match verdict.identity {
             Identity::Undecided { .. } => false,
             Identity::Known { .. } => tagged || self.who == Who::Strangers,
             Identity::Stranger { .. } => self.who == Who::Known,
@@ -148,9 +141,16 @@ mod tests {
 
     /// Judges one instant, in milliseconds, at which track 1 was verified at `verified` the last time.
     fn judge(rule: &mut Exemptions, at: u64, verified: u64, tracks: &[Track]) -> bool {
-        let (identity, tags) = (alice(), ["staff".to_owned()]);
-        let standing = Standing { identity: &identity, verified: Some(Duration::from_millis(verified)), tags: &tags };
-        rule.judge(Duration::from_millis(at), tracks, &[], |id| (id == 1).then_some(standing)) == [1]
+        let (at, verified) = (Duration::from_millis(at), Duration::from_millis(verified));
+        let exempt = rule.judge(at, tracks, &[], &[verdict(alice(), Some(verified), &["staff"])]);
+        assert!(exempt.iter().all(|exempt| *exempt == Exempt { track: 1, verified: verified == at }), "{exempt:?}");
+        !exempt.is_empty()
+    }
+
+    /// What recognition says of track 1.
+    fn verdict(identity: Identity, verified: Option<Duration>, tags: &[&str]) -> Verdict {
+        let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        Verdict { track: 1, identity, quality: None, change: None, verified, tags }
     }
 
     #[test]
@@ -190,8 +190,8 @@ mod tests {
             (Who::Strangers, Identity::OFF, false),
         ];
         for (who, identity, expected) in cases {
-            let standing = Standing { identity: &identity, verified: None, tags: &[] };
-            assert_eq!(Exemptions::new(who, &[]).lets_go(&standing), expected, "{who:?} {identity:?}");
+            let verdict = verdict(identity, None, &[]);
+            assert_eq!(Exemptions::new(who, &[]).lets_go(&verdict), expected, "{who:?} {verdict:?}");
         }
     }
 }

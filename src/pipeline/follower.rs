@@ -44,6 +44,8 @@ pub struct Named<'a> {
     pub verdicts: &'a [Verdict],
     /// Name of the model that they rest on.
     pub embedder: &'a str,
+    /// The gallery's revision.
+    pub revision: u64,
 }
 
 /// The end of `see-<id>` that has an order: track → recognise → observe.

@@ -10,7 +10,7 @@ use super::{FaceModels, Named, Names};
 use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::recognise::recogniser::Settings;
-use crate::recognise::{Embedder, Landmarker, People, Recogniser, quality};
+use crate::recognise::{Embedder, Landmarker, People, Recogniser, Vigil, quality};
 use crate::track::Tracker;
 
 /// What all cameras recognise with. Never changed, only replaced as a whole.
@@ -24,6 +24,8 @@ pub struct Recognition {
 /// One camera's recognition; begins anew when the models or the people are replaced.
 pub struct Recall {
     camera: Arc<str>,
+    /// Whose identity has to be verified all the time.
+    vigil: Option<Vigil>,
     current: Arc<ArcSwapOption<Recognition>>,
     /// With what it was made from; without it where that failed, which was said.
     made: Option<(Arc<Recognition>, Option<Recogniser>)>,
@@ -32,7 +34,13 @@ pub struct Recall {
 impl Recall {
     /// Recognition of `camera` with the `current` models and people.
     pub fn new(camera: &str, current: Arc<ArcSwapOption<Recognition>>) -> Self {
-        Self { camera: camera.into(), current, made: None }
+        Self { camera: camera.into(), vigil: None, current, made: None }
+    }
+
+    /// The same, for a camera on which some people may go unmasked.
+    #[must_use]
+    pub fn watching(self, vigil: Option<Vigil>) -> Self {
+        Self { vigil, ..self }
     }
 
     /// Takes on what is in use now. Nothing while there is nothing.
@@ -45,7 +53,12 @@ impl Recall {
         if self.made.as_ref().is_some_and(|(with, _)| Arc::ptr_eq(with, current)) {
             return;
         }
-        let made = recogniser(&self.camera, current);
+        let settings = Settings {
+            camera: Arc::clone(&self.camera),
+            quality: quality::Config::default(),
+            vigil: self.vigil.clone(),
+        };
+        let made = recogniser(settings, current);
         let made = made.inspect_err(|fault| error!(camera = &*self.camera, error = %fault, "no recognition")).ok();
         self.made = Some((Arc::clone(current), made));
     }
@@ -56,8 +69,10 @@ impl Names for Recall {
         self.catch_up();
         let (with, recogniser) = self.made.as_mut()?;
         let tracks = (tracker.tracks(), tracker.ended());
+        // first: a change in between is then seen as one after
+        let revision = with.people.gallery.revision();
         let verdicts = recogniser.as_mut()?.recognise(frame.picture(), &frame.stamp, tracks, deadline);
-        Some(Named { verdicts, embedder: &with.models.embedder.manifest().name })
+        Some(Named { verdicts, embedder: &with.models.embedder.manifest().name, revision })
     }
 
     /// A camera without frames must not keep a gallery that nobody uses, with people in it who were forgotten since.
@@ -74,8 +89,7 @@ impl Names for Recall {
     }
 }
 
-fn recogniser(camera: &Arc<str>, with: &Recognition) -> Result<Recogniser, Fault> {
-    let settings = Settings { camera: Arc::clone(camera), quality: quality::Config::default() };
+fn recogniser(settings: Settings, with: &Recognition) -> Result<Recogniser, Fault> {
     let embedder = Embedder::new(Arc::clone(&with.models.embedder))?;
     let landmarker = with.models.landmarker.clone().map(Landmarker::new).transpose()?;
     Ok(Recogniser::new(settings, embedder, landmarker, with.people.clone()))

@@ -152,8 +152,8 @@ impl Names for Parrot {
     fn name(&mut self, _: &Frame, tracker: &dyn Tracker, _: Instant) -> Option<Named<'_>> {
         let track = tracker.tracks().first()?.id;
         let identity = Identity::Stranger { alias: "visitor-1".into(), score: None };
-        self.1 = vec![Verdict { track, identity, quality: None, change: None }];
-        Some(Named { verdicts: &self.1, embedder: "parrot" })
+        self.1 = vec![Verdict { track, identity, quality: None, change: None, verified: None, tags: Arc::default() }];
+        Some(Named { verdicts: &self.1, embedder: "parrot", revision: 0 })
     }
 
     fn lost(&mut self) {

@@ -6,9 +6,10 @@ use super::best_shot::BestShots;
 use super::continuity::{Continuity, Sighting};
 use super::decide::{Bar, STRANGER_AFTER, Standing};
 use super::fusion::{Crop, Evidence, Pose};
-use super::gallery::{Hit, Ranking};
+use super::gallery::{Gallery, Hit, Ranking};
 use super::rejoin::Departed;
 use super::schedule::{Offer, Schedule, Urgency};
+use super::vigil::Proof;
 use super::{Embedding, Identity, Quality, Reason};
 use crate::clock::Monotonic;
 
@@ -44,6 +45,10 @@ pub struct Dossier {
     contradicted: bool,
     /// Why the last usable face was none, while nothing better is known.
     refused: Option<Reason>,
+    /// What its last face said by itself.
+    proof: Option<Proof>,
+    /// How often its face is embedded because the person may go unmasked.
+    watched: Option<Duration>,
 }
 
 impl Default for Dossier {
@@ -64,6 +69,8 @@ impl Default for Dossier {
             new: false,
             contradicted: false,
             refused: None,
+            proof: None,
+            watched: None,
         }
     }
 }
@@ -102,6 +109,11 @@ pub enum Proposal {
 }
 
 impl Dossier {
+    /// From now on its face is embedded at least so often, where that is possible.
+    pub fn watch(&mut self, every: Option<Duration>) {
+        self.watched = every;
+    }
+
     /// Takes in a detection; says how urgently its face should be embedded, if it should.
     pub fn see(&mut self, sighting: Sighting, quality: Quality, pose: Option<Pose>) -> Option<Urgency> {
         self.at = sighting.at;
@@ -126,6 +138,7 @@ impl Dossier {
             decided: !matches!(self.identity, Identity::Undecided { .. }),
             doubtful: self.continuity.is_doubtful() || self.unclear > 0,
             urgent: self.continuity.is_urgent() || self.unclear > 0,
+            watched: self.watched,
         }
     }
 
@@ -138,6 +151,7 @@ impl Dossier {
 
     /// Whether a face that was found in the track's box is the track's. `likeness` says whom else it looks like.
     pub fn compare(&mut self, crop: &Crop, bar: &Bar, likeness: Likeness) -> Finding {
+        self.proof = None;
         let Some(fused) = self.evidence.fused() else { return Finding::Same };
         let cosine = fused.cosine(&crop.embedding);
         let doubtful = self.continuity.is_doubtful();
@@ -172,6 +186,23 @@ impl Dossier {
         self.new = self.evidence.crops() == 1;
     }
 
+    /// What a face says by itself of who is in the box; that it is nobody of the gallery only where it is the same nobody.
+    pub(super) fn says_by_itself(&self, crop: &Crop, gallery: &Gallery, bar: &Bar) -> Option<Proof> {
+        let proof = Proof::of(&crop.embedding, crop.at, gallery, bar)?;
+        (proof.names_somebody() || self.looks_like(&crop.embedding, bar)).then_some(proof)
+    }
+
+    /// Notes what the face that was taken in last says by itself.
+    pub(super) fn prove(&mut self, proof: Option<Proof>) {
+        self.proof = proof;
+    }
+
+    /// What says for certain, at present, that its identity is the right one.
+    pub(super) fn proof(&self, revision: u64) -> Option<&Proof> {
+        let certain = self.present && !self.continuity.is_doubtful() && self.unclear == 0;
+        self.proof.as_ref().filter(|proof| certain && proof.is_for(&self.identity, revision))
+    }
+
     /// Gives up what is known of the track's person, for the memory; the identity stays until the next decision.
     pub fn depart(&mut self, track: Option<u64>, since: Monotonic) -> Departed {
         let departed = Departed {
@@ -182,6 +213,7 @@ impl Dossier {
             since,
         };
         self.ranking = None;
+        self.proof = None;
         self.unclear = 0;
         self.contradicted = false;
         self.last_usable = None;

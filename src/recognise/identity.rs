@@ -1,6 +1,7 @@
 //! Who a track is, and why not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -106,4 +107,9 @@ pub struct Verdict {
     pub quality: Option<Quality>,
     /// What this analysis changed; `None` where all is as it was.
     pub change: Option<Change>,
+    /// Stream time of the last face that by itself said the same as `identity`; `None` where nothing does so for certain
+    /// at present. Only [watched](super::Vigil) tracks are asked often enough for this to be recent.
+    pub verified: Option<Duration>,
+    /// The person's tags, where verified.
+    pub tags: Arc<[String]>,
 }

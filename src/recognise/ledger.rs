@@ -70,6 +70,7 @@ impl Ledger {
         let bar = people.bar();
         let likeness = self.likeness(track, crop, people, &bar);
         let Some(dossier) = self.dossiers.get_mut(&track) else { return };
+        let proof = dossier.says_by_itself(crop, &people.gallery, &bar);
         match dossier.compare(crop, &bar, likeness) {
             Finding::Same => dossier.learn(crop),
             Finding::Unclear => return,
@@ -79,6 +80,7 @@ impl Ledger {
                 dossier.restart(crop);
             }
         }
+        dossier.prove(proof);
         if let Some(alias) = dossier.alias() {
             people.strangers.meet(alias, dossier.evidence.fused(), now);
         }
@@ -139,11 +141,16 @@ impl Ledger {
         }
         self.settle_rivals(&mut proposals, bar.margin);
         self.adopt(proposals, people, &bar, now);
-        verdicts.extend(self.dossiers.iter().map(|(&track, dossier)| Verdict {
-            track,
-            identity: dossier.identity.clone(),
-            quality: dossier.quality,
-            change: change(former.get(&track), &dossier.identity),
+        verdicts.extend(self.dossiers.iter().map(|(&track, dossier)| {
+            let proof = dossier.proof(revision);
+            Verdict {
+                track,
+                identity: dossier.identity.clone(),
+                quality: dossier.quality,
+                change: change(former.get(&track), &dossier.identity),
+                verified: proof.map(|proof| proof.at),
+                tags: proof.map(|proof| Arc::clone(&proof.tags)).unwrap_or_default(),
+            }
         }));
     }
 

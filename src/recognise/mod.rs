@@ -13,6 +13,7 @@
 //! | [`gallery`] | the people who are known, in memory only |
 //! | [`fusion`] [`decide`] | what a track's faces say together, and what that is worth |
 //! | [`schedule`] [`continuity`] | when a face is worth an embedding; whether it is still the same face |
+//! | [`vigil`] | who may go unmasked is verified all the time |
 //! | [`strangers`] [`rejoin`] | who is not enrolled but was here before; who was away for a moment |
 //! | [`best_shot`] | a track's best pictures |
 //! | [`dossier`] [`ledger`] | what is known of a track; of all tracks of a camera |
@@ -43,6 +44,7 @@ pub mod rejoin;
 pub mod schedule;
 pub mod strangers;
 pub mod verification;
+pub mod vigil;
 pub mod warp;
 
 pub use closeup::Closeup;
@@ -55,3 +57,4 @@ pub use landmarks::Landmarker;
 pub use ledger::People;
 pub use recogniser::Recogniser;
 pub use strangers::Strangers;
+pub use vigil::Vigil;

@@ -14,7 +14,7 @@ use super::landmarks::Landmarker;
 use super::ledger::{Ledger, People};
 use super::quality;
 use super::schedule::Urgency;
-use super::{Embedding, Identity, Verdict};
+use super::{Embedding, Identity, Verdict, Vigil};
 use crate::detect::{Detection, Landmarks};
 use crate::frame::{Picture, Stamp};
 use crate::geometry::Rect;
@@ -65,6 +65,8 @@ pub struct Settings {
     pub camera: Arc<str>,
     /// From which face recognition begins.
     pub quality: quality::Config,
+    /// Whose identity has to be verified all the time, if anybody's.
+    pub vigil: Option<Vigil>,
 }
 
 /// Says who the tracks of one camera are. Single owner: the camera's analysis thread. What fails or is late leaves a
@@ -159,6 +161,8 @@ impl Recogniser {
             let rect = detection.rect;
             let sighting = Sighting { at: stamp.pts, rect, look: Look::of(picture, rect), crossing };
             let pose = detection.landmarks.as_ref().map(Pose::of);
+            let vigil = self.settings.vigil.as_ref();
+            dossier.watch(vigil.and_then(|vigil| vigil.over(&dossier.identity, &self.people.gallery)));
             let urgency = dossier.see(sighting, quality, pose);
             if detection.landmarks.is_some() {
                 dossier.shots.see(picture, rect, quality.score, stamp);
@@ -209,7 +213,8 @@ impl Recogniser {
                 identity => identity.clone(),
             };
             let change = super::ledger::change(former.get(&track), &identity);
-            self.verdicts.push(Verdict { track, identity, quality: None, change });
+            let (verified, tags) = (None, Arc::default());
+            self.verdicts.push(Verdict { track, identity, quality: None, change, verified, tags });
             self.ended.push((track, dossier));
         }
     }
@@ -283,7 +288,7 @@ mod tests {
         let strangers = Strangers::new(Duration::from_secs(60), calibration);
         // Any face will do: the picture is noise.
         let quality = quality::Config { min_sharpness: 0.0, min_contrast: 0.0, ..quality::Config::default() };
-        let settings_of_camera = Settings { camera: "test".into(), quality };
+        let settings_of_camera = Settings { camera: "test".into(), quality, vigil: None };
         Recogniser::new(settings_of_camera, fake.clone(), None, People { gallery: Gallery::new(settings), strangers })
     }
 

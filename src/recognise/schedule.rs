@@ -1,7 +1,8 @@
 //! When a track's face is worth an embedding.
 //!
 //! The first usable face, a second one soon after it, each gain in quality and each new side of the face; in between
-//! now and then to see that all is as it was. At most two a second, but at once where the identity is in doubt.
+//! now and then to see that all is as it was. At most two a second, but at once where the identity is in doubt, and as
+//! often as is asked for where the person may go unmasked.
 
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ const DOUBTFUL: Duration = Duration::from_millis(250);
 pub enum Urgency {
     /// To see that all is as it was, or a better look.
     Routine,
+    /// To see that the person who goes unmasked is still there.
+    Watched,
     /// The track has no name yet.
     Unnamed,
     /// Nothing is known of the track.
@@ -52,6 +55,8 @@ pub struct Offer {
     pub doubtful: bool,
     /// Whether there is special reason for that now.
     pub urgent: bool,
+    /// Longest time between two embeddings while the person may go unmasked.
+    pub watched: Option<Duration>,
 }
 
 /// When one track was embedded.
@@ -69,8 +74,12 @@ impl Schedule {
         let since = offer.at.saturating_sub(last);
         if offer.first || offer.doubtful {
             let urgency = if offer.first { Urgency::First } else { Urgency::Doubtful };
-            let wait = if offer.first || offer.urgent { URGENT } else { DOUBTFUL };
+            let wait =
+                if offer.first || offer.urgent { URGENT } else { offer.watched.unwrap_or(DOUBTFUL).min(DOUBTFUL) };
             return (since >= wait).then_some(urgency);
+        }
+        if offer.watched.is_some_and(|every| since >= every) {
+            return Some(Urgency::Watched);
         }
         if self.tokens_at(offer.at) < 1.0 || since < APART {
             return None;
@@ -115,6 +124,7 @@ mod tests {
             decided,
             doubtful: false,
             urgent: false,
+            watched: None,
         }
     }
 

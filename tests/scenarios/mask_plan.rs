@@ -165,7 +165,7 @@ fn analyse(number: u64, sequence: &Sequence, tracker: &mut dyn Tracker, generati
     let at = FRAME * number as u32;
     tracker.update(track::Analysis { at, frame_size: SIZE, detections, thumbnail: None });
     let sightings = Sighting::all(detections, tracker.tracks(), sequence.settings.score, &[]);
-    Analysis { number, at, generation, sightings }
+    Analysis { number, at, generation, sightings, withdrawn: false }
 }
 
 /// Nothing shows, next to nothing is covered, and masks are no larger than so many times the faces.

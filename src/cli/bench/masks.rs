@@ -68,9 +68,11 @@ fn ruling(frame: &Frame, faces: usize) -> Result<Ruling, Fault> {
         seen: true,
         firm: true,
         exempt: false,
+        verified: false,
     };
     let sightings = (0..faces).map(face).collect();
-    let analysis = Analysis { number: 0, at: frame.stamp.pts, generation: line.generation(), sightings };
+    let analysis =
+        Analysis { number: 0, at: frame.stamp.pts, generation: line.generation(), sightings, withdrawn: false };
     line.analysed(&analysis, Duration::ZERO);
     line.end();
     let release = line.poll(Monotonic::now()).ok_or_else(|| Fault::internal("an analysed frame is not released"))?;

@@ -279,7 +279,10 @@ impl<'a> Hand<'a> {
         let score = self.job.engine.settings().score;
         let sightings = Sighting::all(&detections, self.tracker.tracks(), score, &[]);
         self.count();
-        self.line.analysed(&Analysis { number: seen.number, at: seen.at, generation, sightings }, Duration::ZERO);
+        self.line.analysed(
+            &Analysis { number: seen.number, at: seen.at, generation, sightings, withdrawn: false },
+            Duration::ZERO,
+        );
         Ok(())
     }
 

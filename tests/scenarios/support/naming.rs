@@ -317,7 +317,7 @@ impl Camera {
     ) -> Self {
         let calls = Arc::new(Mutex::new(0));
         let people = models.people(clip, &enrolled);
-        let settings = recogniser::Settings { camera: "test".into(), quality: quality::Config::default() };
+        let settings = recogniser::Settings { camera: "test".into(), quality: quality::Config::default(), vigil: None };
         let counted = Counted { shared: shared.clone(), calls: Arc::clone(&calls) };
         let recogniser = Recogniser::new(settings, counted, None, people);
         let score = models.detector().settings().score;
