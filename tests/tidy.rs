@@ -95,7 +95,11 @@ const VARIANTS: &[Variants] = &[
     Variants { folder: "mask/kinds", table: "KINDS", helpers: &[] },
     Variants { folder: "track/algorithms", table: "ALGORITHMS", helpers: &[] },
     Variants { folder: "recognise/families", table: "EMBEDDERS", helpers: &[] },
-    Variants { folder: "sink", table: "SINKS", helpers: &["board", "hub", "person", "presence", "switch", "video"] },
+    Variants {
+        folder: "sink",
+        table: "SINKS",
+        helpers: &["board", "hub", "person", "presence", "restream", "snapshot", "switch", "video"],
+    },
 ];
 
 struct Variants {

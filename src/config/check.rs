@@ -14,9 +14,8 @@ use crate::infer::InputSize;
 use crate::telemetry::redact;
 use crate::units::Period;
 
-/// Keys that are promised, whose parts this version does not have.
-const LATER_TABLES: [&str; 1] = ["restream"];
-const LATER_CAMERA_KEYS: [&str; 5] = ["mask", "privacy_zones", "restream", "location", "snapshots"];
+/// Keys of a camera that are promised, whose parts this version does not have.
+const LATER_CAMERA_KEYS: [&str; 1] = ["location"];
 
 /// Says what is wrong with a text.
 type Judge = fn(&str) -> Result<(), String>;
@@ -117,7 +116,6 @@ fn complaint(format: &str, given: &Value) -> String {
 fn unknown_key(table: &KeyPath, key: &str, schema: &Value) -> Problem {
     let path = table.key(key);
     let planned = match table.steps() {
-        [] => LATER_TABLES.contains(&key),
         [Step::Key(cameras), Step::Key(_)] => cameras == "cameras" && LATER_CAMERA_KEYS.contains(&key),
         _ => false,
     };

@@ -19,6 +19,8 @@ pub struct Changes {
     pub log: bool,
     /// Another address or other tokens.
     pub http: bool,
+    /// Another address, other users or another certificate for masked video; or no server where there was one.
+    pub restream: bool,
     /// Ids of cameras that are new.
     pub added: Vec<String>,
     /// Ids of cameras that are gone.
@@ -44,6 +46,7 @@ impl fmt::Display for Changes {
             ("mqtt", self.mqtt),
             ("log", self.log),
             ("http", self.http),
+            ("restream", self.restream),
         ];
         let parts = parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned());
         let cameras = [("added", &self.added), ("removed", &self.removed), ("changed", &self.changed)];
@@ -66,6 +69,7 @@ pub fn diff(old: &Resolved, new: &Resolved) -> Changes {
         mqtt: old.mqtt != new.mqtt,
         log: old.log != new.log,
         http: old.http != new.http,
+        restream: old.restream != new.restream,
         added: ids(new, &|id| !old.cameras.contains_key(id)),
         removed: ids(old, &|id| !new.cameras.contains_key(id)),
         changed: ids(new, &|id| old.cameras.get(id).is_some_and(|camera| camera != &new.cameras[id])),

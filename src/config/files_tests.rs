@@ -38,7 +38,7 @@ fn the_annotated_defaults_are_those_of_the_code() {
         default.or(needed)
     });
     let uri = &document.value["cameras"]["front"]["uri"];
-    let code = serde_json::json!({ "mqtt": {}, "cameras": { "front": { "uri": uri } } });
+    let code = serde_json::json!({ "mqtt": {}, "cameras": { "front": { "uri": uri, "mask": {}, "restream": {} } } });
     let code = serde_json::to_value(read(code).unwrap()).unwrap();
     assert_eq!(serde_json::to_value(read(document.value).unwrap()).unwrap(), code);
 }

@@ -14,13 +14,16 @@ use serde_json::Value;
 use crate::event::ZoneConfig;
 use crate::fault::{Fault, FaultKind, Problem};
 use crate::units::Period;
-use crate::{detect, http, infer, recognise, sink, source, track};
+use crate::{detect, http, infer, mask, recognise, sink, source, track};
 
 mod check;
 mod diff;
 mod document;
 #[cfg(test)]
 mod files_tests;
+mod masking;
+#[cfg(test)]
+mod masking_tests;
 mod models;
 mod path;
 mod resolve;
@@ -32,6 +35,7 @@ pub use diff::{Changes, diff};
 use document::Document;
 
 pub use document::ENV_PREFIX;
+pub use masking::Masking;
 pub use resolve::{Camera, Resolved};
 pub use schema::schema;
 
@@ -53,6 +57,8 @@ pub struct Config {
     pub gallery: recognise::Config,
     /// Address for health, metrics and version.
     pub http: http::Config,
+    /// Where masked video is served, of the cameras that have a table `restream`.
+    pub restream: sink::restream::Config,
     /// The cameras, each under an id of its own: `[a-z0-9][a-z0-9_-]{0,62}`, without `__`.
     pub cameras: BTreeMap<String, CameraConfig>,
 }
@@ -83,6 +89,18 @@ pub struct CameraConfig {
     /// Named areas of the picture: an event says in which of them a face is.
     #[serde(default)]
     pub zones: Vec<ZoneConfig>,
+    /// Whose faces are hidden, and how, in whatever shows the camera's pictures. Without this table everyone's are, solidly.
+    #[serde(default)]
+    pub mask: Option<mask::Config>,
+    /// Parts of the picture that are always covered, in whatever shows it.
+    #[serde(default)]
+    pub privacy_zones: Vec<ZoneConfig>,
+    /// Masked video over RTSP. Without this table the camera's video goes nowhere.
+    #[serde(default)]
+    pub restream: Option<sink::restream::CameraConfig>,
+    /// Best shot of each track over MQTT: `off` (default), `masked`, or `clear`, which shows the face.
+    #[serde(default)]
+    pub snapshots: sink::Snapshots,
 }
 
 const fn enabled() -> bool {

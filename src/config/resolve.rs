@@ -8,12 +8,14 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{CameraConfig, Config, models};
+use super::{CameraConfig, Config, Masking, masking, models};
 use crate::event::{Zone, ZoneConfig};
 use crate::fault::Problem;
 use crate::geometry::Size;
 use crate::infer::manifest::Manifest;
 use crate::infer::store;
+use crate::sink::Snapshots;
+use crate::sink::restream::Mount;
 use crate::source::Scheme;
 use crate::{detect, http, infer, recognise, sink, source, track};
 
@@ -45,6 +47,8 @@ pub struct Resolved {
     pub log: sink::log::Config,
     /// Where health, metrics and version are served, and to whom.
     pub http: http::Settings,
+    /// Where masked video is served; `None` where no camera's is.
+    pub restream: Option<sink::restream::Settings>,
     /// The cameras by id.
     pub cameras: BTreeMap<String, Camera>,
 }
@@ -143,6 +147,12 @@ pub struct Camera {
     pub track: track::Config,
     /// Named areas of the picture.
     pub zones: Vec<Zone>,
+    /// How its pictures are masked; `None` where nobody gets to see any.
+    pub masking: Option<Masking>,
+    /// How its masked video goes out; `None` where it does not.
+    pub restream: Option<Mount>,
+    /// Whether best shots are published.
+    pub snapshots: Snapshots,
 }
 
 /// Problems as they are found, and the results of what has none.
@@ -164,17 +174,20 @@ pub(super) fn resolve(config: &Config) -> Result<Resolved, Vec<Problem>> {
     let gallery = findings.take("gallery", if gallery.is_empty() { Ok(config.gallery.clone()) } else { Err(gallery) });
     let mqtt = config.mqtt.as_ref().map(|mqtt| findings.take("mqtt", resolve_broker(mqtt)));
     let http = findings.take("http", config.http.resolve());
+    let restream = findings.take("restream", config.restream.resolve());
     let mut cameras = BTreeMap::new();
     for (id, camera) in &config.cameras {
         let detector = detector.as_ref().map(|(manifest, _)| manifest);
-        let resolved = resolve_camera(camera, detector, config.models.sessions());
+        let resolved = resolve_camera(id, camera, detector, config.models.sessions());
         let resolved = findings.take(&format!("cameras.{id}"), resolved).flatten();
         cameras.extend(resolved.map(|camera| (id.clone(), camera)));
     }
+    findings.0.extend(one_path_twice(config));
     match (detector, embedder, gallery, http) {
         (Some((detector, input)), Some(embedder), Some(gallery), Some(http)) if findings.0.is_empty() => {
             let (models, log, mqtt) = (config.models.clone(), config.log.clone(), mqtt.flatten());
-            Ok(Resolved { models, detector, input, embedder, gallery, mqtt, log, http, cameras })
+            let restream = restream.filter(|_| cameras.values().any(|camera| camera.restream.is_some()));
+            Ok(Resolved { models, detector, input, embedder, gallery, mqtt, log, http, restream, cameras })
         }
         _ => Err(findings.0),
     }
@@ -194,17 +207,40 @@ fn resolve_broker(mqtt: &sink::mqtt::Config) -> Result<Broker, Vec<Problem>> {
     Ok(Broker { written: mqtt.clone(), files: digest.finalize().into(), settings })
 }
 
+/// Each mount is a place of its own.
+fn one_path_twice(config: &Config) -> Vec<Problem> {
+    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (id, camera) in &config.cameras {
+        let Some(restream) = &camera.restream else { continue };
+        let path = restream.path.as_deref().unwrap_or(id);
+        if let Some(other) = owners.insert(path, id) {
+            let key = format!("cameras.{id}.restream.path");
+            let what = format!("\"{path}\" is where camera {other} is found already");
+            problems.push(Problem::new(key, what).remedy("give each camera a path of its own"));
+        }
+    }
+    problems
+}
+
 /// `None` where there is nothing wrong with the camera itself, but no detector to resolve it for.
 fn resolve_camera(
+    id: &str,
     camera: &CameraConfig,
     detector: Option<&Manifest>,
     sessions: usize,
 ) -> Result<Option<Camera>, Vec<Problem>> {
     let mut findings = Findings::default();
-    let source = findings.take("", resolve_source(&camera.source, sessions));
+    let privacy_zones = findings.take("", zones("privacy_zones", &camera.privacy_zones)).unwrap_or_default();
+    let privacy_zones = privacy_zones.into_iter().map(|zone| zone.polygon).collect();
+    let masking =
+        detector.map(|manifest| findings.take("", masking::resolve(camera, privacy_zones, manifest)).flatten());
+    let held = masking.iter().flatten().map(|masking| masking.capacity).sum();
+    let source = findings.take("", resolve_source(&camera.source, sessions, held));
+    let restream = camera.restream.as_ref().and_then(|restream| findings.take("restream", restream.resolve(id)));
     let detect = detector.and_then(|manifest| findings.take("", resolve_detect(&camera.detect, manifest)));
     let track = findings.take("track", resolve_track(&camera.track));
-    let zones = findings.take("", zones(&camera.zones));
+    let zones = findings.take("", zones("zones", &camera.zones));
     if !findings.0.is_empty() {
         return Err(findings.0);
     }
@@ -219,14 +255,18 @@ fn resolve_camera(
         update_interval: camera.update_interval.0,
         track,
         zones,
+        masking: masking.flatten(),
+        restream,
+        snapshots: camera.snapshots,
     }))
 }
 
-fn resolve_source(source: &source::Config, sessions: usize) -> Result<source::Settings, Vec<Problem>> {
+/// `held` frames wait for their release beside those that are being analysed.
+fn resolve_source(source: &source::Config, sessions: usize, held: u32) -> Result<source::Settings, Vec<Problem>> {
     let live = source.uri.target().is_ok_and(|target| target.scheme != Scheme::File);
     let in_file = || u32::try_from(sessions).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(1);
     let in_flight = if live { LIVE_ANALYSES } else { in_file() };
-    source.resolve(in_flight.saturating_add(SLOTS_BESIDE_ANALYSES))
+    source.resolve(in_flight.saturating_add(SLOTS_BESIDE_ANALYSES).saturating_add(held))
 }
 
 /// The schema has judged each threshold alone; what is left is how they stand to each other.
@@ -264,10 +304,10 @@ fn scores_out_of_order(config: &track::Config) -> Vec<Problem> {
         .collect()
 }
 
-fn zones(written: &[ZoneConfig]) -> Result<Vec<Zone>, Vec<Problem>> {
+fn zones(list: &str, written: &[ZoneConfig]) -> Result<Vec<Zone>, Vec<Problem>> {
     let (mut zones, mut problems, mut names) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (index, zone) in written.iter().enumerate() {
-        let key = |key: &str| format!("zones[{index}].{key}");
+        let key = |key: &str| format!("{list}[{index}].{key}");
         if let Err(what) = check_id(&zone.name) {
             problems.push(Problem::new(key("name"), what));
         } else if !names.insert(&zone.name) {

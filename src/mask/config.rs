@@ -1,20 +1,31 @@
 //! What a user sets about masking, and what follows from it.
 
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::kinds::{Choice, KINDS, Kind};
 use super::shape::Shape;
 use super::strands::Margins;
 use super::who::Who;
+use crate::detect::still::{self, Unreadable};
 use crate::fault::Problem;
 use crate::geometry::Polygon;
+use crate::units::Period;
 
 /// The longest look-ahead, in milliseconds: frames are held in memory for that long.
 const MOST_LOOKAHEAD_MS: u64 = 2000;
+
+/// Most pixels of the picture for the kind `image`.
+const MOST_PICTURE: u64 = 100_000_000;
+
+/// Times between two looks at what goes out.
+const AUDIT_INTERVALS: RangeInclusive<Period> = Period::millis(200)..=Period::secs(3600);
 
 /// `[cameras.ID.mask]`: whose faces are hidden, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +50,26 @@ pub struct Config {
     pub lookahead_ms: u64,
     /// People with one of these tags are never masked. Default: none.
     pub exempt: Vec<String>,
+    /// Whether the camera's switch `mask` may be put to OFF, so that faces are shown. Default: `false`.
+    pub switchable: bool,
+    /// What follows when a detector finds a face in the masked video: `report` (default: an event and a metric), `cover`
+    /// (the camera is covered too) or `off` (nobody looks).
+    pub audit: Audit,
+    /// Time between two such looks, `200ms` to `1h`. Default: `2s`.
+    pub audit_interval: Period,
+}
+
+/// What follows when a face is found in masked video.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Audit {
+    /// A metric counts it and an event tells it.
+    #[default]
+    Report,
+    /// That, and the camera is covered.
+    Cover,
+    /// Nobody looks.
+    Off,
 }
 
 impl Default for Config {
@@ -52,12 +83,15 @@ impl Default for Config {
             whole_head: true,
             lookahead_ms: 200,
             exempt: Vec::new(),
+            switchable: false,
+            audit: Audit::default(),
+            audit_interval: Period::secs(2),
         }
     }
 }
 
 /// What masking works with; everything resolved.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Who is masked.
     pub who: Who,
@@ -71,12 +105,20 @@ pub struct Settings {
     pub colour: [u8; 3],
     /// The picture of the kind `image`.
     pub image: Option<PathBuf>,
+    /// Digest of that picture's file: another picture is another setting.
+    image_digest: Option<[u8; 32]>,
     /// How much a mask is larger than the face's box.
     pub margins: Margins,
     /// How long a frame is held at least; zero shows it after its own analysis.
     pub lookahead: Duration,
     /// Parts of the picture that are always covered.
     pub zones: Vec<Polygon>,
+    /// Whether a user may have faces shown by the camera's switch.
+    pub switchable: bool,
+    /// What follows when a face is found in masked video.
+    pub audit: Audit,
+    /// Time between two looks for such a face.
+    pub audit_interval: Duration,
 }
 
 impl Config {
@@ -99,20 +141,22 @@ impl Config {
             problems.push(Problem::new("colour", what).remedy("write it as \"#rrggbb\""));
             [0; 3]
         });
-        match &self.image {
+        let image_digest = match &self.image {
             None if kind.name == "image" => {
                 problems
                     .push(Problem::new("image", "no picture is named").remedy("name a file, or choose another kind"));
+                None
             }
-            Some(path) if !path.is_file() => {
-                let what = format!("{} is no file", path.display());
-                problems.push(Problem::new("image", what).remedy("name a JPEG or PNG file"));
-            }
-            _ => {}
-        }
+            image => image.as_deref().and_then(|path| digest_of_picture(path).map_err(|p| problems.push(p)).ok()),
+        };
         if self.lookahead_ms > MOST_LOOKAHEAD_MS {
             let what = format!("{} is more than {MOST_LOOKAHEAD_MS}", self.lookahead_ms);
             problems.push(Problem::new("lookahead_ms", what).remedy("frames are held in memory for that long"));
+        }
+        if !AUDIT_INTERVALS.contains(&self.audit_interval) {
+            let (least, most) = AUDIT_INTERVALS.into_inner();
+            let what = format!("{} is not between {least} and {most}", self.audit_interval);
+            problems.push(Problem::new("audit_interval", what).remedy("choose a time between them"));
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -124,9 +168,13 @@ impl Config {
             shape: self.shape,
             colour,
             image: self.image.clone(),
+            image_digest,
             margins: if self.whole_head { Margins::HEAD } else { Margins::FACE },
             lookahead: Duration::from_millis(self.lookahead_ms),
             zones,
+            switchable: self.switchable,
+            audit: self.audit,
+            audit_interval: self.audit_interval.0,
         })
     }
 }
@@ -134,6 +182,19 @@ impl Config {
 impl Settings {
     pub(super) fn choice(&self) -> Choice<'_> {
         Choice { colour: self.colour, picture: self.image.as_deref() }
+    }
+}
+
+/// Digest of a file that holds a picture.
+fn digest_of_picture(path: &Path) -> Result<[u8; 32], Problem> {
+    let wrong = |what: &dyn Display| {
+        Problem::new("image", format!("{}: {what}", path.display())).remedy("name a JPEG or PNG file")
+    };
+    let bytes = std::fs::read(path).map_err(|e| wrong(&e))?;
+    match still::read(&bytes, MOST_PICTURE) {
+        Ok(_) => Ok(Sha256::digest(&bytes).into()),
+        Err(Unreadable::NoPicture) => Err(wrong(&"is no picture")),
+        Err(Unreadable::TooLarge(what) | Unreadable::Broken(what)) => Err(wrong(&what.trim_end())),
     }
 }
 

@@ -4,7 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Beyond what an analysis takes: threads that wake up late, frames that do not come evenly.
-const RESERVE: Duration = Duration::from_millis(50);
+pub const RESERVE: Duration = Duration::from_millis(50);
+
+/// What the slowest of a hundred analyses is taken to need until some were seen: detection, tracking and waiting for a
+/// session, on a machine that carries its cameras.
+pub const EXPECTED_P99: Duration = Duration::from_millis(60);
 
 /// Longest hold: what takes longer is covered, since a picture of the past helps nobody.
 pub const MOST: Duration = Duration::from_secs(2);

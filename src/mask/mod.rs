@@ -42,7 +42,7 @@ mod strands_tests;
 mod test_face;
 mod who;
 
-pub use config::{Config, Settings};
+pub use config::{Audit, Config, Settings};
 pub use hold::Hold;
 pub use kinds::{KINDS, Kind};
 pub use line::{Analysis, Line, Lookahead, Policy, Release};

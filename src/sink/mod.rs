@@ -10,6 +10,8 @@ pub mod log;
 pub mod mqtt;
 mod person;
 mod presence;
+pub mod restream;
+mod snapshot;
 mod switch;
 mod video;
 
@@ -25,6 +27,7 @@ pub use board::{Board, CameraState, CameraStats, CameraStatus, GalleryStats};
 pub use hub::Hub;
 pub use person::{PersonAnswer, PersonCommand, PersonWish};
 pub use presence::{PersonState, Presence};
+pub use snapshot::Snapshots;
 pub use switch::{SWITCHES, Switch, SwitchCommand, SwitchLine};
 pub use video::VideoTaker;
 

@@ -33,6 +33,12 @@ pub const KINDS: &[Kind] = &[
     Kind { name: "image", what: "a picture of yours", reversible: false, make: image::make },
 ];
 
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
 impl Kind {
     /// The kind of that name.
     pub fn by_name(name: &str) -> Option<&'static Self> {

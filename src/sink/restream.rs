@@ -1,0 +1,5 @@
+//! Masked video out over RTSP.
+
+mod config;
+
+pub use config::{CameraConfig, Codec, Config, Mount, Push, Settings, Users};
