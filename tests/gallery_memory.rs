@@ -82,7 +82,14 @@ fn count(needles: &[Needle; 3]) -> [usize; 3] {
 fn gallery() -> Gallery {
     let impostors = Impostors { cosine: 0.4, rate: 7e-4, scale: 0.036 };
     let calibration = Calibration { pair: 0.4, impostors };
-    Gallery::new(Settings { model: "test".into(), dimension: DIMENSION, threshold: None, margin: None, calibration })
+    Gallery::new(Settings {
+        model: "test".into(),
+        dimension: DIMENSION,
+        threshold: None,
+        margin: None,
+        calibration,
+        tags: Default::default(),
+    })
 }
 
 fn enrol(gallery: &Gallery, name: &str, seeds: std::ops::Range<u64>, expires: Option<SystemTime>) -> Vec<u64> {

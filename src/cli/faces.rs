@@ -91,6 +91,7 @@ impl Models {
         let settings = gallery::Settings {
             threshold: config.threshold,
             margin: config.margin,
+            tags: config.tags.clone(),
             ..gallery::Settings::of(&embedder)
         };
         Enroller::new(detector, landmarker, embedder, Gallery::new(settings))

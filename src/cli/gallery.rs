@@ -99,7 +99,7 @@ fn list(read: &Read, json: bool) -> String {
                 let pictures = person.references.iter();
                 let pictures: Vec<_> =
                     pictures.map(|r| json!({"file": r.source, "quality": rounded(r.quality)})).collect();
-                json!({"id": person.id, "name": person.name, "tags": person.tags, "pictures": pictures})
+                json!({"id": person.id, "name": person.name, "tags": read.gallery.tags_of(person), "pictures": pictures})
             })
             .collect();
         return pretty(&json!({"people": people, "refused": refused(&read.report)}));

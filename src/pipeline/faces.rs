@@ -51,6 +51,7 @@ impl FaceModels {
             threshold: settings.threshold,
             margin: settings.margin,
             calibration,
+            tags: settings.tags.clone(),
         });
         Ok(People { gallery, strangers: Strangers::new(settings.stranger_ttl.0, calibration) })
     }

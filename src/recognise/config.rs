@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::gallery::folder;
+use super::gallery::{Tags, folder, tags};
 use crate::fault::Problem;
 use crate::units::Period;
 
@@ -23,6 +23,8 @@ pub struct Config {
     /// Least distance to the next person's similarity, 0 to 1. Default: the model's own, as `threshold`.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub margin: Option<f32>,
+    /// Ids of the people with each tag, for policies such as a mask's `exempt`: `staff = ["alice", "bob"]`. Default: none.
+    pub tags: Tags,
     /// How long a stranger keeps an alias after being seen last, 1m to 30d. A length of time; default `24h`.
     pub stranger_ttl: Period,
     /// How long after the last track of a person has ended the person counts as gone, 0s to 1h. A length of time; default
@@ -36,6 +38,7 @@ impl Default for Config {
             folder: None,
             threshold: None,
             margin: None,
+            tags: Tags::default(),
             stranger_ttl: Period::secs(24 * 3600),
             absent_after: Period::secs(5),
         }
@@ -52,6 +55,7 @@ impl Config {
         } else if let Some(Err(fault)) = self.folder.as_ref().map(|folder| folder::contents(folder)) {
             problems.push(Problem::new("folder", fault.what).remedy(fault.remedy));
         }
+        problems.extend(tags::problems(&self.tags));
         let within = |period: Period, from: u64, to: u64| (Period::secs(from)..=Period::secs(to)).contains(&period);
         if !within(self.stranger_ttl, 60, 30 * 86_400) {
             problems.push(Problem::new("stranger_ttl", "must lie between 1m and 30d (\"720h\")"));

@@ -32,8 +32,14 @@ fn face(person: usize, cosine: f32, noise: usize) -> Embedding {
 }
 
 fn people() -> People {
-    let settings =
-        Settings { model: "made-up".into(), dimension: DIMENSION, threshold: None, margin: None, calibration: MODEL };
+    let settings = Settings {
+        model: "made-up".into(),
+        dimension: DIMENSION,
+        threshold: None,
+        margin: None,
+        calibration: MODEL,
+        tags: Default::default(),
+    };
     People { gallery: Gallery::new(settings), strangers: Strangers::new(Duration::from_secs(3600), MODEL) }
 }
 

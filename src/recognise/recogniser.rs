@@ -283,8 +283,14 @@ mod tests {
 
     fn recogniser(fake: &Fake) -> Recogniser {
         let calibration = Calibration { pair: 0.4, impostors: Impostors { cosine: 0.4, rate: 2.6e-4, scale: 0.04 } };
-        let settings =
-            gallery::Settings { model: "made-up".into(), dimension: 2, threshold: None, margin: None, calibration };
+        let settings = gallery::Settings {
+            model: "made-up".into(),
+            dimension: 2,
+            threshold: None,
+            margin: None,
+            calibration,
+            tags: Default::default(),
+        };
         let strangers = Strangers::new(Duration::from_secs(60), calibration);
         // Any face will do: the picture is noise.
         let quality = quality::Config { min_sharpness: 0.0, min_contrast: 0.0, ..quality::Config::default() };

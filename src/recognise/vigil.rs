@@ -25,7 +25,7 @@ impl Vigil {
     pub(super) fn over(&self, identity: &Identity, gallery: &Gallery) -> Option<Duration> {
         let tagged = |person: &str| {
             let person = if self.tags.is_empty() { None } else { gallery.person(person) };
-            person.is_some_and(|person| self.tags.iter().any(|tag| person.tags.contains(tag)))
+            person.is_some_and(|person| gallery.tags_of(&person).iter().any(|tag| self.tags.contains(tag)))
         };
         let watched = match identity {
             Identity::Undecided { .. } => false,
@@ -58,7 +58,7 @@ impl Proof {
         match first {
             Some(first) if bar.keeps(first.score) => {
                 let certain = bar.agrees(first.score) && ahead(&first);
-                let tags = first.person.tags.iter().cloned().collect();
+                let tags = gallery.tags_of(&first.person).into_iter().collect();
                 certain.then(|| proof(Some(first.person.id.shared()), tags)).flatten()
             }
             _ => proof(None, Arc::default()),

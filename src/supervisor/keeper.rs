@@ -294,8 +294,9 @@ impl Kept {
     /// The same people under other settings.
     fn adjusted(self, models: FaceModels, settings: Config, engine: &Engine) -> Result<Self, Fault> {
         let Self { settings: old, people: People { mut gallery, mut strangers }, mut folder, .. } = self;
-        if (old.threshold, old.margin) != (settings.threshold, settings.margin) {
-            gallery = gallery.retuned(settings.threshold, settings.margin);
+        let tuning = |settings: &Config| (settings.threshold, settings.margin, settings.tags.clone());
+        if tuning(&old) != tuning(&settings) {
+            gallery = gallery.retuned(settings.threshold, settings.margin, settings.tags.clone());
         }
         if old.stranger_ttl != settings.stranger_ttl {
             strangers = Strangers::new(settings.stranger_ttl.0, gallery.settings().calibration);

@@ -14,6 +14,7 @@
 //! | `snapshot` | one state of the gallery |
 //! | `search` | the best person and the next, exactly |
 //! | `store` | the handle: enrol, forget, expire |
+//! | [`tags`] | words that policies refer to |
 //! | [`advice`] | how well these people can be told apart |
 //! | [`synthetic`] | made-up galleries, for benchmarks |
 //! | [`enroller`] | from a picture to a reference |
@@ -30,6 +31,7 @@ mod segment;
 mod snapshot;
 mod store;
 pub mod synthetic;
+pub mod tags;
 #[cfg(test)]
 mod tests;
 mod vector;
@@ -41,3 +43,4 @@ pub use person::{Person, PersonId, Reference};
 pub use rejection::{Refusal, Rejection};
 pub use search::{Hit, Ranking};
 pub use store::{Enrolment, Gallery, LookAlike, Receipt, Settings};
+pub use tags::Tags;

@@ -12,6 +12,7 @@ use super::rejection::{Refusal, Rejection};
 use super::search::{self, Hit, Leader, Query, Ranking};
 use super::segment::{Label, Row};
 use super::snapshot::Snapshot;
+use super::tags::Tags;
 use super::vector::{Vector, cosine};
 use crate::metrics::{GALLERY_FACES, GALLERY_SEARCH_SECONDS};
 use crate::recognise::{Embedder, Embedding};
@@ -27,7 +28,7 @@ const MOST_ROWS: usize = 2_000_000;
 
 /// Tags of one person, and the bytes of one.
 const MOST_TAGS: usize = 64;
-const LONGEST_TAG: usize = 63;
+pub(super) const LONGEST_TAG: usize = 63;
 
 /// From this cosine on two references of a person are the same picture: another says nothing new.
 const SAME_PICTURE: f32 = 0.999;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub margin: Option<f32>,
     /// What strangers score with this model.
     pub calibration: Calibration,
+    /// Tags beside those that people were enrolled with.
+    pub tags: Tags,
 }
 
 impl Settings {
@@ -62,6 +65,7 @@ impl Settings {
             threshold: None,
             margin: None,
             calibration: Calibration::of(embedder.spec()),
+            tags: Tags::default(),
         }
     }
 }
@@ -228,12 +232,13 @@ impl Gallery {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// A gallery of the same people under another threshold and margin; from then on each goes its own way.
+    /// A gallery of the same people under another threshold, margin and tags; from then on each goes its own way.
     #[must_use]
-    pub fn retuned(&self, threshold: Option<f32>, margin: Option<f32>) -> Self {
-        let settings = Settings { threshold, margin, ..self.0.settings.clone() };
+    pub fn retuned(&self, threshold: Option<f32>, margin: Option<f32>, tags: Tags) -> Self {
+        let settings = Settings { threshold, margin, tags, ..self.0.settings.clone() };
         let writer = self.lock();
-        let current = ArcSwap::new(self.0.current.load_full());
+        let snapshot = Snapshot::clone(&self.0.current.load());
+        let current = ArcSwap::from_pointee(Snapshot { revision: snapshot.revision + 1, ..snapshot });
         let next = Writer { references_ever: writer.references_ever, retired: Vec::new() };
         Self(Arc::new(Shared { settings, current, writer: Mutex::new(next) }))
     }

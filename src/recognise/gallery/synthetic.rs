@@ -26,7 +26,14 @@ pub const EACH: usize = 5;
 pub fn gallery(dimension: usize, faces: impl Iterator<Item = Embedding>) -> Result<Gallery, Rejection> {
     let impostors = Impostors { cosine: 0.4, rate: 2.6e-4, scale: 0.04 };
     let calibration = Calibration { pair: 0.4, impostors };
-    let settings = Settings { model: "synthetic".into(), dimension, threshold: None, margin: None, calibration };
+    let settings = Settings {
+        model: "synthetic".into(),
+        dimension,
+        threshold: None,
+        margin: None,
+        calibration,
+        tags: Default::default(),
+    };
     let gallery = Gallery::new(settings);
     let mut snapshot = Snapshot::default();
     let mut faces = faces.peekable();

@@ -7,9 +7,16 @@ use crate::recognise::Embedding;
 
 const DIMENSION: usize = 64;
 
-fn gallery() -> Gallery {
+pub(super) fn gallery() -> Gallery {
     let calibration = Calibration { pair: 0.3, impostors: Impostors { cosine: 0.4, rate: 2.6e-4, scale: 0.04 } };
-    Gallery::new(Settings { model: "test".into(), dimension: DIMENSION, threshold: None, margin: None, calibration })
+    Gallery::new(Settings {
+        model: "test".into(),
+        dimension: DIMENSION,
+        threshold: None,
+        margin: None,
+        calibration,
+        tags: Default::default(),
+    })
 }
 
 /// A direction that depends on the seed alone, of length `norm`.
@@ -38,7 +45,7 @@ fn enrolment(name: &str, references: &[Embedding]) -> Enrolment {
     }
 }
 
-fn enrol(gallery: &Gallery, name: &str, seeds: &[u64]) -> Receipt {
+pub(super) fn enrol(gallery: &Gallery, name: &str, seeds: &[u64]) -> Receipt {
     let faces: Vec<_> = seeds.iter().map(|&seed| face(seed, 1.0)).collect();
     gallery.enrol(enrolment(name, &faces)).unwrap()
 }
