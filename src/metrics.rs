@@ -55,6 +55,7 @@ metrics! {
     EVENTS_LOST Counter "visor_events_lost_total" "events that a sink could not keep, by reason {sink, reason}";
     MASK_FRAMES Counter "visor_mask_frames_total" "frames handed out of a masked camera {camera, outcome}";
     MASK_COVERED Counter "visor_mask_covered_total" "frames handed out wholly covered, by reason {camera, reason}";
+    MASK_HOLD Gauge "visor_mask_hold" "for how many seconds frames of a masked camera are held {camera}";
     MASK_UNPROVEN Counter "visor_mask_unproven_frames_total" "frames that were to be shown without a proof and were covered instead; must stay 0 {camera}";
     MQTT_CONNECTED Gauge "visor_mqtt_connected" "1 while the MQTT broker is connected, else 0";
     PROVIDER_INFO Gauge "visor_provider_info" "1 while a model is loaded: the provider it runs on {provider, model}";
@@ -146,6 +147,7 @@ visor_events_published_total
 visor_events_lost_total
 visor_mask_frames_total
 visor_mask_covered_total
+visor_mask_hold
 visor_mask_unproven_frames_total
 visor_mqtt_connected
 visor_provider_info

@@ -4,30 +4,42 @@
 //! detect → track → recognise → observe, synchronous and single-owner. Between them is one bounded channel whose
 //! full-policy is the source's: of a live camera only the newest frame waits, a file waits for room so that each of its
 //! frames is seen. A file has several detections in flight; their order is restored before the tracker sees them.
+//!
+//! Of a masked camera `cam-` owns the delay line, too: what `see-` finds comes back to it as reports, and it hands each frame on
+//! when that was proven or its time has come.
 
+mod control;
 mod eyes;
 mod faces;
 mod follower;
+mod masking;
 mod order;
 mod pace;
 mod recall;
+mod report;
+mod shutter;
+mod sight;
 mod sightings;
 mod tally;
+mod witness;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError, bounded};
 
+pub use control::Control;
 pub use eyes::{Eyes, Seen};
 pub use faces::FaceModels;
 pub use follower::{Follower, Named, Names};
+pub use masking::Masking;
 pub use order::in_order;
 pub use pace::Pacer;
 pub use recall::{Recall, Recognition};
+pub use report::{Reporter, Reports, reports};
 pub use sightings::{Analysed, Faces, Sightings};
 pub use tally::{Counts, DropReason, Tally};
+pub use witness::Witness;
 
 use crate::clock::Monotonic;
 use crate::detect::motion::Gate;
@@ -48,6 +60,12 @@ const LIVE_DEADLINE: Duration = Duration::from_secs(1);
 /// A file is in no hurry, but a model that hangs is noticed all the same.
 const FILE_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Without a frame for this long, what was followed is gone; a capture child is replaced sooner.
+const GONE: Duration = Duration::from_secs(5);
+
+/// A test of the detector that has been due for so long cannot wait for the next frame to be analysed.
+const TEST_LATE: Duration = Duration::from_millis(500);
+
 /// Names that a live camera's tracks do not have by then are left for a later frame.
 const LIVE_NAMING: Duration = Duration::from_millis(250);
 
@@ -66,74 +84,11 @@ pub trait Observer: Send {
     fn idle(&mut self);
 }
 
-/// What is switched and counted while the loops run; shared with whoever controls the camera.
-pub struct Control {
-    stop: AtomicBool,
-    ended: AtomicBool,
-    detect: AtomicBool,
-    recognise: AtomicBool,
-    /// Counts up when what is being followed must be forgotten; a frame of an older epoch is not analysed.
-    epoch: AtomicU64,
-    /// The camera's counters.
-    pub tally: Tally,
-}
-
-impl Control {
-    /// A running camera with detection and recognition on.
-    pub fn new(camera: &str) -> Arc<Self> {
-        Arc::new(Self {
-            stop: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-            detect: AtomicBool::new(true),
-            recognise: AtomicBool::new(true),
-            epoch: AtomicU64::new(0),
-            tally: Tally::new(camera),
-        })
-    }
-
-    /// Both loops end at their next tick.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the source has given its last frame.
-    pub fn ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
-    }
-
-    fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    /// Switches detection; what was being followed ends when it goes off.
-    pub fn detect(&self, on: bool) {
-        if self.detect.swap(on, Ordering::Relaxed) && !on {
-            self.forget();
-        }
-    }
-
-    /// Switches recognition, from the next frame on; names that were given are taken back when it goes off.
-    pub fn recognise(&self, on: bool) {
-        self.recognise.store(on, Ordering::Relaxed);
-    }
-
-    fn recognises(&self) -> bool {
-        self.recognise.load(Ordering::Relaxed)
-    }
-
-    /// Ends what is being followed, and begins anew with the next frame.
-    pub fn forget(&self) {
-        self.epoch.fetch_add(1, Ordering::Release);
-    }
-
-    fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
-    }
-}
-
 /// A frame on its way from `cam-` to `see-`.
 pub struct Job {
     epoch: u64,
+    /// Of the delay line, if there is one.
+    generation: u64,
     frame: Frame,
 }
 
@@ -150,33 +105,85 @@ pub enum WhenBusy {
     Wait,
 }
 
+/// What `cam-<id>` works with.
+pub struct Cam {
+    /// Where frames come from.
+    pub frames: Box<dyn Frames>,
+    /// Where those go that are to be analysed.
+    pub to_see: Sender<Job>,
+    /// What becomes of a frame when the analysis is not ready for it.
+    pub when_busy: WhenBusy,
+    /// The delay line of a masked camera.
+    pub masking: Option<Masking>,
+}
+
 /// `cam-<id>`: takes frames in until the source has ended or the camera is stopped. `tell` hears each change of state.
-pub fn run_cam(
-    mut frames: Box<dyn Frames>,
-    to_see: Sender<Job>,
-    mut when_busy: WhenBusy,
-    control: &Control,
-    mut tell: impl FnMut(CamNews),
-) {
+pub fn run_cam(mut cam: Cam, control: &Control, mut tell: impl FnMut(CamNews)) {
     while !control.stopped() {
-        let event = frames.next(Monotonic::now().plus(TICK));
-        control.tally.lost(frames.losses());
+        let tick = Monotonic::now().plus(TICK);
+        let due = cam.masking.as_ref().and_then(Masking::next_due);
+        let event = cam.frames.next(due.map_or(tick, |due| due.min(tick)));
+        control.tally.lost(cam.frames.losses());
         match event {
             SourceEvent::Frame(frame) => {
                 control.tally.captured();
-                // The epoch first: detection that is switched off in between then makes the frame an old one.
-                let epoch = control.epoch();
-                if control.detect.load(Ordering::Relaxed) {
-                    offer(Job { epoch, frame }, &to_see, &mut when_busy, control);
-                }
+                cam.take(frame, control);
             }
-            SourceEvent::Changed(state) => tell(CamNews::State(state)),
-            SourceEvent::Opened(_) | SourceEvent::Idle => {}
+            SourceEvent::Changed(state) => {
+                cam.masking.iter_mut().for_each(|masking| masking.changed(&state));
+                tell(CamNews::State(state));
+            }
+            SourceEvent::Opened(_) => cam.masking.iter_mut().for_each(Masking::interrupted),
+            SourceEvent::Idle => {}
             SourceEvent::Ended => {
-                control.ended.store(true, Ordering::Relaxed);
+                control.end();
+                cam.finish(control);
                 return tell(CamNews::Ended);
             }
         }
+        cam.masking.iter_mut().for_each(|masking| masking.keep_up(control));
+    }
+}
+
+impl Cam {
+    fn take(&mut self, frame: Frame, control: &Control) {
+        // The epoch first: detection that is switched off in between then makes the frame an old one.
+        let epoch = control.epoch();
+        let generation = self.masking.as_mut().map_or(0, |masking| masking.take(&frame, control));
+        if control.detects() {
+            self.offer(Job { epoch, generation, frame }, control);
+        }
+    }
+
+    fn offer(&mut self, mut job: Job, control: &Control) {
+        match &mut self.when_busy {
+            WhenBusy::NewestWins(pacer, waiting) => {
+                if !pacer.choose(job.frame.stamp.pts) {
+                    return;
+                }
+                while let Err(TrySendError::Full(back)) = self.to_see.try_send(job) {
+                    job = back;
+                    if waiting.try_recv().is_ok() {
+                        control.tally.dropped(DropReason::Superseded);
+                    }
+                }
+            }
+            WhenBusy::Wait => {
+                while let Err(SendTimeoutError::Timeout(back)) = self.to_see.send_timeout(job, TICK) {
+                    if control.stopped() {
+                        return;
+                    }
+                    job = back;
+                }
+            }
+        }
+    }
+
+    /// What `see-` still has is analysed, and what is held leaves when its time has come.
+    fn finish(self, control: &Control) {
+        let Self { to_see, when_busy, masking, .. } = self;
+        drop((to_see, when_busy));
+        masking.into_iter().for_each(|mut masking| masking.finish(control, TICK));
     }
 }
 
@@ -188,55 +195,44 @@ pub enum CamNews {
     Ended,
 }
 
-fn offer(mut job: Job, to_see: &Sender<Job>, when_busy: &mut WhenBusy, control: &Control) {
-    match when_busy {
-        WhenBusy::NewestWins(pacer, waiting) => {
-            if !pacer.choose(job.frame.stamp.pts) {
-                return;
-            }
-            while let Err(TrySendError::Full(back)) = to_see.try_send(job) {
-                job = back;
-                if waiting.try_recv().is_ok() {
-                    control.tally.dropped(DropReason::Superseded);
-                }
-            }
+/// `see-<id>` of a live camera: one pair of eyes, one frame at a time, until `cam-` has gone. A frame that the `gate`
+/// keeps back is not analysed, and not counted as dropped.
+pub fn run_see<O: Observer>(jobs: &Receiver<Job>, mut eyes: Eyes, mut gate: Option<Gate>, mut follower: Follower<O>) {
+    let mut last_job = Instant::now();
+    loop {
+        // between two frames as a rule, so that none waits for it
+        if last_job.elapsed() < GONE {
+            eyes.test(Duration::ZERO);
         }
-        WhenBusy::Wait => {
-            while let Err(SendTimeoutError::Timeout(back)) = to_see.send_timeout(job, TICK) {
-                if control.stopped() {
-                    return;
-                }
-                job = back;
+        let next = jobs.recv_timeout(TICK);
+        // Whatever becomes of the frame: it may be too old, or show nothing that moves, or fail the model.
+        follower.keep_up();
+        match next {
+            Ok(job) => {
+                last_job = Instant::now();
+                eyes.test(TEST_LATE);
+                see_one(job, &mut eyes, &mut gate, &mut follower);
             }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
         }
     }
 }
 
-/// `see-<id>` of a live camera: one pair of eyes, one frame at a time, until `cam-` has gone. A frame that the `gate`
-/// keeps back is not analysed, and not counted as dropped.
-pub fn run_see<O: Observer>(jobs: &Receiver<Job>, mut eyes: Eyes, mut gate: Option<Gate>, mut follower: Follower<O>) {
+fn see_one<O: Observer>(job: Job, eyes: &mut Eyes, gate: &mut Option<Gate>, follower: &mut Follower<O>) {
     let control = Arc::clone(follower.control());
-    loop {
-        let next = jobs.recv_timeout(TICK);
-        // Whatever becomes of the frame: it may be too old, or show nothing that moves, or fail the model.
-        follower.keep_up();
-        let job = match next {
-            Ok(job) => job,
-            Err(RecvTimeoutError::Timeout) => continue,
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        if job.frame.stamp.arrived_at.elapsed() > MAX_AGE {
-            control.tally.dropped(DropReason::Stale);
-            continue;
-        }
-        let thumbnail = eyes.glance(&job);
-        let rests = |gate: &mut Gate| !gate.opens(job.frame.stamp.pts, &thumbnail, follower.following());
-        if gate.as_mut().is_some_and(rests) {
-            continue;
-        }
-        if let Some(seen) = eyes.see(job, thumbnail, LIVE_DEADLINE, &control) {
-            follower.follow(&seen, LIVE_NAMING);
-        }
+    if job.frame.stamp.arrived_at.elapsed() > MAX_AGE {
+        return control.tally.dropped(DropReason::Stale);
+    }
+    let thumbnail = eyes.glance(&job);
+    let rests = |gate: &mut Gate| !gate.opens(job.frame.stamp.pts, &thumbnail, follower.following());
+    if gate.as_mut().is_some_and(rests) {
+        return;
+    }
+    let (number, generation) = (job.frame.number, job.generation);
+    match eyes.see(job, thumbnail, LIVE_DEADLINE, &control) {
+        Some(seen) => follower.follow(&seen, LIVE_NAMING),
+        None => follower.failed(number, generation),
     }
 }
 
@@ -267,5 +263,7 @@ fn follow_in_order<T: Send, O: Observer>(
     });
 }
 
+#[cfg(test)]
+mod masking_tests;
 #[cfg(test)]
 mod tests;

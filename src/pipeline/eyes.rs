@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tracing::warn;
 
-use super::{Control, DropReason, Job, THUMBNAIL};
+use super::sight::Sight;
+use super::{Control, DropReason, Job, Reporter, THUMBNAIL};
 use crate::detect::{Config, Detection, Detector, Settings, Thumbnailer};
 use crate::fault::Fault;
 use crate::frame::{Frame, Picture};
@@ -15,6 +16,11 @@ use crate::infer::Model;
 /// A frame whose faces are known.
 pub struct Seen {
     pub(super) epoch: u64,
+    pub(super) generation: u64,
+    /// Whether the model that looked is the one that was tested last; of a camera that is not masked nobody asks.
+    pub(super) attested: bool,
+    /// From this score on a detection is a face by itself.
+    pub(super) score: f32,
     /// The frame itself; keeps its slot until all that look at it have done so.
     pub frame: Frame,
     /// Its faces, down to the detector's low score.
@@ -30,13 +36,31 @@ pub struct Eyes {
     config: Config,
     detector: Detector,
     thumbnailer: Thumbnailer,
+    sight: Option<Sight>,
 }
 
 impl Eyes {
     /// Eyes that look with the `current` model, and take on another one between two frames.
     pub fn new(current: Arc<ArcSwap<Model>>, config: Config) -> Result<Self, Fault> {
         let detector = detector(current.load_full(), &config)?;
-        Ok(Self { current, config, detector, thumbnailer: Thumbnailer::new(THUMBNAIL) })
+        Ok(Self { current, config, detector, thumbnailer: Thumbnailer::new(THUMBNAIL), sight: None })
+    }
+
+    /// Eyes whose sight is tested at the start, with each model that they take on, and every second; `reporter` hears of it.
+    #[must_use]
+    pub fn tested(mut self, reporter: Reporter) -> Self {
+        self.sight = Some(Sight::new(reporter));
+        self
+    }
+
+    /// Tests whether they see, where that has been due for `slack`.
+    pub(super) fn test(&mut self, slack: Duration) {
+        let Some(sight) = &mut self.sight else { return };
+        let model = self.current.load_full();
+        if sight.is_due(&model, slack) {
+            let config = &self.config;
+            sight.test(&model, || detector(Arc::clone(&model), config).map_err(|fault| fault.to_string()));
+        }
     }
 
     /// The frame in small.
@@ -51,8 +75,10 @@ impl Eyes {
         let began = Instant::now();
         match self.look(job.frame.picture(), began + patience) {
             Ok(detections) => {
-                let Job { epoch, frame } = job;
-                Some(Seen { epoch, frame, detections, thumbnail, detect_time: began.elapsed() })
+                let Job { epoch, generation, frame } = job;
+                let (detect_time, score) = (began.elapsed(), self.detector.settings().score);
+                let attested = self.sight.as_ref().is_some_and(|sight| sight.is_of(self.detector.model()));
+                Some(Seen { epoch, generation, attested, score, frame, detections, thumbnail, detect_time })
             }
             Err(error) => {
                 control.tally.dropped(DropReason::Failed);

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Control, Observer, Seen, THUMBNAIL};
+use super::{Control, GONE, Observer, Seen, THUMBNAIL, Witness};
 use crate::event::{Latency, Observation};
 use crate::frame::Frame;
 use crate::recognise::Verdict;
 use crate::track::{Analysis, Thumbnail, TrackState, Tracker};
 
-/// Without a frame for this long, what was followed is gone; a capture child is replaced sooner.
-const GONE: Duration = Duration::from_secs(5);
+/// Names that decide who goes unmasked are waited for no longer than this: frames are held for them.
+const MASKED_NAMING: Duration = Duration::from_millis(60);
 
 /// What gives tracks their names: one for each camera, after its tracker. What fails in it leaves a track undecided and
 /// holds up nobody.
@@ -56,6 +56,7 @@ pub struct Follower<O: Observer> {
     /// Whether `names` were asked about the last frame.
     naming: bool,
     observer: O,
+    witness: Option<Witness>,
     control: Arc<Control>,
     epoch: u64,
     last: Instant,
@@ -70,7 +71,15 @@ impl<O: Observer> Follower<O> {
         control: Arc<Control>,
     ) -> Self {
         let (tracker, epoch) = (make_tracker(), control.epoch());
-        Self { tracker, make_tracker, names, naming: false, observer, control, epoch, last: Instant::now() }
+        let last = Instant::now();
+        Self { tracker, make_tracker, names, naming: false, observer, witness: None, control, epoch, last }
+    }
+
+    /// Of a masked camera: has `witness` say what each analysis proves.
+    #[must_use]
+    pub fn witnessed(mut self, witness: Witness) -> Self {
+        self.witness = Some(witness);
+        self
     }
 
     pub(super) fn control(&self) -> &Arc<Control> {
@@ -87,10 +96,16 @@ impl<O: Observer> Follower<O> {
             self.tracker = (self.make_tracker)();
             self.names.lost();
             self.observer.lost();
+            self.witness.iter_mut().for_each(Witness::lost);
             self.control.tally.faces(0);
         }
         self.names.idle();
         self.observer.idle();
+    }
+
+    /// The analysis of a frame failed.
+    pub(super) fn failed(&self, number: u64, generation: u64) {
+        self.witness.iter().for_each(|witness| witness.failed(number, generation));
     }
 
     pub(super) fn following(&self) -> bool {
@@ -112,6 +127,12 @@ impl<O: Observer> Follower<O> {
             thumbnail: Some(Thumbnail { size: THUMBNAIL, luma: &seen.thumbnail }),
         });
         let track = self.last.elapsed();
+        let (mut early, mut late) = (self.witness.as_mut(), None);
+        if early.as_ref().is_some_and(|witness| witness.asks_for_names()) {
+            (early, late) = (None, early);
+        }
+        early.into_iter().for_each(|witness| witness.analysed(seen, self.tracker.tracks(), None));
+        let patience = if late.is_some() { patience.min(MASKED_NAMING) } else { patience };
         let began = Instant::now();
         let wanted = self.control.recognises();
         if self.naming && !wanted {
@@ -120,6 +141,7 @@ impl<O: Observer> Follower<O> {
         self.naming = wanted;
         let named = wanted.then(|| self.names.name(frame, &*self.tracker, began + patience)).flatten();
         let recognise = named.map(|_| began.elapsed());
+        late.into_iter().for_each(|witness| witness.analysed(seen, self.tracker.tracks(), named));
         let latency = Latency { decode: frame.stamp.decode, detect: seen.detect_time, track, recognise };
         let observation = Observation {
             number: frame.number,

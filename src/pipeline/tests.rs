@@ -50,11 +50,19 @@ fn face(epoch: u64, number: u64) -> Seen {
     let detection = Detection { rect: Rect::new(100.0, 100.0, 50.0, 60.0), score: 0.9, landmarks: None };
     Seen {
         epoch,
+        generation: 0,
+        attested: true,
+        score: 0.5,
         frame: sized(number, 100 * number, Size::new(640, 360)),
         detections: vec![detection],
         thumbnail: vec![0; THUMBNAIL.pixels() as usize],
         detect_time: Duration::ZERO,
     }
+}
+
+/// A camera that is not masked.
+fn plain(frames: Box<dyn Frames>, to_see: Sender<Job>, when_busy: WhenBusy) -> Cam {
+    Cam { frames, to_see, when_busy, masking: None }
 }
 
 fn follower(told: &Told, control: &Arc<Control>) -> Follower<Told> {
@@ -71,7 +79,8 @@ fn of_a_live_camera_the_newest_frame_waits() {
     let (to_see, jobs) = channel(1);
     let busy = WhenBusy::NewestWins(Pacer::new(Duration::from_millis(100)), jobs.clone());
     // 30 frames a second, of which every third is due, and nobody who takes them
-    run_cam(Box::new(Replay::new((0..30).map(|n| frame(n, n * 100 / 3)))), to_see, busy, &control, |_| {});
+    let frames = Replay::new((0..30).map(|n| frame(n, n * 100 / 3)));
+    run_cam(plain(Box::new(frames), to_see, busy), &control, |_| {});
     let waiting: Vec<u64> = jobs.try_iter().map(|job| job.frame.number).collect();
     assert_eq!(waiting, [27]);
     let Counts { captured, dropped, .. } = control.tally.counts();
@@ -84,7 +93,7 @@ fn of_a_file_every_frame_waits_for_room() {
     let (to_see, jobs) = channel(2);
     let cam = Arc::clone(&control);
     let frames = Replay::new((0..50).map(|n| frame(n, n)));
-    let cam = std::thread::spawn(move || run_cam(Box::new(frames), to_see, WhenBusy::Wait, &cam, |_| {}));
+    let cam = std::thread::spawn(move || run_cam(plain(Box::new(frames), to_see, WhenBusy::Wait), &cam, |_| {}));
     assert_eq!(jobs.iter().map(|job| job.frame.number).collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
     cam.join().unwrap();
     assert_eq!(control.tally.counts().dropped, 0);
@@ -96,7 +105,7 @@ fn a_file_that_waits_for_room_stops_when_told() {
     let (to_see, jobs) = channel(1);
     let cam = Arc::clone(&control);
     let frames = Replay::new((0..50).map(|n| frame(n, n)));
-    let cam = std::thread::spawn(move || run_cam(Box::new(frames), to_see, WhenBusy::Wait, &cam, |_| {}));
+    let cam = std::thread::spawn(move || run_cam(plain(Box::new(frames), to_see, WhenBusy::Wait), &cam, |_| {}));
     control.stop();
     cam.join().unwrap();
     assert!(jobs.len() <= 1);
@@ -214,7 +223,7 @@ impl Frames for Leaky {
 fn what_a_source_loses_is_counted_though_it_never_opens() {
     let control = Control::new("leaky");
     let (to_see, _jobs) = channel(1);
-    run_cam(Box::new(Leaky(0)), to_see, WhenBusy::Wait, &control, |_| {});
+    run_cam(plain(Box::new(Leaky(0)), to_see, WhenBusy::Wait), &control, |_| {});
     let Counts { captured, dropped, restarts, .. } = control.tally.counts();
     assert_eq!((captured, dropped, restarts), (0, 8, 4));
 }

@@ -14,7 +14,7 @@ use crate::detect::motion::Gate;
 use crate::event::{Draft, EventType, Journal, Models, Observation, Settings, Status};
 use crate::fault::Fault;
 use crate::infer::Model;
-use crate::pipeline::{self, CamNews, Control, Eyes, Follower, Observer, Pacer, Recall, Recognition, WhenBusy};
+use crate::pipeline::{self, Cam, CamNews, Control, Eyes, Follower, Observer, Pacer, Recall, Recognition, WhenBusy};
 use crate::sink::{CameraStats, CameraStatus, Hub, Switch};
 use crate::source::{Scheme, Source, SourceState};
 use crate::track::Tracker;
@@ -63,9 +63,8 @@ impl Running {
         }
         let herald = Herald { id: id.into(), hub: context.hub.clone() };
         let cam_control = Arc::clone(&control);
-        let cam = move || {
-            pipeline::run_cam(Box::new(source), to_see, when_busy, &cam_control, |news| herald.tell(&news));
-        };
+        let cam = Cam { frames: Box::new(source), to_see, when_busy, masking: None };
+        let cam = move || pipeline::run_cam(cam, &cam_control, |news| herald.tell(&news));
         let mut running = Self { id: id.into(), control, threads: Vec::new(), stopped: OnceLock::new() };
         running.threads.push(spawn(format!("see-{id}"), see)?);
         running.threads.push(spawn(format!("cam-{id}"), cam)?);

@@ -18,7 +18,7 @@ use crate::event::Observation;
 use crate::fault::Fault;
 use crate::frame::PixelFormat;
 use crate::infer::Model;
-use crate::pipeline::{self, Control, Eyes, Follower, Observer, WhenBusy};
+use crate::pipeline::{self, Cam, Control, Eyes, Follower, Observer, WhenBusy};
 use crate::source::{Config, FilePace, Frames, Source, SourceEvent, SourceState, Spawner};
 use crate::track;
 
@@ -163,7 +163,8 @@ fn see_all(source: Source, model: &Arc<Model>) -> Result<f64, Fault> {
     let (to_see, jobs) = pipeline::channel(model.sessions());
     thread::scope(|scope| {
         scope.spawn(|| pipeline::run_see_all(&jobs, eyes, follower));
-        pipeline::run_cam(Box::new(source), to_see, WhenBusy::Wait, &control, |_| {});
+        let cam = Cam { frames: Box::new(source), to_see, when_busy: WhenBusy::Wait, masking: None };
+        pipeline::run_cam(cam, &control, |_| {});
     });
     let rate = *rate.lock().map_err(|_| Fault::internal("a thread of the benchmark panicked"))?;
     rate.millis()

@@ -19,7 +19,7 @@ use crate::geometry::Size;
 use crate::infer::Manifest;
 use crate::infer::manifest;
 use crate::pipeline::{
-    self, CamNews, Control, Eyes, FaceModels, Follower, Names, Observer, Recall, Recognition, WhenBusy,
+    self, Cam, CamNews, Control, Eyes, FaceModels, Follower, Names, Observer, Recall, Recognition, WhenBusy,
 };
 use crate::recognise::gallery::folder;
 use crate::source::{Config, FilePace, Scheme, Source, SourceState, Spawner, Uri};
@@ -59,7 +59,8 @@ pub(super) fn run(source: &str, args: &TrackArgs) -> Outcome {
     std::thread::scope(|scope| {
         let see = scope.spawn(move || pipeline::run_see_all(&jobs, eyes, follower));
         let frames = Box::new(Source::new("track", camera, &spawner));
-        pipeline::run_cam(frames, to_see, WhenBusy::Wait, &control, |news| {
+        let cam = Cam { frames, to_see, when_busy: WhenBusy::Wait, masking: None };
+        pipeline::run_cam(cam, &control, |news| {
             // Nobody waits here for a camera to come back.
             if let CamNews::State(SourceState::Offline { reason, .. } | SourceState::Stalled { reason }) = news {
                 failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);

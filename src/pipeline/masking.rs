@@ -1,0 +1,182 @@
+//! The masked half of `cam-<id>`: frames go into the delay line, reports of `see-<id>` come in beside them, and what is released is
+//! painted and handed on. The clock decides; nothing here waits for an analysis.
+
+use std::time::Duration;
+
+use metrics::{Gauge, Histogram, gauge, histogram};
+
+use super::Control;
+use super::report::{Gone, Report, Reports};
+use super::shutter::Shutter;
+use crate::clock::Monotonic;
+use crate::frame::Frame;
+use crate::mask::{Cause, Line, Painter, Policy, Release, out_layout};
+use crate::metrics::{FRAME_AGE, MASK_HOLD};
+use crate::sink::VideoTaker;
+use crate::source::SourceState;
+
+/// A camera's delay line, and everything behind it.
+pub struct Masking {
+    line: Line,
+    painter: Painter,
+    takers: Vec<Box<dyn VideoTaker>>,
+    reports: Reports,
+    shutter: Shutter,
+    /// What the line was shut for.
+    shut: Option<Cause>,
+    /// Whether there has been a frame.
+    begun: bool,
+    epoch: u64,
+    /// Frames that are released although nobody's slot has room for them are painted here.
+    memory: Vec<u8>,
+    age: Histogram,
+    hold: Gauge,
+}
+
+impl Masking {
+    /// Masking of `camera` by `policy`, with what `painter` was told, for `takers`.
+    pub fn new(
+        camera: &str,
+        policy: Policy,
+        painter: Painter,
+        takers: Vec<Box<dyn VideoTaker>>,
+        reports: Reports,
+    ) -> Self {
+        let camera = || camera.to_owned();
+        Self {
+            line: Line::new(policy),
+            painter,
+            takers,
+            reports,
+            shutter: Shutter::new(),
+            shut: None,
+            begun: false,
+            epoch: 0,
+            memory: Vec::new(),
+            age: histogram!(FRAME_AGE, "camera" => camera(), "stage" => "masked"),
+            hold: gauge!(MASK_HOLD, "camera" => camera()),
+        }
+    }
+
+    /// Takes a frame in; the generation that its analysis is to be of.
+    pub(super) fn take(&mut self, frame: &Frame, control: &Control) -> u64 {
+        self.hear(control);
+        self.settle(control);
+        self.begun = true;
+        if let Some(release) = self.line.push(frame.clone()) {
+            self.hand_over(&release);
+        }
+        self.hold.set(self.line.hold().as_secs_f64());
+        self.line.generation()
+    }
+
+    /// When something may have to be released, if nothing happens until then.
+    pub(super) fn next_due(&self) -> Option<Monotonic> {
+        self.line.next_due()
+    }
+
+    /// Takes in what `see-<id>` reports and what is switched, and releases what may leave now.
+    pub(super) fn keep_up(&mut self, control: &Control) {
+        self.hear(control);
+        self.settle(control);
+        while let Some(release) = self.line.poll(Monotonic::now()) {
+            self.hand_over(&release);
+            // painting takes time, and meanwhile everything may have to be covered
+            self.settle(control);
+        }
+    }
+
+    /// The source is another one than before, as far as its pictures go.
+    pub(super) fn interrupted(&mut self) {
+        if self.begun {
+            self.shutter.rests(Cause::SourceLost);
+            self.line.interrupt(Cause::SourceLost);
+        }
+    }
+
+    /// The source has another state.
+    pub(super) fn changed(&mut self, state: &SourceState) {
+        if *state != SourceState::Online {
+            self.interrupted();
+        }
+    }
+
+    /// Releases what is left once the source has ended: no later than it would have been.
+    pub(super) fn finish(&mut self, control: &Control, tick: Duration) {
+        while self.line.held() > 0 && !control.stopped() {
+            let tick = Monotonic::now().plus(tick);
+            self.reports.bell().wait(self.line.next_due().map_or(tick, |due| due.min(tick)));
+            self.keep_up(control);
+        }
+    }
+
+    fn hear(&mut self, control: &Control) {
+        self.reports.bell().hush();
+        loop {
+            match self.reports.next() {
+                Ok(Some(report)) => self.learn(report),
+                Ok(None) => return,
+                Err(Gone) if control.ended() => return self.line.end(),
+                Err(Gone) => return self.shutter.gone(),
+            }
+        }
+    }
+
+    fn learn(&mut self, report: Report) {
+        match report {
+            Report::Analysed(analysis, arrived_at) => self.line.analysed(&analysis, arrived_at.elapsed()),
+            Report::Failed(number, generation) => self.line.failed(number, generation),
+            Report::Sees { at, anew } => {
+                if anew {
+                    self.line.interrupt(Cause::ModelChanged);
+                }
+                self.shutter.sees(at);
+            }
+            Report::Blind => {
+                self.shutter.blind();
+                // at once: it may see again by the next report, and what was held meanwhile is not proven by that
+                self.shut = Some(Cause::Blind);
+                self.line.shut(Cause::Blind);
+            }
+        }
+    }
+
+    /// Brings the line to where the switches and the clock say.
+    fn settle(&mut self, control: &Control) {
+        self.line.mask_nobody(!control.masks());
+        let epoch = control.epoch();
+        if std::mem::replace(&mut self.epoch, epoch) != epoch {
+            self.line.interrupt(Cause::ModelChanged);
+        }
+        if !control.detects() {
+            self.shutter.rests(Cause::DetectOff);
+        }
+        let cause = self.shutter.cause(control, Monotonic::now());
+        if cause == self.shut {
+            return;
+        }
+        self.shut = cause;
+        match cause {
+            Some(cause) => self.line.shut(cause),
+            None => self.line.reopen(),
+        }
+    }
+
+    fn hand_over(&mut self, release: &Release) {
+        let Release { frame, ruling } = release;
+        let mut wanted = false;
+        for taker in &mut self.takers {
+            wanted |= taker.wants(&frame.stamp);
+        }
+        if !wanted {
+            return;
+        }
+        let bytes = out_layout(frame.layout()).end().unwrap_or(0);
+        let mut memory = std::mem::take(&mut self.memory);
+        memory.resize(bytes, 0);
+        let Ok(masked) = self.painter.paint(frame, ruling, memory) else { return };
+        self.takers.iter_mut().for_each(|taker| taker.take(&masked.view()));
+        self.memory = masked.into_pixels();
+        self.age.record(frame.stamp.arrived_at.elapsed());
+    }
+}
