@@ -17,7 +17,7 @@ pub(crate) fn event(camera: &str, seq: u64) -> Arc<Event> {
         seq,
         boot_seq: seq,
         camera: camera.into(),
-        track: format!("{camera}-{seq}").into(),
+        track: Some(format!("{camera}-{seq}").into()),
         captured_at: at,
         clock: ClockSource::Arrival,
         published_at: at,

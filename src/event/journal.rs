@@ -233,7 +233,7 @@ impl Journal {
             seq: 0,
             boot_seq: 0,
             camera: Arc::clone(&self.camera),
-            track: Arc::clone(&open.name),
+            track: Some(Arc::clone(&open.name)),
             captured_at: shown.map_or(open.seen.wall, |s| s.captured_at),
             clock: shown.map_or(ClockSource::Arrival, |s| s.clock),
             published_at: SystemTime::UNIX_EPOCH,
@@ -342,6 +342,16 @@ mod tests {
         Track { id, rect, velocity, state, detection, score: 0.9, first_seen: ms(0), last_seen: ms(seen), hits: 3 }
     }
 
+    fn stamp(at: u64) -> Stamp {
+        Stamp {
+            pts: ms(at),
+            arrived_at: Monotonic::now(),
+            decode: Some(ms(6)),
+            captured_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600) + ms(at),
+            clock: ClockSource::Rtcp,
+        }
+    }
+
     fn observe_with(
         journal: &mut Journal,
         at: u64,
@@ -349,13 +359,7 @@ mod tests {
         ended: &[Track],
         verdicts: &[Verdict],
     ) -> Vec<Event> {
-        let stamp = Stamp {
-            pts: ms(at),
-            arrived_at: Monotonic::now(),
-            decode: Some(ms(6)),
-            captured_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600) + ms(at),
-            clock: ClockSource::Rtcp,
-        };
+        let stamp = stamp(at);
         let latency =
             Latency { decode: Some(ms(6)), detect: ms(11), track: Duration::from_micros(104), recognise: None };
         let (identities, embedder) = (verdicts, (!verdicts.is_empty()).then_some("reid"));
@@ -394,7 +398,7 @@ mod tests {
     }
 
     fn told(events: &[Event]) -> Vec<(EventType, &str)> {
-        events.iter().map(|e| (e.kind, &*e.track)).collect()
+        events.iter().map(|e| (e.kind, e.track.as_deref().unwrap_or("-"))).collect()
     }
 
     use EventType::{Ended, Identified, Retracted, Revised, Started, Updated};
@@ -407,6 +411,23 @@ mod tests {
         event.latency_ms.total = Some(38.5);
         event.published_at = SystemTime::UNIX_EPOCH;
         insta::assert_json_snapshot!(event);
+    }
+
+    #[test]
+    fn a_face_in_masked_video_has_no_track() {
+        let (face, stamp) = (track(7, Confirmed, 0, 410.0).detection.unwrap(), stamp(123));
+        let models = Models { detector: "yunet-n".into(), embedder: None };
+        let event = publish(vec![Draft::face_seen(&"front".into(), &stamp, &face, SIZE, models)]).remove(0);
+        assert!(event.latency_ms.total.is_some());
+        let shown = serde_json::to_value(&event).unwrap();
+        assert_eq!((&shown["type"], &shown["track"]), (&"face_seen".into(), &serde_json::Value::Null));
+        assert_eq!((&shown["camera"], &shown["captured_at"]), (&"front".into(), &shown["last_seen"]));
+        assert_eq!((&shown["box"]["x"], &shown["identity"]["status"]), (&0.41.into(), &"undecided".into()));
+        let keys = |event: &Event| {
+            serde_json::to_value(event).unwrap().as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        };
+        let started = observe(&mut journal(), 123, &[track(7, Confirmed, 123, 410.0)], &[]).remove(0);
+        assert_eq!(keys(&event), keys(&started), "the same fields as any other event");
     }
 
     #[test]

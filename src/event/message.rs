@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::{EventType, Latency, rfc3339};
 use crate::clock::Monotonic;
+use crate::detect::Detection;
 use crate::frame::{ClockSource, Stamp};
 use crate::geometry::{Rect, Size};
 use crate::recognise;
@@ -14,7 +15,7 @@ use crate::recognise;
 /// Version of the event's shape; goes up when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;
 
-/// One thing that happened to one track.
+/// One thing that happened, to one track but for [`EventType::FaceSeen`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Event {
     /// [`SCHEMA`].
@@ -30,8 +31,8 @@ pub struct Event {
     pub boot_seq: u64,
     /// The camera's id.
     pub camera: Arc<str>,
-    /// `<camera>-<n>`; unique within a boot.
-    pub track: Arc<str>,
+    /// `<camera>-<n>`; unique within a boot. Null where no track is meant.
+    pub track: Option<Arc<str>>,
     /// When the frame was taken.
     #[serde(serialize_with = "as_rfc3339")]
     pub captured_at: SystemTime,
@@ -244,6 +245,32 @@ impl Draft {
     /// A draft of `event`, whose numbers and `published_at` are still meaningless, caused by the frame of `stamp`.
     pub(super) fn new(event: Event, stamp: Option<&Stamp>) -> Self {
         Self { event, caused_by: stamp.map(|s| (s.arrived_at, s.decode)) }
+    }
+
+    /// A detector found `face` in masked video, in the frame of `stamp` and `size`.
+    pub fn face_seen(camera: &Arc<str>, stamp: &Stamp, face: &Detection, size: Size, models: Models) -> Self {
+        let event = Event {
+            schema: SCHEMA,
+            kind: EventType::FaceSeen,
+            boot_id: "".into(),
+            seq: 0,
+            boot_seq: 0,
+            camera: Arc::clone(camera),
+            track: None,
+            captured_at: stamp.captured_at,
+            clock: stamp.clock,
+            published_at: SystemTime::UNIX_EPOCH,
+            rect: Fractions::of(face.rect, size),
+            score: face.score,
+            quality: None,
+            zones: Vec::new(),
+            identity: (&recognise::Identity::Undecided { reason: None }).into(),
+            first_seen: stamp.captured_at,
+            last_seen: stamp.captured_at,
+            latency_ms: LatencyMs::default(),
+            models,
+        };
+        Self::new(event, Some(stamp))
     }
 
     /// The camera that it is about.

@@ -54,9 +54,9 @@ pub struct Latency {
     pub recognise: Option<Duration>,
 }
 
-/// What happened to a track.
+/// What happened, to a track if nothing else is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum EventType {
     /// A face was confirmed.
     Started,
@@ -70,6 +70,8 @@ pub enum EventType {
     Updated,
     /// It is gone.
     Ended,
+    /// To no track: a detector found a face in the camera's masked video.
+    FaceSeen,
 }
 
 impl EventType {
@@ -82,6 +84,7 @@ impl EventType {
             Self::Retracted => "retracted",
             Self::Updated => "updated",
             Self::Ended => "ended",
+            Self::FaceSeen => "face_seen",
         }
     }
 }

@@ -40,7 +40,7 @@ pub fn open(settings: &Settings, _: &Context) -> Result<Option<Arc<dyn Sink>>, F
     let sink = LineSink::start(NAME, |event| {
         info!(
             camera = %event.camera,
-            track = %event.track,
+            track = event.track.as_deref(),
             event = event.kind.name(),
             seq = event.seq,
             who = who(event),
@@ -145,7 +145,7 @@ pub fn line(event: &Event) -> String {
         (_, None) => String::new(),
     };
     let kind = event.kind.name();
-    let (camera, track) = (&event.camera, &event.track);
+    let (camera, track) = (&event.camera, event.track.as_deref().unwrap_or("-"));
     let who = who(event);
     format!("{time}  {camera:<10} {track:<14} {kind:<10} {who:<18} {place:<18} {:.2}  {zones:<10} {note}", event.score)
         .trim_end()

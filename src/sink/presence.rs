@@ -95,25 +95,26 @@ impl Roster {
 
     /// Takes in what an event says of who is where.
     pub(super) fn hear(&mut self, event: &Event, now: Instant) -> bool {
+        let Some(track) = &event.track else { return false };
         let person = event.identity.person.as_ref().zip(event.identity.name.as_ref());
         let ended = event.kind == EventType::Ended;
-        let was = self.tracks.get(&event.track).cloned();
+        let was = self.tracks.get(track).cloned();
         let stays = !ended && person.map(|(person, _)| person) == was.as_ref();
         let mut changed = false;
         if let Some((person, name)) = person {
             self.make_room(person);
             let entry = self.people.entry(Arc::clone(person)).or_insert_with(|| Entry::new(name));
-            changed = entry.see(event);
+            changed = entry.see(event, track);
             if !ended {
-                self.tracks.insert(Arc::clone(&event.track), Arc::clone(person));
+                self.tracks.insert(Arc::clone(track), Arc::clone(person));
             }
         }
         if let Some(was) = was.filter(|_| !stays) {
-            if self.tracks.get(&event.track) == Some(&was) {
-                self.tracks.remove(&event.track);
+            if self.tracks.get(track) == Some(&was) {
+                self.tracks.remove(track);
             }
             if let Some(entry) = self.people.get_mut(&was) {
-                entry.leave(&event.track, now);
+                entry.leave(track, now);
             }
         }
         changed
@@ -163,9 +164,9 @@ impl Entry {
     }
 
     /// Takes in an event that shows this person.
-    fn see(&mut self, event: &Event) -> bool {
+    fn see(&mut self, event: &Event, track: &Arc<str>) -> bool {
         self.last_seen = self.last_seen.max(Some(event.last_seen));
-        self.tracks.insert(Arc::clone(&event.track), Arc::clone(&event.camera));
+        self.tracks.insert(Arc::clone(track), Arc::clone(&event.camera));
         let presence = &mut self.shown.presence;
         let before = presence.clone();
         if !presence.present {

@@ -23,6 +23,8 @@ struct Heard {
     updated: u64,
     identified: u64,
     ended: u64,
+    /// Faces that were found in masked video.
+    leaked: u64,
     /// Each known person's name, and how often a track was found to be theirs.
     known: BTreeMap<Arc<str>, u64>,
     strangers: BTreeSet<Arc<str>>,
@@ -54,6 +56,7 @@ impl Sink for Listener {
                 heard.strangers.extend(alias.clone());
             }
             EventType::Retracted | EventType::Updated => heard.updated += 1,
+            EventType::FaceSeen => heard.leaked += 1,
         }
         if let Some(ms) = event.latency_ms.total {
             if heard.latency.is_none() {
@@ -129,6 +132,7 @@ impl Summary {
             events_identified: heard.identified,
             events_updated: heard.updated,
             events_ended: heard.ended,
+            events_face_seen: heard.leaked,
             known: heard.known.clone(),
             strangers: heard.strangers.len(),
             latency_ms_p50: at(0.5),
@@ -153,6 +157,7 @@ pub(super) struct Report {
     events_identified: u64,
     events_updated: u64,
     events_ended: u64,
+    events_face_seen: u64,
     known: BTreeMap<Arc<str>, u64>,
     strangers: usize,
     latency_ms_p50: Option<f64>,

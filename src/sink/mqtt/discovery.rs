@@ -103,7 +103,7 @@ fn face(topics: &Topics, camera: &str) -> Entity {
     let config = json!({
         "name": "Face",
         "icon": "mdi:face-recognition",
-        "event_types": ["started", "identified", "revised", "retracted", "updated", "ended"],
+        "event_types": ["started", "identified", "revised", "retracted", "updated", "ended", "face_seen"],
         "state_topic": topics.events(camera),
         "value_template": "{{ {'event_type': value_json.type, 'track': value_json.track, 'score': value_json.score, \
                            'zones': value_json.zones, 'person': value_json.identity.person} | to_json }}",
