@@ -14,7 +14,9 @@ use crate::detect::motion::Gate;
 use crate::event::{Draft, EventType, Journal, Models, Observation, Settings, Status};
 use crate::fault::Fault;
 use crate::infer::Model;
-use crate::pipeline::{self, Cam, CamNews, Control, Eyes, Follower, Observer, Pacer, Recall, Recognition, WhenBusy};
+use crate::pipeline::{
+    self, Cam, CamNews, Control, Eyes, Follower, Observer, Pacer, Recall, Recognition, Sightings, WhenBusy,
+};
 use crate::sink::{CameraStats, CameraStatus, Hub, Switch};
 use crate::source::{Scheme, Source, SourceState};
 use crate::track::Tracker;
@@ -42,7 +44,8 @@ impl Running {
         let source = Source::new(id, camera.source.clone(), &context.spawner);
         let every_frame = camera.source.scheme == Scheme::File;
         let teller = Teller::new(id, camera, context, &control);
-        let recall = Recall::new(id, Arc::clone(context.engine.recognition()));
+        let vigil = camera.masking.as_ref().and_then(|masking| Sightings::vigil(&masking.mask));
+        let recall = Recall::new(id, Arc::clone(context.engine.recognition())).watching(vigil);
         let follower = Follower::new(maker(camera, context), Box::new(recall), teller, Arc::clone(&control));
         let eyes = || Eyes::new(Arc::clone(context.engine.detector()), camera.detect.clone());
 

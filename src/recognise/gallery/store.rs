@@ -236,11 +236,11 @@ impl Gallery {
     #[must_use]
     pub fn retuned(&self, threshold: Option<f32>, margin: Option<f32>, tags: Tags) -> Self {
         let settings = Settings { threshold, margin, tags, ..self.0.settings.clone() };
-        let writer = self.lock();
-        let snapshot = Snapshot::clone(&self.0.current.load());
-        let current = ArcSwap::from_pointee(Snapshot { revision: snapshot.revision + 1, ..snapshot });
-        let next = Writer { references_ever: writer.references_ever, retired: Vec::new() };
-        Self(Arc::new(Shared { settings, current, writer: Mutex::new(next) }))
+        let mut next = Snapshot::clone(&self.0.current.load());
+        next.revision += 1;
+        // read last: it must not be behind what is there
+        let writer = Writer { references_ever: self.lock().references_ever, retired: Vec::new() };
+        Self(Arc::new(Shared { settings, current: ArcSwap::from_pointee(next), writer: Mutex::new(writer) }))
     }
 
     /// References of all people together.
