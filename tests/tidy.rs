@@ -69,6 +69,12 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
 ];
 
+/// How the name of a public host ends, of those that are likely here.
+const PUBLIC_TOPS: &[&str] = &["com", "io", "net", "org"];
+
+/// Hosts that are named although nothing is fetched from them: licence, schema, documentation, the one for examples.
+const LINKED: &[&str] = &["www.apache.org", "json-schema.org", "www.home-assistant.io", "toml.io", "example.org"];
+
 const UNSAFE_ALLOWED: &[&str] = &["ring", "simd"];
 
 /// Folders whose files are variants of one thing: each is named in the folder's table, and none imports another.
@@ -388,26 +394,43 @@ fn table_words(source: &Source, table: &str) -> Vec<String> {
     mentions(source).into_iter().filter(|m| inside(m.line)).flat_map(|m| m.segments).collect()
 }
 
-/// Places of this machine, and package registries by name: fetching goes through their clients' own settings.
-fn foreign_words(file: &str, text: &str, words: &[String]) -> Vec<String> {
-    let found = words.iter().filter(|word| text.contains(word.as_str()));
-    found.map(|word| format!("{file}: holds \"{word}\", a place of this machine or a registry's host name")).collect()
+/// Places of this machine.
+fn machine_places(file: &str, text: &str, places: &[String]) -> Vec<String> {
+    let found = places.iter().filter(|place| text.contains(place.as_str()));
+    found.map(|place| format!("{file}: holds \"{place}\", a place of this machine")).collect()
 }
 
-fn words_to_avoid() -> Vec<String> {
-    let hosts = [
-        ("crates", "io"),
-        ("pypi", "org"),
-        ("pythonhosted", "org"),
-        ("npmjs", "org"),
-        ("npmjs", "com"),
-        ("deb.debian", "org"),
-    ];
+fn places_to_avoid() -> Vec<String> {
     let places = ["work", "tmp/w", "root"].map(|place| format!("/{place}/"));
     let own = [Some(env!("CARGO_MANIFEST_DIR").to_owned()), std::env::var("HOME").ok()];
     // A place such as "/" or "/src" says nothing.
     let own = own.into_iter().flatten().filter(|place| place.matches('/').count() > 1);
-    hosts.iter().map(|(name, top)| format!("{name}.{top}")).chain(places).chain(own).collect()
+    places.into_iter().chain(own).collect()
+}
+
+/// Words that end like the name of a public host.
+fn public_hosts(text: &str) -> BTreeSet<&str> {
+    let of_host = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
+    let words = text.split(|c| !of_host(c)).map(|word| word.trim_matches(['.', '-']));
+    words.filter(|word| word.rsplit_once('.').is_some_and(|(_, top)| PUBLIC_TOPS.contains(&top))).collect()
+}
+
+/// Hosts that no model comes from: fetching a package goes through its client's own settings, which know where from.
+fn foreign_hosts(file: &str, text: &str, known: &BTreeSet<String>) -> Vec<String> {
+    let found = public_hosts(text).into_iter().filter(|host| !known.contains(*host));
+    found.map(|host| format!("{file}: names the host \"{host}\", which is no model's upstream")).collect()
+}
+
+/// Hosts of the addresses in the models' manifests, and what is linked to.
+fn known_hosts() -> BTreeSet<String> {
+    let manifests = std::fs::read_dir(root().join("models")).unwrap().map(|entry| entry.unwrap().path());
+    let manifests = manifests.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    let texts = manifests.map(|path| std::fs::read_to_string(path).unwrap());
+    let upstream = |text: String| {
+        let hosts = text.split("https://").skip(1).filter_map(|rest| rest.split('/').next());
+        hosts.map(str::to_owned).collect::<Vec<_>>()
+    };
+    texts.flat_map(upstream).chain(LINKED.iter().map(|host| (*host).to_owned())).collect()
 }
 
 // --- the sources ---
@@ -427,7 +450,7 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Everything below `src/` but files which are tests as a whole.
+/// Everything below `src/` but files which are tests as a whole, and what lies below these.
 fn sources() -> Vec<Source> {
     let src = root().join("src");
     let mut files = Vec::new();
@@ -439,7 +462,11 @@ fn sources() -> Vec<Source> {
     };
     let all: Vec<_> = files.iter().map(read).collect();
     let tests: BTreeSet<_> = all.iter().flat_map(test_files).collect();
-    all.into_iter().filter(|source| !tests.contains(&source.module().join("/"))).collect()
+    let is_test = |source: &Source| {
+        let module = source.module();
+        (1..=module.len()).any(|depth| tests.contains(&module[..depth].join("/")))
+    };
+    all.into_iter().filter(|source| !is_test(source)).collect()
 }
 
 /// Modules of a file that are tests in files of their own.
@@ -494,19 +521,20 @@ fn the_order_is_the_one_in_lib_rs() {
 }
 
 #[test]
-fn no_file_names_this_machine_or_a_registry() {
+fn no_file_names_this_machine_or_a_host_that_is_no_models_upstream() {
     let listed = Command::new("git").arg("-C").arg(root()).args(["ls-files", "-z"]).output();
     let Some(listed) = listed.ok().filter(|output| output.status.success()) else {
         eprintln!("skipped: not a git checkout");
         return;
     };
-    let words = words_to_avoid();
+    let (places, hosts) = (places_to_avoid(), known_hosts());
     let mut findings = Vec::new();
     // The lock file names the registry by its own format.
     for file in listed.stdout.split(|b| *b == 0).filter(|f| !f.is_empty() && *f != b"Cargo.lock") {
         let file = std::str::from_utf8(file).unwrap();
         if let Ok(text) = std::fs::read_to_string(root().join(file)) {
-            findings.extend(foreign_words(file, &text, &words));
+            findings.extend(machine_places(file, &text, &places));
+            findings.extend(foreign_hosts(file, &text, &hosts));
         }
     }
     assert_none(&findings);
@@ -540,7 +568,7 @@ fn an_import_against_the_direction_is_found() {
     check_rule(directions, "track/mod.rs", "use super::sink;", 1);
     check_rule(directions, "track/a.rs", "use super::sink;", 0);
     check_rule(directions, "track/a.rs", "use super::super::sink::Hub;", 1);
-    check_rule(directions, "track/a.rs", "fn f() -> crate::sink::Hub { todo!(crate::http::serve()) }", 2);
+    check_rule(directions, "track/a.rs", "fn f() -> crate::sink::Hub { m!(crate::http::serve()) }", 2);
     check_rule(directions, "track/a.rs", "#[cfg(test)]\nmod tests { use crate::sink::Hub; }", 0);
     check_rule(directions, "http/a.rs", "use crate::pipeline::Loop;", 1);
     check_rule(directions, "source/a.rs", "use crate::gst::bus;", 1);
@@ -583,7 +611,18 @@ fn a_variant_that_is_unlisted_or_knows_a_sibling_is_found() {
 #[test]
 fn a_place_of_this_machine_is_found() {
     let place = format!("{}/x", env!("CARGO_MANIFEST_DIR"));
-    assert!(!foreign_words("a", &place, &words_to_avoid()).is_empty());
-    assert!(!foreign_words("a", &format!("https://pypi.{}/simple", "org"), &words_to_avoid()).is_empty());
-    assert!(foreign_words("a", "/usr/share/visor/models", &words_to_avoid()).is_empty());
+    assert!(!machine_places("a", &place, &places_to_avoid()).is_empty());
+    assert!(machine_places("a", "/usr/share/visor/models", &places_to_avoid()).is_empty());
+}
+
+#[test]
+fn a_host_that_no_model_comes_from_is_found() {
+    let known = known_hosts();
+    let strange = ["registry", PUBLIC_TOPS[0]].join(".");
+    for text in [format!("https://{strange}/simple"), format!("pull it from {strange}."), format!("a@{strange}:443")] {
+        assert_eq!(foreign_hosts("a", &text, &known).len(), 1, "{text}");
+    }
+    for text in ["https://github.com/opencv/opencv_zoo", "rtsp://cam/1", "std::io", "visor.toml"] {
+        assert_eq!(foreign_hosts("a", text, &known), [""; 0], "{text}");
+    }
 }

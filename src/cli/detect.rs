@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{Outcome, settings};
+use super::Outcome;
+use super::settings::{ModelSource, input_size, may_run};
 use crate::config;
 use crate::detect::{Config, Detection, Detector, Settings, View, still};
 use crate::fault::{Fault, FaultKind};
@@ -38,15 +39,8 @@ pub struct DetectArgs {
     /// Least score of a face, 0 to 1.
     #[arg(long, value_parser = score)]
     score: Option<f32>,
-    /// Folder with the models, instead of the configuration's.
-    #[arg(long, value_name = "FOLDER")]
-    folder: Option<PathBuf>,
-    /// Configuration to take the models' settings from.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Accept the licence of a model that is not for commercial use, by the model's name.
-    #[arg(long, value_name = "NAME")]
-    accept_licence: Vec<String>,
+    #[command(flatten)]
+    source: ModelSource,
 }
 
 fn score(text: &str) -> Result<f32, String> {
@@ -74,22 +68,14 @@ pub fn run(args: &DetectArgs) -> Outcome {
 }
 
 fn detector(args: &DetectArgs) -> Result<Detector, Fault> {
-    let config::Resolved { mut models, detector, input, .. } = settings::resolved(args.config.as_deref())?;
-    models.folder = args.folder.clone().or(models.folder);
-    models.accept_licences.extend(args.accept_licence.iter().cloned());
+    let config::Resolved { models, detector, input, .. } = args.source.resolved()?;
     let runtime = Runtime::load(&models)?;
     let (manifest, size) = match &args.model {
         Some(name) => (runtime.manifest(name).map_err(Fault::from_command_line)?, None),
         None => (detector, Some(input)),
     };
-    if !manifest.may_run(&models.accept_licences) {
-        return Err(Fault::usage(format!(
-            "{} may not be used commercially (licence {})",
-            manifest.name, manifest.licence
-        ))
-        .remedy(format!("if that suits you, add --accept-licence {}", manifest.name)));
-    }
-    let size = settings::input_size(&manifest, args.input, size)?;
+    may_run(&manifest, &models)?;
+    let size = input_size(&manifest, args.input, size)?;
     let thresholds = Settings::new(&Config { score: args.score, ..Config::default() }, &manifest)?;
     let model = runtime.open(&manifest, 1, manifest.input.shape(1, size))?;
     Detector::new(model, thresholds)

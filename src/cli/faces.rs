@@ -1,10 +1,10 @@
 //! What commands that recognise people in pictures share: their options, the models, and the face of a picture.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::settings;
+use super::settings::{self, ModelSource, may_run};
 use crate::config::Resolved;
 use crate::detect::{self, Detection, Detector, Landmarks, View, still};
 use crate::fault::Fault;
@@ -25,21 +25,14 @@ pub struct ModelArgs {
     /// Model that finds the faces.
     #[arg(long, value_name = "NAME")]
     detector: Option<String>,
-    /// Folder with the models, instead of the configuration's.
-    #[arg(long, value_name = "FOLDER")]
-    folder: Option<PathBuf>,
-    /// Configuration to take the models' settings from.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Accept the licence of a model that is not for commercial use, by the model's name.
-    #[arg(long, value_name = "NAME")]
-    accept_licence: Vec<String>,
+    #[command(flatten)]
+    source: ModelSource,
 }
 
 impl ModelArgs {
     /// `[gallery]` of the configuration.
     pub fn gallery(&self) -> Result<recognise::Config, Fault> {
-        Ok(settings::resolved(self.config.as_deref())?.gallery)
+        Ok(settings::resolved(self.source.config.as_deref())?.gallery)
     }
 }
 
@@ -54,9 +47,7 @@ pub struct Models {
 impl Models {
     /// Loads what the options and the configuration lead to, with at most `sessions` calls at once.
     pub fn load(args: &ModelArgs, sessions: usize) -> Result<Self, Fault> {
-        let Resolved { mut models, detector, input, embedder, .. } = settings::resolved(args.config.as_deref())?;
-        models.folder = args.folder.clone().or(models.folder);
-        models.accept_licences.extend(args.accept_licence.iter().cloned());
+        let Resolved { models, detector, input, embedder, .. } = args.source.resolved()?;
         let runtime = Runtime::load(&models)?;
         let (detector, input) = match &args.detector {
             Some(name) => (runtime.manifest(name)?, None),
@@ -125,14 +116,6 @@ fn chosen(models: &Config, resolved: Option<Manifest>) -> Result<Manifest, Fault
         None => Fault::unavailable(format!("no model that tells people apart in {}", folder.display()))
             .remedy("fetch one: visor models pull"),
     })
-}
-
-fn may_run(manifest: &Manifest, models: &Config) -> Result<(), Fault> {
-    if manifest.may_run(&models.accept_licences) {
-        return Ok(());
-    }
-    Err(Fault::usage(format!("{} may not be used commercially (licence {})", manifest.name, manifest.licence))
-        .remedy(format!("if that suits you, add --accept-licence {}", manifest.name)))
 }
 
 /// Looks at pictures, one after the other.

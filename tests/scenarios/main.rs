@@ -29,6 +29,7 @@ mod nothing_written;
 mod odd_files;
 mod people;
 mod people_clips;
+mod people_live;
 mod people_pictures;
 mod recognition;
 mod reload;

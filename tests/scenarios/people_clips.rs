@@ -2,76 +2,28 @@
 #![cfg(feature = "media")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use visor::geometry::Rect;
 
 use super::support::daemon::{checkout, sample, visor};
+use super::support::naming::{Clip, sequence};
 
 /// Frames a second of the clips.
 const FPS: usize = 25;
 
-/// One person's box in one frame of the truth.
-struct Truth {
-    name: String,
-    rect: [f64; 4],
-    visible: f64,
-}
-
-impl Truth {
-    /// Large and free enough to be recognised.
-    fn is_usable(&self) -> bool {
-        self.rect[2].min(self.rect[3]) >= 40.0 && self.visible >= 0.8
-    }
-}
-
-/// A clip's folder among the assets; `None`, aloud, where it or what looks at it is missing.
-fn clip(name: &str) -> Option<PathBuf> {
+/// A clip; `None`, aloud, where it or what looks at it is missing.
+pub fn clip(name: &str) -> Option<Clip> {
     sample()?;
     let store = checkout("models/store");
     let needed = ["yunet_n_dynamic.onnx", "face_reidentification_retail_0095.onnx"];
-    let folder = std::env::var_os("VISOR_ASSETS").map(|assets| Path::new(&assets).join("media/tracking").join(name));
-    let found = folder.filter(|folder| folder.is_dir() && needed.iter().all(|file| store.join(file).is_file()));
-    if found.is_none() {
-        eprintln!("skipped: {name} (in VISOR_ASSETS) or the default models are missing");
+    if needed.iter().any(|file| !store.join(file).is_file()) {
+        eprintln!("skipped: the default models are missing from models/store");
+        return None;
     }
-    found
-}
-
-/// The truth by frame, from 1.
-fn truth(folder: &Path) -> BTreeMap<u64, Vec<Truth>> {
-    let read = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
-    let ids: Value = serde_json::from_str(&read("identities.json")).unwrap();
-    let mut frames: BTreeMap<u64, Vec<Truth>> = BTreeMap::new();
-    for line in read("gt/gt.txt").lines() {
-        let fields: Vec<&str> = line.split(',').collect();
-        let number = |index: usize| fields[index].parse::<f64>().unwrap();
-        let name = ids["ids"][fields[1]].as_str().unwrap().to_owned();
-        let entry = Truth { name, rect: [number(2), number(3), number(4), number(5)], visible: number(8) };
-        frames.entry(number(0) as u64).or_default().push(entry);
-    }
-    frames
-}
-
-/// A gallery of those whom `keep` keeps, out of the clip's own pictures `<person>_<n>.jpg`.
-fn gallery(folder: &Path, keep: impl Fn(&str) -> bool) -> tempfile::TempDir {
-    let gallery = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(folder.join("gallery")).unwrap().flatten() {
-        let file = entry.file_name().into_string().unwrap();
-        let person = file.rsplit_once('_').unwrap().0;
-        if keep(person) {
-            std::fs::create_dir_all(gallery.path().join(person)).unwrap();
-            std::fs::copy(entry.path(), gallery.path().join(person).join(&file)).unwrap();
-        }
-    }
-    gallery
-}
-
-fn overlap(a: [f64; 4], b: [f64; 4]) -> f64 {
-    let shared = |i: usize| ((a[i] + a[i + 2]).min(b[i] + b[i + 2]) - a[i].max(b[i])).max(0.0);
-    let both = shared(0) * shared(1);
-    both / (a[2] * a[3] + b[2] * b[3] - both)
+    sequence(name)
 }
 
 /// What was said of each person: frames with a name, aliases, and how late the first decision came.
@@ -83,25 +35,22 @@ struct Said {
     decided: Option<u64>,
 }
 
-fn watch(name: &str, folder: &Path, gallery: &Path) -> BTreeMap<String, Said> {
-    let truth = truth(folder);
+fn watch(clip: &Clip, gallery: &Path) -> BTreeMap<String, Said> {
     let mut command = Command::new(visor());
-    command.args(["track", "--format", "json", "--gallery"]).arg(gallery).arg(folder.join(format!("{name}.mp4")));
+    command.args(["track", "--format", "json", "--gallery"]).arg(gallery).arg(&clip.parts[0].0);
     let out = command.output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let mut said: BTreeMap<String, Said> = BTreeMap::new();
     for line in String::from_utf8(out.stdout).unwrap().lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         let frame = line["frame"].as_u64().unwrap();
-        let there = truth.get(&frame).map(Vec::as_slice).unwrap_or_default();
-        for entry in there.iter().filter(|entry| entry.is_usable()) {
-            said.entry(entry.name.clone()).or_default().usable.get_or_insert(frame);
+        for person in clip.usable(frame - 1) {
+            said.entry(person.to_owned()).or_default().usable.get_or_insert(frame);
         }
         for track in line["tracks"].as_array().unwrap().iter().filter(|track| track["state"] == "confirmed") {
-            let rect: [f64; 4] = std::array::from_fn(|i| track["box"][i].as_f64().unwrap());
-            let nearest = there.iter().max_by(|a, b| overlap(a.rect, rect).total_cmp(&overlap(b.rect, rect)));
-            let Some(entry) = nearest.filter(|entry| overlap(entry.rect, rect) > 0.5) else { continue };
-            let said = said.entry(entry.name.clone()).or_default();
+            let [x, y, w, h] = std::array::from_fn(|i| track["box"][i].as_f64().unwrap() as f32);
+            let Some((person, _)) = clip.shown(frame - 1, Rect::new(x, y, w, h)) else { continue };
+            let said = said.entry(person.to_owned()).or_default();
             let (person, alias) = (&track["identity"]["person"], &track["identity"]["alias"]);
             said.names.extend(person.as_str().map(str::to_owned));
             said.aliases.extend(alias.as_str().map(str::to_owned));
@@ -114,8 +63,10 @@ fn watch(name: &str, folder: &Path, gallery: &Path) -> BTreeMap<String, Said> {
 }
 
 fn check_everybody_is_named(name: &str) {
-    let Some(folder) = clip(name) else { return };
-    let said = watch(name, &folder, gallery(&folder, |_| true).path());
+    let Some(clip) = clip(name) else { return };
+    let gallery = tempfile::tempdir().unwrap();
+    clip.enrol(&clip.people(), gallery.path());
+    let said = watch(&clip, gallery.path());
     assert!(said.len() >= 4);
     let mut late: Vec<u64> = Vec::new();
     for (person, Said { names, aliases, usable, decided }) in &said {
@@ -129,12 +80,13 @@ fn check_everybody_is_named(name: &str) {
 }
 
 fn check_strangers_have_one_alias(name: &str) {
-    let Some(folder) = clip(name) else { return };
-    let everybody: BTreeSet<String> = truth(&folder).into_values().flatten().map(|entry| entry.name).collect();
-    let known: BTreeSet<&String> = everybody.iter().step_by(2).collect();
-    let gallery = gallery(&folder, |person| known.contains(&person.to_owned()));
+    let Some(clip) = clip(name) else { return };
+    let everybody = clip.people();
+    let known: BTreeSet<String> = everybody.iter().step_by(2).cloned().collect();
+    let gallery = tempfile::tempdir().unwrap();
+    clip.enrol(&known, gallery.path());
     let mut all = BTreeSet::new();
-    for (person, Said { names, aliases, .. }) in watch(name, &folder, gallery.path()) {
+    for (person, Said { names, aliases, .. }) in watch(&clip, gallery.path()) {
         if known.contains(&person) {
             assert_eq!(names, BTreeSet::from([person]), "a wrong name, or none");
             assert!(aliases.is_empty(), "{aliases:?}");

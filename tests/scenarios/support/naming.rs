@@ -53,6 +53,11 @@ pub enum Truth {
     Alone(BTreeMap<u64, String>),
 }
 
+/// Whether a face with this true box, of which this share is visible, must be recognised.
+fn is_usable(rect: Rect, visible: f32) -> bool {
+    rect.w.min(rect.h) >= USABLE.0 && visible >= USABLE.1
+}
+
 /// A composed sequence with two pictures of each person.
 pub fn sequence(name: &str) -> Option<Clip> {
     let folder = media(&format!("tracking/{name}"))?;
@@ -93,21 +98,57 @@ impl Clip {
         choices.map(choose).collect()
     }
 
-    fn people(&self) -> BTreeSet<String> {
+    /// Puts the pictures of those who are enrolled into a gallery's folder.
+    pub fn enrol(&self, enrolled: &BTreeSet<String>, gallery: &Path) {
+        for (person, picture) in self.pictures.iter().filter(|(person, _)| enrolled.contains(person)) {
+            std::fs::create_dir_all(gallery.join(person)).unwrap();
+            std::fs::copy(picture, gallery.join(person).join(picture.file_name().unwrap())).unwrap();
+        }
+    }
+
+    pub fn people(&self) -> BTreeSet<String> {
         self.pictures.iter().map(|(person, _)| person.clone()).collect()
     }
 
     /// Whom a track's box shows, and whether the face can be used.
-    fn shown(&self, frame: u64, rect: Rect) -> Option<(&str, bool)> {
+    pub fn shown(&self, frame: u64, rect: Rect) -> Option<(&str, bool)> {
         match &self.truth {
             Truth::Boxes(boxes) => {
                 let boxes = boxes.get(&frame)?;
                 let best = boxes.iter().max_by(|a, b| a.1.iou(rect).total_cmp(&b.1.iou(rect)))?;
-                let usable = best.1.w.min(best.1.h) >= USABLE.0 && best.2 >= USABLE.1;
+                let usable = is_usable(best.1, best.2);
                 (best.1.iou(rect) > 0.3).then_some((best.0.as_str(), usable))
             }
             Truth::Alone(people) => people.range(..=frame).next_back().map(|(_, person)| (person.as_str(), true)),
         }
+    }
+
+    /// How many frames have a truth.
+    pub fn length(&self) -> u64 {
+        match &self.truth {
+            Truth::Boxes(boxes) => boxes.last_key_value().map_or(0, |(last, _)| last + 1),
+            Truth::Alone(_) => 0,
+        }
+    }
+
+    /// The overlap (IoU) of a box with the nearest true one.
+    pub fn overlap(&self, frame: u64, rect: Rect) -> f32 {
+        let boxes = match &self.truth {
+            Truth::Boxes(boxes) => boxes.get(&frame).map(Vec::as_slice).unwrap_or_default(),
+            Truth::Alone(_) => return 0.0,
+        };
+        boxes.iter().map(|(_, truth, _)| truth.iou(rect)).fold(0.0, f32::max)
+    }
+
+    /// Whose face can be used in this frame.
+    pub fn usable(&self, frame: u64) -> Vec<&str> {
+        let boxes = match &self.truth {
+            Truth::Boxes(boxes) => boxes.get(&frame).map(Vec::as_slice).unwrap_or_default(),
+            Truth::Alone(_) => {
+                return self.shown(frame, Rect::default()).map(|(person, _)| person).into_iter().collect();
+            }
+        };
+        boxes.iter().filter(|(_, rect, visible)| is_usable(*rect, *visible)).map(|(person, ..)| &**person).collect()
     }
 
     /// Shows each frame at 25 a second, numbered from 0.
