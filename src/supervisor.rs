@@ -6,6 +6,7 @@
 mod camera;
 mod engine;
 mod keeper;
+mod masked;
 mod reading;
 mod revival;
 

@@ -13,7 +13,7 @@ use crate::frame::Frame;
 use crate::mask::{Cause, Line, Painter, Policy, Release, out_layout};
 use crate::metrics::{FRAME_AGE, MASK_HOLD};
 use crate::sink::VideoTaker;
-use crate::source::SourceState;
+use crate::source::{Bell, SourceState};
 
 /// A camera's delay line, and everything behind it.
 pub struct Masking {
@@ -56,6 +56,11 @@ impl Masking {
             age: histogram!(FRAME_AGE, "camera" => camera(), "stage" => "masked"),
             hold: gauge!(MASK_HOLD, "camera" => camera()),
         }
+    }
+
+    /// Rings when there is something to do.
+    pub fn bell(&self) -> &Bell {
+        self.reports.bell()
     }
 
     /// Takes a frame in; the generation that its analysis is to be of.

@@ -5,9 +5,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use crossbeam_channel::Sender;
 use tracing::warn;
 
-use super::Context;
+use super::masked::Seeing;
+use super::{Context, masked};
 use crate::config::Camera;
 use crate::detect::Mode;
 use crate::detect::motion::Gate;
@@ -15,10 +17,10 @@ use crate::event::{Draft, EventType, Journal, Models, Observation, Settings, Sta
 use crate::fault::Fault;
 use crate::infer::Model;
 use crate::pipeline::{
-    self, Cam, CamNews, Control, Eyes, Follower, Observer, Pacer, Recall, Recognition, Sightings, WhenBusy,
+    self, Cam, CamNews, Control, Eyes, Follower, Job, Observer, Pacer, Recall, Recognition, Sightings, WhenBusy,
 };
 use crate::sink::{CameraStats, CameraStatus, Hub, Switch};
-use crate::source::{Scheme, Source, SourceState};
+use crate::source::{Source, SourceState};
 use crate::track::Tracker;
 
 /// How long a camera's threads may take to end. Only a model that hangs takes longer, and nothing cures that but the end
@@ -41,32 +43,17 @@ impl Running {
     /// Starts both loops.
     pub(super) fn start(id: &str, camera: &Camera, context: &Context) -> Result<Self, Fault> {
         let control = Control::new(id);
-        let source = Source::new(id, camera.source.clone(), &context.spawner);
-        let every_frame = camera.source.scheme == Scheme::File;
-        let teller = Teller::new(id, camera, context, &control);
-        let vigil = camera.masking.as_ref().and_then(|masking| Sightings::vigil(&masking.mask));
-        let recall = Recall::new(id, Arc::clone(context.engine.recognition())).watching(vigil);
-        let follower = Follower::new(maker(camera, context), Box::new(recall), teller, Arc::clone(&control));
-        let eyes = || Eyes::new(Arc::clone(context.engine.detector()), camera.detect.clone());
-
-        let see: Box<dyn FnOnce() + Send>;
-        let (to_see, when_busy);
-        if every_frame {
-            let sessions = context.engine.detector().load().sessions();
-            let eyes = (0..sessions).map(|_| eyes()).collect::<Result<Vec<_>, _>>()?;
-            let (sender, jobs) = pipeline::channel(sessions);
-            see = Box::new(move || pipeline::run_see_all(&jobs, eyes, follower));
-            (to_see, when_busy) = (sender, WhenBusy::Wait);
-        } else {
-            let eyes = eyes()?;
-            let gate = (camera.detect.detect == Mode::Motion).then(|| Gate::new(pipeline::THUMBNAIL));
-            let (sender, jobs) = pipeline::channel(1);
-            (to_see, when_busy) = (sender, WhenBusy::NewestWins(Pacer::new(camera.analysis_period), jobs.clone()));
-            see = Box::new(move || pipeline::run_see(&jobs, eyes, gate, follower));
+        let masked = camera.masking.as_ref().map(|settings| masked::new(id, camera, settings, &control));
+        let (masking, seeing) = masked.transpose()?.unzip();
+        let mut source = Source::new(id, camera.source.clone(), &context.spawner);
+        if let Some(masking) = &masking {
+            source = source.woken_by(masking.bell().clone());
         }
+        let follower = follower(id, camera, context, &control);
+        let (to_see, when_busy, see) = see(camera, context, follower, seeing)?;
         let herald = Herald { id: id.into(), hub: context.hub.clone() };
         let cam_control = Arc::clone(&control);
-        let cam = Cam { frames: Box::new(source), to_see, when_busy, masking: None };
+        let cam = Cam { frames: Box::new(source), to_see, when_busy, masking };
         let cam = move || pipeline::run_cam(cam, &cam_control, |news| herald.tell(&news));
         let mut running = Self { id: id.into(), control, threads: Vec::new(), stopped: OnceLock::new() };
         running.threads.push(spawn(format!("see-{id}"), see)?);
@@ -133,6 +120,47 @@ impl Drop for Running {
             }
         }
     }
+}
+
+/// The end of `see-<id>` that has an order.
+fn follower(id: &str, camera: &Camera, context: &Context, control: &Arc<Control>) -> Follower<Teller> {
+    let vigil = camera.masking.as_ref().and_then(|masking| Sightings::vigil(&masking.mask));
+    let recall = Recall::new(id, Arc::clone(context.engine.recognition())).watching(vigil);
+    let teller = Teller::new(id, camera, context, control);
+    Follower::new(maker(camera, context), Box::new(recall), teller, Arc::clone(control))
+}
+
+/// What `cam-<id>` hands frames to, and how; and what `see-<id>` does.
+type See = (Sender<Job>, WhenBusy, Box<dyn FnOnce() + Send>);
+
+fn see(
+    camera: &Camera,
+    context: &Context,
+    mut follower: Follower<Teller>,
+    seeing: Option<Seeing>,
+) -> Result<See, Fault> {
+    let (reporter, witness) = seeing.map(|seeing| (seeing.reporter, seeing.witness)).unzip();
+    if let Some(witness) = witness {
+        follower = follower.witnessed(witness);
+    }
+    let eyes = || {
+        let eyes = Eyes::new(Arc::clone(context.engine.detector()), camera.detect.clone())?;
+        Ok::<_, Fault>(match &reporter {
+            Some(reporter) => eyes.tested(reporter.clone()),
+            None => eyes,
+        })
+    };
+    if masked::waits_for_analyses(camera) {
+        let sessions = context.engine.detector().load().sessions();
+        let eyes = (0..sessions).map(|_| eyes()).collect::<Result<Vec<_>, _>>()?;
+        let (to_see, jobs) = pipeline::channel(sessions);
+        return Ok((to_see, WhenBusy::Wait, Box::new(move || pipeline::run_see_all(&jobs, eyes, follower))));
+    }
+    let eyes = eyes()?;
+    let gate = (camera.detect.detect == Mode::Motion).then(|| Gate::new(pipeline::THUMBNAIL));
+    let (to_see, jobs) = pipeline::channel(1);
+    let when_busy = WhenBusy::NewestWins(Pacer::new(masked::analysis_period(camera)), jobs.clone());
+    Ok((to_see, when_busy, Box::new(move || pipeline::run_see(&jobs, eyes, gate, follower))))
 }
 
 fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Fault> {
