@@ -121,6 +121,11 @@ pub struct Cam {
 pub fn run_cam(mut cam: Cam, control: &Control, mut tell: impl FnMut(CamNews)) {
     while !control.stopped() {
         let tick = Monotonic::now().plus(TICK);
+        if let Some(masking) = cam.masking.as_mut().filter(|masking| masking.is_full()) {
+            masking.bell().wait(tick);
+            masking.keep_up(control);
+            continue;
+        }
         let due = cam.masking.as_ref().and_then(Masking::next_due);
         let event = cam.frames.next(due.map_or(tick, |due| due.min(tick)));
         control.tally.lost(cam.frames.losses());
@@ -173,6 +178,8 @@ impl Cam {
                     if control.stopped() {
                         return;
                     }
+                    // it may wait for its reports to be heard
+                    self.masking.iter_mut().for_each(|masking| masking.keep_up(control));
                     job = back;
                 }
             }

@@ -148,6 +148,11 @@ impl Line {
         self.held.len()
     }
 
+    /// Whether the next frame of a file should wait: there is no room, and time to make some.
+    pub fn is_full(&self) -> bool {
+        matches!(self.policy.lookahead, Lookahead::File(_)) && self.held.len() >= self.policy.capacity
+    }
+
     /// How long frames that arrive now are held; zero for a file.
     pub fn hold(&self) -> Duration {
         match &self.policy.lookahead {

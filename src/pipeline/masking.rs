@@ -75,6 +75,11 @@ impl Masking {
         self.line.generation()
     }
 
+    /// Whether the source, a file, must wait until frames have left.
+    pub(super) fn is_full(&self) -> bool {
+        self.line.is_full()
+    }
+
     /// When something may have to be released, if nothing happens until then.
     pub(super) fn next_due(&self) -> Option<Monotonic> {
         self.line.next_due()
