@@ -236,10 +236,10 @@ fn see_one<O: Observer>(job: Job, eyes: &mut Eyes, gate: &mut Option<Gate>, foll
     if gate.as_mut().is_some_and(rests) {
         return;
     }
-    let (number, generation) = (job.frame.number, job.generation);
+    let unseen = Unseen { number: job.frame.number, generation: job.generation };
     match eyes.see(job, thumbnail, LIVE_DEADLINE, &control) {
         Some(seen) => follower.follow(&seen, LIVE_NAMING),
-        None => follower.failed(number, generation),
+        None => follower.failed(&unseen),
     }
 }
 
@@ -248,24 +248,32 @@ fn see_one<O: Observer>(job: Job, eyes: &mut Eyes, gate: &mut Option<Gate>, foll
 pub fn run_see_all<O: Observer>(jobs: &Receiver<Job>, eyes: Vec<Eyes>, mut follower: Follower<O>) {
     let control = Arc::clone(follower.control());
     let see = |job: Job, eyes: &mut Eyes| {
+        let unseen = Unseen { number: job.frame.number, generation: job.generation };
         if control.stopped() {
-            return None;
+            return Err(unseen);
         }
+        eyes.test(Duration::ZERO);
         let thumbnail = eyes.glance(&job);
-        eyes.see(job, thumbnail, FILE_DEADLINE, &control)
+        eyes.see(job, thumbnail, FILE_DEADLINE, &control).ok_or(unseen)
     };
     follow_in_order(jobs, eyes, see, &mut follower);
+}
+
+/// A frame that was not analysed.
+struct Unseen {
+    number: u64,
+    generation: u64,
 }
 
 fn follow_in_order<T: Send, O: Observer>(
     jobs: &Receiver<Job>,
     tools: Vec<T>,
-    see: impl Fn(Job, &mut T) -> Option<Seen> + Sync,
+    see: impl Fn(Job, &mut T) -> Result<Seen, Unseen> + Sync,
     follower: &mut Follower<O>,
 ) {
     in_order(jobs, tools, TICK, see, |seen| match seen {
-        Some(Some(seen)) => follower.follow(&seen, FILE_DEADLINE),
-        Some(None) => {}
+        Some(Ok(seen)) => follower.follow(&seen, FILE_DEADLINE),
+        Some(Err(unseen)) => follower.failed(&unseen),
         None => follower.keep_up(),
     });
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Control, GONE, Observer, Seen, THUMBNAIL, Witness};
+use super::{Control, GONE, Observer, Seen, THUMBNAIL, Unseen, Witness};
 use crate::event::{Latency, Observation};
 use crate::frame::Frame;
 use crate::recognise::Verdict;
@@ -104,8 +104,8 @@ impl<O: Observer> Follower<O> {
     }
 
     /// The analysis of a frame failed.
-    pub(super) fn failed(&self, number: u64, generation: u64) {
-        self.witness.iter().for_each(|witness| witness.failed(number, generation));
+    pub(super) fn failed(&self, unseen: &Unseen) {
+        self.witness.iter().for_each(|witness| witness.failed(unseen.number, unseen.generation));
     }
 
     pub(super) fn following(&self) -> bool {

@@ -119,7 +119,14 @@ fn detection_switched_off_ends_what_is_followed_without_another_frame() {
     (0..5).for_each(|n| follower.follow(&face(0, n), Duration::ZERO));
     control.detect(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| follow_in_order(&jobs, vec![()], |_, ()| None, &mut follower));
+        scope.spawn(|| {
+            follow_in_order(
+                &jobs,
+                vec![()],
+                |job, ()| Err(Unseen { number: job.frame.number, generation: 0 }),
+                &mut follower,
+            )
+        });
         let deadline = Instant::now() + Duration::from_secs(10);
         while told.0.lock().unwrap().1 == 0 && Instant::now() < deadline {
             std::thread::yield_now();
