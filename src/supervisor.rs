@@ -9,18 +9,19 @@ mod keeper;
 mod masked;
 mod reading;
 mod revival;
+mod switches;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use metrics::counter;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
-use crate::config::{Changes, Resolved};
+use crate::config::{Camera, Changes, Resolved};
 use crate::fault::Fault;
 use crate::metrics::CAMERA_RESTARTS;
-use crate::sink::{CameraStats, CameraStatus, Hub, Switch, SwitchCommand};
+use crate::sink::{CameraStats, CameraStatus, Hub, SwitchCommand};
 use crate::source::Spawner;
 use camera::Running;
 use revival::Revivals;
@@ -70,7 +71,8 @@ impl Supervisor {
         if changes.models {
             self.cameras.values().for_each(Running::begin_anew);
         }
-        self.settings = settings;
+        let before = std::mem::replace(&mut self.settings, settings);
+        changes.changed.iter().for_each(|id| self.put_anew(id, before.cameras.get(id)));
         // All that go stop side by side.
         for running in changes.removed.iter().chain(&changes.changed).filter_map(|id| self.cameras.get(id)) {
             running.stop();
@@ -91,6 +93,12 @@ impl Supervisor {
     /// Does what a user asked of a switch, and shows where it stands.
     pub fn switch(&self, command: &SwitchCommand) {
         let SwitchCommand { camera, switch, on } = command;
+        let settings = self.settings.cameras.get(&**camera);
+        if settings.is_some_and(|settings| !switches::may_be_put(settings, *switch, *on)) {
+            let remedy = "set switchable = true in the camera's table mask";
+            warn!(camera = &**camera, switch = switch.name(), on, remedy, "refused: masks stay on");
+            return self.context.hub.refuse(camera);
+        }
         if let Some(running) = self.cameras.get(&**camera) {
             running.switch(*switch, *on);
             info!(camera = &**camera, switch = switch.name(), on, "switched");
@@ -142,6 +150,19 @@ impl Supervisor {
         }
     }
 
+    /// Puts the switches whose positions a reload changes: those that the configuration puts elsewhere than `before`, and
+    /// those that may not stay where the user has put them.
+    fn put_anew(&self, id: &str, before: Option<&Camera>) {
+        let Some(camera) = self.settings.cameras.get(id) else { return };
+        let before = before.map(switches::of).unwrap_or_default();
+        for (switch, on) in switches::of(camera) {
+            let moved = before.contains(&(switch, !on));
+            if moved || !switches::may_be_put(camera, switch, !on) {
+                self.context.hub.switch(id, switch, on);
+            }
+        }
+    }
+
     fn show_stats(&self) {
         for (id, camera) in &self.cameras {
             self.context.hub.camera_stats(id, camera.stats());
@@ -152,7 +173,7 @@ impl Supervisor {
     fn add(&mut self, id: &str) {
         let hub = &self.context.hub;
         let Some(camera) = self.settings.cameras.get(id) else { return };
-        hub.add_camera(id, &[(Switch::Detect, true), (Switch::Recognise, true)]);
+        hub.add_camera(id, &switches::of(camera));
         if !camera.enabled {
             hub.camera_status(id, CameraStatus::Disabled, "switched off in the configuration");
             return;

@@ -76,6 +76,8 @@ pub struct CameraState {
     pub faces: usize,
     /// Its switches' positions; one that is not here does not exist.
     pub switches: BTreeMap<Switch, bool>,
+    /// Wishes for its switches that were refused: sinks say again where these stand.
+    pub refusals: u64,
     /// Its counts.
     pub stats: CameraStats,
 }
@@ -133,15 +135,20 @@ impl Board {
         lock(&self.cameras).contains_key(camera)
     }
 
-    /// Puts up a camera, or leaves it as it is. Returns whether it is new.
+    /// Puts up a camera with these switches; of one that is there, switches that it has already stay where they are.
+    /// Returns whether anything changed.
     pub(super) fn add(&self, camera: &str, switches: &[(Switch, bool)]) -> bool {
         let mut cameras = lock(&self.cameras);
-        if cameras.contains_key(camera) {
-            return false;
-        }
-        let state = CameraState { switches: switches.iter().copied().collect(), ..CameraState::default() };
-        cameras.insert(camera.into(), state);
-        true
+        let Some(state) = cameras.get_mut(camera) else {
+            let state = CameraState { switches: switches.iter().copied().collect(), ..CameraState::default() };
+            cameras.insert(camera.into(), state);
+            return true;
+        };
+        let put = |(switch, on): &(Switch, bool)| (*switch, *state.switches.get(switch).unwrap_or(on));
+        let switches: BTreeMap<_, _> = switches.iter().map(put).collect();
+        let changed = state.switches != switches;
+        state.switches = switches;
+        changed
     }
 
     /// Takes a camera down. Returns whether it was there.

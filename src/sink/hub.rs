@@ -183,7 +183,7 @@ impl Hub {
         lock(&self.shared.order).tracks.entry(camera.into()).or_default().clone()
     }
 
-    /// Makes a camera known, with the positions of the switches that it has. Needed before anything is said of it.
+    /// Makes a camera known, with the switches that it has and their positions; one that it had before stays as it is. Needed before anything is said of it.
     pub fn add_camera(&self, camera: &str, switches: &[(Switch, bool)]) {
         let changed = self.shared.board.add(camera, switches);
         self.tell_if(changed);
@@ -215,6 +215,12 @@ impl Hub {
         let changed = self.shared.board.change(camera, |state| {
             state.switches.insert(switch, on);
         });
+        self.tell_if(changed);
+    }
+
+    /// A wish for one of a camera's switches was refused: whoever had it is told where they stand.
+    pub fn refuse(&self, camera: &str) {
+        let changed = self.shared.board.change(camera, |state| state.refusals += 1);
         self.tell_if(changed);
     }
 

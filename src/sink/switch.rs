@@ -9,6 +9,12 @@ pub enum Switch {
     Detect,
     /// Naming of the faces in them.
     Recognise,
+    /// Masks over them, in all that shows the camera's pictures.
+    Mask,
+    /// Its masked video over RTSP.
+    Restream,
+    /// Best shots of its tracks.
+    Snapshots,
 }
 
 /// How a switch is shown.
@@ -28,6 +34,9 @@ pub struct SwitchLine {
 pub static SWITCHES: &[SwitchLine] = &[
     SwitchLine { switch: Switch::Detect, name: "detect", label: "Detection", icon: "mdi:face-recognition" },
     SwitchLine { switch: Switch::Recognise, name: "recognise", label: "Recognition", icon: "mdi:account-search" },
+    SwitchLine { switch: Switch::Mask, name: "mask", label: "Masks", icon: "mdi:incognito" },
+    SwitchLine { switch: Switch::Restream, name: "restream", label: "Video", icon: "mdi:video" },
+    SwitchLine { switch: Switch::Snapshots, name: "snapshots", label: "Snapshots", icon: "mdi:image-multiple" },
 ];
 
 impl Switch {

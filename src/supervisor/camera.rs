@@ -71,6 +71,9 @@ impl Running {
         match switch {
             Switch::Detect => self.control.detect(on),
             Switch::Recognise => self.control.recognise(on),
+            Switch::Mask => self.control.mask(on),
+            Switch::Restream => self.control.restream(on),
+            Switch::Snapshots => self.control.snapshots(on),
         }
     }
 

@@ -21,6 +21,7 @@ mod identity;
 mod many_cameras;
 mod mask;
 mod mask_plan;
+mod mask_switch;
 mod models;
 mod mqtt;
 mod mqtt_daemon;

@@ -52,13 +52,13 @@ fn topics_and_their_flags_are_as_promised() {
     for recorder in [&live, &late] {
         recorder.wait_for("visor/front/detect/state", "ON");
         recorder.wait_for("visor/front/faces", "1");
-        let announcements = || recorder.messages().iter().filter(|m| m.topic.starts_with("homeassistant/")).count();
+        let announcements = || recorder.said().iter().filter(|m| m.topic.starts_with("homeassistant/")).count();
         eventually("five announcements", || (announcements() == 5).then_some(()));
     }
     let topics = |recorder: &Recorder| {
         let described =
             |m: &crate::support::recorder::Message| format!("{} qos {} retained {}", m.topic, m.qos, m.retain);
-        recorder.messages().iter().map(described).collect::<BTreeSet<String>>()
+        recorder.said().iter().map(described).collect::<BTreeSet<String>>()
     };
     insta::assert_debug_snapshot!("topics_live", topics(&live));
     insta::assert_debug_snapshot!("topics_late", topics(&late));
@@ -138,7 +138,7 @@ fn discovery_is_valid_and_ids_are_unique() {
     let hub = hub(&broker.url(), |config| config.prefix = "home/visor".to_owned());
     hub.add_camera("front", &[(Switch::Detect, true)]);
     hub.add_camera("back", &[]);
-    let configs = || recorder.messages().into_iter().filter(|m| m.topic.starts_with("homeassistant/"));
+    let configs = || recorder.said().into_iter().filter(|m| m.topic.starts_with("homeassistant/"));
     eventually("announcements of both cameras", || (configs().count() == 9).then_some(()));
     let mut ids = BTreeSet::new();
     for message in configs() {

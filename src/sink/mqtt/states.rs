@@ -19,14 +19,23 @@ pub(super) struct States {
     topics: Topics,
     home_assistant: bool,
     standing: Standing,
-    /// Cameras whose topics stand, with their switches.
-    shown: BTreeMap<Arc<str>, Vec<Switch>>,
+    /// Cameras whose topics stand.
+    shown: BTreeMap<Arc<str>, Shown>,
     /// People whose topics stand, with the names they were announced by.
     people: BTreeMap<Arc<str>, Arc<str>>,
     /// Cameras that the broker remembers and the board does not know (yet).
     strangers: BTreeSet<String>,
     /// The same of people.
     unknown: BTreeSet<String>,
+}
+
+/// What was said of a camera.
+#[derive(Default)]
+struct Shown {
+    /// The switches that it was announced with.
+    switches: Option<Vec<Switch>>,
+    /// Refused wishes that were answered.
+    refusals: u64,
 }
 
 impl States {
@@ -58,14 +67,38 @@ impl States {
                 self.standing.set(self.topics.switch_state(camera, line.name), on_off(*on).to_owned());
             }
         }
-        let switches: Vec<Switch> = state.switches.keys().copied().collect();
-        if self.shown.get(camera) != Some(&switches) {
-            for (topic, config) in discovery::camera(&self.topics, camera, &switches) {
-                // Empty where discovery is off, for a device that an earlier run announced.
-                self.standing.set(topic, if self.home_assistant { config } else { String::new() });
-            }
-            self.shown.insert(Arc::clone(camera), switches);
+        let shown = self.shown.entry(Arc::clone(camera)).or_default();
+        if shown.refusals != state.refusals {
+            shown.refusals = state.refusals;
+            let positions = SWITCHES.iter().map(|line| self.topics.switch_state(camera, line.name));
+            let positions: BTreeSet<String> = positions.collect();
+            self.standing.repeat(|topic| positions.contains(topic));
         }
+        let switches: Vec<Switch> = state.switches.keys().copied().collect();
+        if shown.switches.as_ref() == Some(&switches) {
+            return;
+        }
+        shown.switches = Some(switches.clone());
+        // A switch that it has no more, or had in an earlier run.
+        for line in SWITCHES.iter().filter(|line| !switches.contains(&line.switch)) {
+            self.standing.clear(self.topics.switch_state(camera, line.name));
+        }
+        let entities = discovery::camera(&self.topics, camera, &switches);
+        for (topic, _) in
+            self.every_entity(camera).into_iter().filter(|(topic, _)| !entities.iter().any(|(t, _)| t == topic))
+        {
+            self.standing.clear(topic);
+        }
+        for (topic, config) in entities {
+            // Empty where discovery is off, for a device that an earlier run announced.
+            self.standing.set(topic, if self.home_assistant { config } else { String::new() });
+        }
+    }
+
+    /// The config topics of all that a camera may have.
+    fn every_entity(&self, camera: &str) -> Vec<(String, String)> {
+        let switches: Vec<Switch> = SWITCHES.iter().map(|line| line.switch).collect();
+        discovery::camera(&self.topics, camera, &switches)
     }
 
     /// Brings what stands of people up to the board.
@@ -97,9 +130,8 @@ impl States {
 
     /// Takes every retained topic of a camera away.
     fn clear(&mut self, camera: &str) {
-        let switches: Vec<Switch> = SWITCHES.iter().map(|line| line.switch).collect();
         let positions = SWITCHES.iter().map(|line| self.topics.switch_state(camera, line.name));
-        let configs = discovery::camera(&self.topics, camera, &switches).into_iter().map(|(topic, _)| topic);
+        let configs = self.every_entity(camera).into_iter().map(|(topic, _)| topic);
         let own = [self.topics.camera_status(camera), self.topics.faces(camera)];
         own.into_iter().chain(positions).chain(configs).for_each(|topic| self.standing.clear(topic));
     }

@@ -81,6 +81,11 @@ impl Recorder {
         self.messages.lock().unwrap().clone()
     }
 
+    /// Everything so far but what clears a topic.
+    pub fn said(&self) -> Vec<Message> {
+        self.messages().into_iter().filter(|message| !message.payload.is_empty()).collect()
+    }
+
     /// The last message on `topic`, once there are at least `count`.
     #[cfg(feature = "media")]
     pub fn wait_for_count(&self, topic: &str, count: usize) -> String {
