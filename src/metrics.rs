@@ -44,7 +44,7 @@ metrics! {
     BUILD_INFO Gauge "visor_build_info" "always 1 {version}";
     FRAMES_CAPTURED Counter "visor_frames_captured_total" "frames received from a camera {camera}";
     FRAMES_ANALYSED Counter "visor_frames_analysed_total" "frames that went through detection and tracking {camera}";
-    FRAMES_DROPPED Counter "visor_frames_dropped_total" "frames not analysed, by reason {camera, reason}";
+    FRAMES_DROPPED Counter "visor_frames_dropped_total" "frames not analysed, or not handed to an output, by reason {camera, reason}";
     FRAME_AGE Histogram "visor_frame_age_seconds" "age of a frame since it arrived, when a stage begins {camera, stage}";
     STAGE_SECONDS Histogram "visor_stage_seconds" "time spent in a stage on one frame {camera, stage}";
     TRACKS_ACTIVE Gauge "visor_tracks_active" "confirmed tracks now {camera}";
@@ -57,6 +57,8 @@ metrics! {
     MASK_COVERED Counter "visor_mask_covered_total" "frames handed out wholly covered, by reason {camera, reason}";
     MASK_HOLD Gauge "visor_mask_hold" "for how many seconds frames of a masked camera are held {camera}";
     MASK_UNPROVEN Counter "visor_mask_unproven_frames_total" "frames that were to be shown without a proof and were covered instead; must stay 0 {camera}";
+    RESTREAM_CLIENTS Gauge "visor_restream_clients" "players that watch a camera's masked video now {camera}";
+    RESTREAM_RESTARTS Counter "visor_restream_restarts_total" "RTSP server processes started again, by reason {reason}";
     MQTT_CONNECTED Gauge "visor_mqtt_connected" "1 while the MQTT broker is connected, else 0";
     PROVIDER_INFO Gauge "visor_provider_info" "1 while a model is loaded: the provider it runs on {provider, model}";
     CONFIG_RELOADS Counter "visor_config_reloads_total" "reloads of the configuration, by outcome {outcome}";
@@ -149,6 +151,8 @@ visor_mask_frames_total
 visor_mask_covered_total
 visor_mask_hold
 visor_mask_unproven_frames_total
+visor_restream_clients
+visor_restream_restarts_total
 visor_mqtt_connected
 visor_provider_info
 visor_config_reloads_total

@@ -30,6 +30,8 @@ mod models;
 #[cfg(feature = "media")]
 mod processor;
 #[cfg(feature = "media")]
+mod restream;
+#[cfg(feature = "media")]
 mod run;
 mod schema;
 mod settings;
@@ -93,6 +95,10 @@ enum Command {
     #[cfg(feature = "media")]
     #[command(hide = true)]
     Encode(encode::EncodeArgs),
+    /// The child that serves masked video.
+    #[cfg(feature = "media")]
+    #[command(hide = true)]
+    Restream(restream::RestreamArgs),
 }
 
 impl Command {
@@ -148,6 +154,8 @@ fn run_command(command: &Command) -> Outcome {
         Command::Capture(args) => capture::run(args),
         #[cfg(feature = "media")]
         Command::Encode(args) => encode::run(args),
+        #[cfg(feature = "media")]
+        Command::Restream(args) => restream::run(args),
     }
 }
 

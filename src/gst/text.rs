@@ -23,6 +23,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("decode", include_str!("../../pipelines/decode.launch")),
     ("encode", include_str!("../../pipelines/encode.launch")),
     ("join", include_str!("../../pipelines/join.launch")),
+    ("out", include_str!("../../pipelines/out.launch")),
+    ("out-rtsp", include_str!("../../pipelines/out-rtsp.launch")),
     ("frames", include_str!("../../pipelines/frames.launch")),
 ];
 

@@ -9,10 +9,10 @@ use gstreamer::prelude::*;
 use gstreamer_app::AppSrc;
 use gstreamer_video as gst_video;
 
-use super::broken;
+use super::{broken, raw};
 use crate::clock::Monotonic;
 use crate::fault::{Fault, FaultKind};
-use crate::frame::{ColourMatrix, ColourRange, Layout, PixelFormat};
+use crate::frame::Layout;
 use crate::gst::{confine, text};
 use crate::ring::out::{Container, EncodeSettings, FromOutput, OutMemory, OutputEnd, ToOutput};
 use crate::ring::wire::{Received, SendError};
@@ -76,7 +76,7 @@ fn encode(link: &Link) -> Result<bool, Fault> {
                     OutMemory::map(fd, slots, slot_bytes).map_err(|e| Fault::internal(format!("no ring: {e}")))?;
                 memory = Some((id, map));
             }
-            ToOutput::Frame { slot, layout, pts_ns } => {
+            ToOutput::Frame { slot, layout, pts_ns, .. } => {
                 let (ring, map) = memory.as_ref().ok_or_else(|| Fault::internal("a frame without a ring"))?;
                 // A copy: how many frames an encoder keeps is its own business, and the ring must not run dry over it.
                 let frame = map.slot(slot).to_vec();
@@ -115,27 +115,9 @@ impl Writer {
 
     fn write(&mut self, frame: Vec<u8>, layout: &Layout, pts_ns: u64) -> Result<(), Fault> {
         let info = self.form(layout)?;
-        if layout.end().is_none_or(|end| end > frame.len()) {
-            return Err(Fault::internal("a frame that reaches past its slot"));
-        }
-        let planes = layout.pixel.planes();
-        let offsets = layout.planes.map(|plane| plane.offset);
-        let strides = layout.planes.map(|plane| plane.stride as i32);
-        let mut buffer = gst::Buffer::from_slice(frame);
-        let place = buffer.get_mut().ok_or_else(|| Fault::internal("a buffer that is shared"))?;
-        place.set_pts(gst::ClockTime::from_nseconds(pts_ns));
-        let flags = gst_video::VideoFrameFlags::empty();
-        let size = (info.width(), info.height());
-        gst_video::VideoMeta::add_full(
-            place,
-            flags,
-            info.format(),
-            size.0,
-            size.1,
-            &offsets[..planes],
-            &strides[..planes],
-        )
-        .map_err(|e| broken(DOING, e))?;
+        let pts = gst::ClockTime::from_nseconds(pts_ns);
+        let buffer = raw::buffer(frame, layout, &info, pts)
+            .ok_or_else(|| Fault::internal("a frame that reaches past its slot"))?;
         self.frames.push_buffer(buffer).map(|_| ()).map_err(|flow| self.reason(&flow))
     }
 
@@ -144,7 +126,7 @@ impl Writer {
         if let Some((_, info)) = self.form.as_ref().filter(|(known, _)| known == layout) {
             return Ok(info.clone());
         }
-        let info = video_info(layout, self.fps).map_err(|e| broken(DOING, e))?;
+        let info = raw::video_info(layout, self.fps).map_err(|e| broken(DOING, e))?;
         let caps = info.to_caps().map_err(|e| broken(DOING, e))?;
         if self.form.is_none() {
             // H.264 as everybody plays it needs even sides, and a size of its own for the whole file
@@ -183,27 +165,4 @@ pub(super) const fn muxer(container: Container) -> &'static str {
         Container::Mp4 => "mp4mux",
         Container::Mkv => "matroskamux",
     }
-}
-
-fn video_info(layout: &Layout, fps: gst::Fraction) -> Result<gst_video::VideoInfo, gst::glib::BoolError> {
-    let format = match layout.pixel {
-        PixelFormat::I420 => gst_video::VideoFormat::I420,
-        PixelFormat::Nv12 => gst_video::VideoFormat::Nv12,
-    };
-    let range = match layout.colour.range {
-        ColourRange::Limited => gst_video::VideoColorRange::Range16_235,
-        ColourRange::Full => gst_video::VideoColorRange::Range0_255,
-    };
-    let (matrix, primaries) = match layout.colour.matrix {
-        ColourMatrix::Bt601 => (gst_video::VideoColorMatrix::Bt601, gst_video::VideoColorPrimaries::Smpte170m),
-        ColourMatrix::Bt709 => (gst_video::VideoColorMatrix::Bt709, gst_video::VideoColorPrimaries::Bt709),
-    };
-    let transfer = gst_video::VideoTransferFunction::Bt709;
-    let colorimetry = gst_video::VideoColorimetry::new(range, matrix, transfer, primaries);
-    let (x, y) = layout.sar;
-    gst_video::VideoInfo::builder(format, layout.size.width, layout.size.height)
-        .fps(fps)
-        .par(gst::Fraction::new(x as i32, y as i32))
-        .colorimetry(&colorimetry)
-        .build()
 }

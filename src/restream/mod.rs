@@ -8,7 +8,9 @@ pub mod child;
 pub mod clip;
 pub mod encode;
 pub mod join;
+mod raw;
 pub mod sample;
+pub mod serve;
 pub mod sim;
 
 use crate::fault::Fault;

@@ -81,6 +81,21 @@ impl<Out: Packet, In: Packet> Channel<Out, In> {
         Ok(Self::new(socket))
     }
 
+    /// The other end of a channel whose socket came with a message.
+    ///
+    /// # Errors
+    /// It is no socket.
+    pub fn adopt(socket: OwnedFd) -> io::Result<Self> {
+        rustix::net::sockopt::socket_type(&socket)?;
+        Ok(Self::new(socket))
+    }
+
+    /// Ends the conversation, whoever else holds this end: both sides find it closed.
+    pub fn close(&self) {
+        // there is nothing to do for a socket that the other side has closed already
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+    }
+
     fn new(socket: OwnedFd) -> Self {
         Self { socket, buffer: Mutex::new(vec![0; MAX_PACKET].into()), directions: PhantomData }
     }

@@ -23,6 +23,7 @@ mod map;
 mod measure;
 pub mod out;
 mod reader;
+pub mod server;
 #[cfg(test)]
 mod tests;
 pub mod wire;

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::map::{self, Part, ReadMap};
 use super::reader::{memory, seal};
-use super::wire::{Channel, Packet, Text};
+use super::wire::{Channel, Packet, SendError, Text};
 use super::{bytes, slot_bytes};
 use crate::frame::Layout;
 
@@ -54,6 +54,9 @@ pub enum ToOutput {
         layout: Layout,
         /// Stream time in nanoseconds.
         pts_ns: u64,
+        /// Whether it is to become a picture that can be decoded without those before it.
+        #[serde(default)]
+        key: bool,
     },
     /// There are no more frames.
     End,
@@ -151,6 +154,12 @@ impl OutRing {
         self.memory.as_fd()
     }
 
+    /// All slots are free again, for another child, to which the ring is to be offered anew.
+    pub fn renew(&mut self, id: u32) {
+        self.id = id;
+        self.away.fill(false);
+    }
+
     /// A slot to write into. `None` where the child has all of them.
     pub fn slot(&mut self) -> Option<OutSlot<'_>> {
         let index = self.away.iter().position(|away| !away)?;
@@ -176,7 +185,17 @@ impl OutSlot<'_> {
     #[must_use = "the child waits for the message"]
     pub fn announce(self, layout: &Layout, pts_ns: u64) -> ToOutput {
         self.ring.away[self.index] = true;
-        ToOutput::Frame { slot: self.index as u32, layout: *layout, pts_ns }
+        ToOutput::Frame { slot: self.index as u32, layout: *layout, pts_ns, key: false }
+    }
+
+    /// Hands the slot to the child at the other end of `channel`, without ever blocking. Where that fails it stays free.
+    ///
+    /// # Errors
+    /// The child is gone, or does not read.
+    pub fn send(self, layout: &Layout, pts_ns: u64, key: bool, channel: &OutEnd) -> Result<(), SendError> {
+        channel.send(&ToOutput::Frame { slot: self.index as u32, layout: *layout, pts_ns, key }, None)?;
+        self.ring.away[self.index] = true;
+        Ok(())
     }
 }
 
@@ -214,8 +233,10 @@ impl OutMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Monotonic;
     use crate::frame::{Colorimetry, ColourMatrix, ColourRange, PixelFormat};
     use crate::geometry::Size;
+    use crate::ring::wire::Received;
 
     fn layout() -> Layout {
         let colour = Colorimetry { matrix: ColourMatrix::Bt709, range: ColourRange::Limited };
@@ -247,6 +268,21 @@ mod tests {
         ring.released(3, 9);
         assert!(ring.slot().is_none(), "of another ring, or no slot");
         ring.released(3, 0);
+        assert!(ring.slot().is_some());
+    }
+
+    #[test]
+    fn another_child_finds_all_slots_free_and_what_could_not_be_sent_stays_so() {
+        let mut ring = OutRing::create(1, &layout(), 1).unwrap();
+        let (ours, theirs) = OutEnd::pair().unwrap();
+        ring.slot().unwrap().send(&layout(), 5, true, &ours).unwrap();
+        let Received::Message { msg, .. } = theirs.recv(Monotonic::default()) else { panic!("nothing came") };
+        assert_eq!(msg, ToOutput::Frame { slot: 0, layout: layout(), pts_ns: 5, key: true });
+        assert!(ring.slot().is_none());
+        ring.renew(2);
+        ring.released(1, 0);
+        drop(theirs);
+        assert!(ring.slot().unwrap().send(&layout(), 6, false, &ours).is_err());
         assert!(ring.slot().is_some());
     }
 }

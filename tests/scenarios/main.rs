@@ -34,6 +34,7 @@ mod people_live;
 mod people_pictures;
 mod recognition;
 mod reload;
+mod restream;
 mod service;
 mod support;
 mod track;

@@ -6,6 +6,8 @@ pub mod capture_child;
 pub mod daemon;
 pub mod faces;
 #[cfg(feature = "media")]
+pub mod film;
+#[cfg(feature = "media")]
 pub mod growth;
 #[cfg(feature = "media")]
 pub mod leaks;

@@ -1,0 +1,144 @@
+//! Which encoder there is.
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use crate::fault::Fault;
+use crate::ring::server::Codec;
+
+/// An encoder, and how it is told to keep up with a live picture: no frame is held back, none refers to a later one.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    pub element: &'static str,
+    pub hardware: bool,
+    /// What it takes. Named, since x264 would take the colours of a source in 4:4:4, which few players know.
+    pub format: &'static str,
+    /// Properties; `{bitrate_kbps}`, `{bitrate_bps}` and `{gop}` are numbers.
+    settings: &'static str,
+}
+
+/// The first that works is taken.
+const H264: &[Encoder] = &[
+    Encoder {
+        element: "vah264enc",
+        hardware: true,
+        format: "NV12",
+        settings: "rate-control=cbr bitrate={bitrate_kbps} key-int-max={gop} b-frames=0 ref-frames=1 target-usage=6",
+    },
+    Encoder {
+        element: "nvh264enc",
+        hardware: true,
+        format: "NV12",
+        settings: "preset=low-latency zerolatency=true rc-mode=cbr bitrate={bitrate_kbps} gop-size={gop}",
+    },
+    Encoder {
+        element: "v4l2h264enc",
+        hardware: true,
+        format: "NV12",
+        settings: "extra-controls=controls,video_bitrate={bitrate_bps},h264_i_frame_period={gop},repeat_sequence_header=1",
+    },
+    Encoder {
+        element: "x264enc",
+        hardware: false,
+        format: "I420",
+        settings: "tune=zerolatency speed-preset=ultrafast bitrate={bitrate_kbps} key-int-max={gop}",
+    },
+    Encoder {
+        element: "openh264enc",
+        hardware: false,
+        format: "I420",
+        settings: "usage-type=camera complexity=low rate-control=bitrate bitrate={bitrate_bps} gop-size={gop}",
+    },
+];
+
+const H265: &[Encoder] = &[
+    Encoder {
+        element: "vah265enc",
+        hardware: true,
+        format: "NV12",
+        settings: "rate-control=cbr bitrate={bitrate_kbps} key-int-max={gop} b-frames=0 ref-frames=1 target-usage=6",
+    },
+    Encoder {
+        element: "nvh265enc",
+        hardware: true,
+        format: "NV12",
+        settings: "preset=low-latency zerolatency=true rc-mode=cbr bitrate={bitrate_kbps} gop-size={gop}",
+    },
+    Encoder {
+        element: "x265enc",
+        hardware: false,
+        format: "I420",
+        settings: "tune=zerolatency speed-preset=ultrafast bitrate={bitrate_kbps} key-int-max={gop}",
+    },
+];
+
+/// The word for a codec in the names of elements and pipeline texts.
+pub(super) const fn name(codec: Codec) -> &'static str {
+    match codec {
+        Codec::H264 => "h264",
+        Codec::H265 => "h265",
+    }
+}
+
+/// The encoder to use: hardware where there is some that can be opened, unless it is `software` alone that is wanted.
+///
+/// # Errors
+/// There is none.
+pub(super) fn choose(codec: Codec, software: bool) -> Result<&'static Encoder, Fault> {
+    let all = match codec {
+        Codec::H264 => H264,
+        Codec::H265 => H265,
+    };
+    all.iter().filter(|encoder| !(software && encoder.hardware)).find(|encoder| opens(encoder)).ok_or_else(|| {
+        let plugin = match codec {
+            Codec::H264 => "x264 (gst-plugins-ugly)",
+            Codec::H265 => "x265 (gst-plugins-bad)",
+        };
+        Fault::unavailable(format!("there is no encoder for {}", name(codec)))
+            .remedy(format!("install GStreamer's plugin {plugin}"))
+    })
+}
+
+/// A driver may be there without its device.
+fn opens(encoder: &Encoder) -> bool {
+    let Ok(element) = gst::ElementFactory::make(encoder.element).build() else { return false };
+    let opened = !encoder.hardware || element.set_state(gst::State::Ready).is_ok();
+    let _ = element.set_state(gst::State::Null);
+    opened
+}
+
+impl Encoder {
+    /// As it stands in a pipeline text.
+    pub fn text(&self, bitrate_kbps: u32, gop: u32) -> String {
+        let settings = self
+            .settings
+            .replace("{bitrate_kbps}", &bitrate_kbps.to_string())
+            .replace("{bitrate_bps}", &(u64::from(bitrate_kbps) * 1000).to_string())
+            .replace("{gop}", &gop.to_string());
+        format!("{} name=encoder {settings}", self.element)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_filled_in() {
+        for encoder in H264.iter().chain(H265) {
+            let text = encoder.text(4000, 50);
+            assert!(text.starts_with(encoder.element) && text.contains("4000") && !text.contains('{'), "{text}");
+        }
+    }
+
+    #[test]
+    fn software_can_be_had_alone() {
+        gst::init().unwrap();
+        for codec in [Codec::H264, Codec::H265] {
+            match choose(codec, true) {
+                Ok(encoder) => assert!(!encoder.hardware, "{encoder:?}"),
+                Err(fault) => assert!(fault.to_string().contains("install"), "{fault}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! What is at a path: its frames, its slate, and its encoder while somebody watches.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use gstreamer::glib;
+use gstreamer_rtsp_server::RTSPMedia;
+
+use super::Link;
+use super::encoder::{Encoder, Pushed, Recipe};
+use super::fan::Fan;
+use super::pace::Pace;
+use super::slate;
+use crate::clock::Monotonic;
+use crate::fault::Fault;
+use crate::frame::Layout;
+use crate::geometry::Size;
+use crate::ring::out::{FromOutput, OutMemory, OutputEnd, ToOutput};
+use crate::ring::server::{FromServer, MountSettings};
+use crate::ring::wire::{NoticeLevel, Received};
+
+/// No frame for so long, and the slate takes its place.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// From one slate to the next.
+const SLATES: Duration = Duration::from_millis(200);
+
+/// How often a mount looks after its encoder while no frame comes.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Of a camera that has not shown anything yet.
+const USUAL_SIZE: Size = Size::new(1280, 720);
+
+/// What is at a path.
+pub(super) struct Mount {
+    pub id: u32,
+    pub settings: MountSettings,
+    pub fan: Arc<Fan>,
+    /// Frames that the encoder had no time for.
+    dropped: AtomicU64,
+    /// What its players share, while there are some.
+    media: Mutex<glib::WeakRef<RTSPMedia>>,
+    /// What was said last: who watches, and frames dropped.
+    said: Mutex<(u32, u64)>,
+    ended: AtomicBool,
+}
+
+impl Mount {
+    /// Starts the thread that minds it.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start(id: u32, settings: MountSettings, frames: OutputEnd, link: &Arc<Link>) -> Result<Arc<Self>, Fault> {
+        let name = format!("out-{}", settings.path);
+        let (fan, dropped, media, said, ended) = Default::default();
+        let mount = Arc::new(Self { id, settings, fan, dropped, media, said, ended });
+        let worker = Worker {
+            mount: Arc::clone(&mount),
+            link: Arc::clone(link),
+            frames: Arc::new(frames),
+            memory: None,
+            pace: Pace::default(),
+            form: mount.settings.size.map(|size| slate::draw(size).0),
+            encoder: None,
+            software: false,
+            frame_at: None,
+            slate_at: Monotonic::default(),
+            key: false,
+        };
+        std::thread::Builder::new()
+            .name(name)
+            .spawn(move || worker.work())
+            .map_err(|error| Fault::internal(format!("cannot start a thread: {error}")))?;
+        Ok(mount)
+    }
+
+    /// Its players share `media` from now on.
+    pub fn show_by(&self, media: &RTSPMedia) {
+        self.media.lock().unwrap_or_else(PoisonError::into_inner).set(Some(media));
+    }
+
+    /// What its players share.
+    pub fn media(&self) -> Option<RTSPMedia> {
+        self.media.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
+    /// How it does, where that is not what was said last.
+    pub fn stats(&self, clients: u32) -> Option<FromServer> {
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = *said != (clients, dropped);
+        *said = (clients, dropped);
+        news.then_some(FromServer::Stats { id: self.id, clients, dropped })
+    }
+
+    /// Nothing comes from here any more.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.fan.close();
+    }
+}
+
+/// Why a mount is given up.
+struct Loss {
+    /// Its encoder hangs.
+    hung: bool,
+    fault: Fault,
+}
+
+impl From<Fault> for Loss {
+    fn from(fault: Fault) -> Self {
+        Self { hung: false, fault }
+    }
+}
+
+/// The memory of a ring, and its number.
+struct Memory {
+    ring: u32,
+    map: OutMemory,
+}
+
+/// A frame in the ring, which goes back when it is dropped.
+struct Slot {
+    frames: Arc<OutputEnd>,
+    memory: Arc<Memory>,
+    slot: u32,
+}
+
+impl AsRef<[u8]> for Slot {
+    fn as_ref(&self) -> &[u8] {
+        self.memory.map.slot(self.slot)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // the socket has room for as many of these as a ring has slots; a brain that is gone needs none
+        let _ = self.frames.send(&FromOutput::Release { ring: self.memory.ring, slot: self.slot }, None);
+    }
+}
+
+/// The mount's thread.
+struct Worker {
+    mount: Arc<Mount>,
+    link: Arc<Link>,
+    frames: Arc<OutputEnd>,
+    memory: Option<Arc<Memory>>,
+    pace: Pace,
+    /// The size that goes out, once it is known.
+    form: Option<Layout>,
+    encoder: Option<Encoder>,
+    /// Hardware has failed here.
+    software: bool,
+    /// When the last frame came.
+    frame_at: Option<Monotonic>,
+    slate_at: Monotonic,
+    /// The next frame is to be a keyframe.
+    key: bool,
+}
+
+impl Worker {
+    fn work(mut self) {
+        while !self.mount.ended.load(Ordering::Acquire) {
+            let received = self.frames.recv(Monotonic::now().plus(TICK));
+            let done = match received {
+                Received::Message { msg, fd } => self.take(msg, fd),
+                Received::TimedOut => self.idle(),
+                Received::Closed | Received::Garbage(_) => return self.mount.end(),
+            };
+            if let Err(Loss { hung, fault }) = done.map_err(Loss::from).and_then(|()| self.watch()) {
+                self.mount.end();
+                return self.link.say(&FromServer::Lost { id: self.mount.id, hung, text: fault.to_string().into() });
+            }
+        }
+    }
+
+    fn take(&mut self, message: ToOutput, fd: Option<std::os::fd::OwnedFd>) -> Result<(), Fault> {
+        match message {
+            ToOutput::Ring { id, slots, slot_bytes } => {
+                let fd = fd.ok_or_else(|| Fault::internal("a ring without its memory"))?;
+                let map =
+                    OutMemory::map(fd, slots, slot_bytes).map_err(|e| Fault::internal(format!("no ring: {e}")))?;
+                self.memory = Some(Arc::new(Memory { ring: id, map }));
+                Ok(())
+            }
+            ToOutput::Frame { slot, layout, pts_ns, key } => {
+                let memory = self.memory.as_ref().ok_or_else(|| Fault::internal("a frame without a ring"))?;
+                let slot = Slot { frames: Arc::clone(&self.frames), memory: Arc::clone(memory), slot };
+                self.key |= key;
+                self.frame(slot, &layout, Duration::from_nanos(pts_ns))
+            }
+            ToOutput::Encode(_) | ToOutput::End => Ok(()),
+        }
+    }
+
+    fn frame(&mut self, slot: Slot, layout: &Layout, pts: Duration) -> Result<(), Fault> {
+        let now = Monotonic::now();
+        self.frame_at = Some(now);
+        let form = *self.form.get_or_insert(*layout);
+        let at = self.pace.frame(pts, since_origin(now));
+        self.show(slot, layout, (form, at))
+    }
+
+    /// Encodes a picture, if anybody watches.
+    fn show<B>(&mut self, pixels: B, layout: &Layout, (form, at): (Layout, Duration)) -> Result<(), Fault>
+    where
+        B: AsRef<[u8]> + Send + 'static,
+    {
+        if !self.mount.fan.is_wanted() {
+            self.encoder = None;
+            return Ok(());
+        }
+        if self.encoder.is_none() {
+            self.encoder = Some(self.start(form)?);
+        }
+        let Some(encoder) = &mut self.encoder else { return Ok(()) };
+        let key = self.key || self.mount.fan.wants_key();
+        match encoder.push(pixels, layout, at, key) {
+            Ok(Pushed::Taken) => self.key = false,
+            Ok(Pushed::Dropped) => drop(self.mount.dropped.fetch_add(1, Ordering::Relaxed)),
+            Err(fault) => return self.failed(fault),
+        }
+        Ok(())
+    }
+
+    fn start(&self, form: Layout) -> Result<Encoder, Fault> {
+        let Mount { settings, fan, id, .. } = &*self.mount;
+        let recipe = Recipe {
+            codec: settings.codec,
+            bitrate_kbps: settings.bitrate_kbps,
+            form,
+            fps: self.pace.rate(),
+            software: self.software,
+            pipelines: settings.pipelines.as_deref(),
+        };
+        let encoder = Encoder::start(&recipe, fan)?;
+        let size = form.size;
+        let kind = if encoder.chosen.hardware { "hardware" } else { "software" };
+        let text = format!(
+            "{}x{} at {} frames a second are encoded by {} ({kind})",
+            size.width, size.height, recipe.fps, encoder.chosen.element
+        );
+        self.link.notice(Some(*id), NoticeLevel::Info, &text);
+        Ok(encoder)
+    }
+
+    /// No frame has come for a while.
+    fn idle(&mut self) -> Result<(), Fault> {
+        let now = Monotonic::now();
+        if !self.mount.fan.is_wanted() {
+            self.encoder = None;
+            return Ok(());
+        }
+        let silent = self.frame_at.is_none_or(|at| now.since(at) >= SILENCE);
+        if !silent || now.since(self.slate_at) < SLATES {
+            return Ok(());
+        }
+        self.slate_at = now;
+        let (layout, bytes) = slate::draw(self.form.map_or(USUAL_SIZE, |form| form.size));
+        let at = self.pace.slate(since_origin(now));
+        self.show(bytes, &layout, (self.form.unwrap_or(layout), at))
+    }
+
+    fn watch(&mut self) -> Result<(), Loss> {
+        let Some(encoder) = &self.encoder else { return Ok(()) };
+        if encoder.hangs() {
+            let fault = Fault::unavailable(format!("{} hangs", encoder.chosen.element));
+            return Err(Loss { hung: true, fault });
+        }
+        match encoder.failure() {
+            Some(fault) => self.failed(fault).map_err(Loss::from),
+            None => Ok(()),
+        }
+    }
+
+    /// The encoder has failed: hardware that never worked is replaced by software, and anything else ends the mount.
+    fn failed(&mut self, fault: Fault) -> Result<(), Fault> {
+        match self.encoder.take() {
+            Some(encoder) if encoder.chosen.hardware && !encoder.has_worked() => {
+                let text = format!("the hardware encoder failed, going on in software: {fault}");
+                self.link.notice(Some(self.mount.id), NoticeLevel::Warn, &text);
+                self.software = true;
+                Ok(())
+            }
+            _ => Err(fault),
+        }
+    }
+}
+
+fn since_origin(now: Monotonic) -> Duration {
+    Duration::from_nanos(now.as_nanos())
+}
