@@ -35,6 +35,7 @@ mod people_pictures;
 mod recognition;
 mod reload;
 mod restream;
+mod runtime_faults;
 mod service;
 mod support;
 mod track;

@@ -18,4 +18,6 @@ pub mod proxy;
 pub mod recorder;
 #[cfg(feature = "media")]
 pub mod scene;
+#[cfg(feature = "media")]
+pub mod shim;
 pub mod wait;
