@@ -8,6 +8,11 @@ use super::{Affine, Columns, GROUP, Part};
 const BYTES: usize = 32;
 /// Rounds a sum whose upper byte is kept.
 const HALF: i16 = 128;
+/// Bytes that come from memory at once.
+const LINE: usize = 64;
+/// So many rows further down are asked of memory while a row is read. A frame was written by another process, so it is in no
+/// cache of this processor, and the processor's own foresight ends with each page: every other row of 1080p.
+const ROWS_AHEAD: usize = 36;
 
 /// # Safety
 /// The processor has AVX2; `rows` has as many rows as there are weights, each as long as `out`, `stride` apart.
@@ -41,6 +46,7 @@ unsafe fn blend_whole<const N: usize>(weights: [u16; N], rows: &[u8], stride: us
         for (n, factor) in factors.iter().enumerate() {
             // SAFETY: within row `n`, as the caller says.
             let samples = unsafe { load(rows.as_ptr().add(n * stride + x * BYTES)) };
+            look_ahead(rows, (n + ROWS_AHEAD) * stride, x);
             sums = add_products(sums, samples, *factor);
         }
         store_upper(sums, out);
@@ -56,9 +62,20 @@ unsafe fn blend_many(weights: &[u16], rows: &[u8], stride: usize, out: &mut [u8]
         for (n, weight) in weights.iter().enumerate() {
             // SAFETY: within row `n`, as the caller says.
             let samples = unsafe { load(rows.as_ptr().add(n * stride + x * BYTES)) };
+            look_ahead(rows, (n + ROWS_AHEAD) * stride, x);
             sums = add_products(sums, samples, _mm256_set1_epi16(*weight as i16));
         }
         store_upper(sums, out);
+    }
+}
+
+/// Asks memory for the bytes of a register's place `x` on the row that begins at `row`, once a line. There need be none.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn look_ahead(rows: &[u8], row: usize, x: usize) {
+    if x.is_multiple_of(LINE / BYTES) {
+        // SAFETY: a hint reads nothing, and an address that is not there makes none fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(rows.as_ptr().wrapping_add(row + x * BYTES).cast()) };
     }
 }
 
