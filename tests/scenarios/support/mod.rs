@@ -14,6 +14,8 @@ pub mod leaks;
 pub mod mot;
 #[cfg(feature = "media")]
 pub mod naming;
+#[cfg(feature = "media")]
+pub mod patched;
 pub mod proxy;
 pub mod recorder;
 #[cfg(feature = "media")]

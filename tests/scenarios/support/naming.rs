@@ -429,7 +429,7 @@ pub fn play(clip: &Clip, known: &[BTreeSet<String>], rates: &[(u64, u64)]) -> Op
     Some(cameras)
 }
 
-fn each_frame(video: &Path, mut see: impl FnMut(&Frame)) {
+pub fn each_frame(video: &Path, mut see: impl FnMut(&Frame)) {
     let spawner = Spawner::start_with(Path::new(env!("CARGO_BIN_EXE_visor"))).unwrap();
     let config = Config { pace: FilePace::Fast, ..Config::new(Uri::from_argument(video.to_str().unwrap())) };
     let mut source = Source::new("test", config.resolve(4).unwrap(), &spawner);
