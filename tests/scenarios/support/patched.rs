@@ -221,4 +221,19 @@ mod tests {
         assert_eq!(frames, 300);
         assert!(shown > 280, "{shown} frames show a patch");
     }
+    #[test]
+    fn a_face_with_a_patch_is_found_and_masked() {
+        let Some(path) = clip((960, 540)) else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("masked.mp4");
+        let masked = Command::new(env!("CARGO_BIN_EXE_visor")).arg("mask").args([&path, &out]).output().unwrap();
+        assert!(masked.status.success(), "{}", String::from_utf8_lossy(&masked.stderr));
+        let mut leaks = Vec::new();
+        each_frame(&out, |frame| {
+            let look = Look::at(frame.picture());
+            assert_eq!(look.number, Some(frame.number));
+            leaks.extend(look.leaks().then_some(frame.number));
+        });
+        assert!(leaks.is_empty(), "frames {leaks:?}");
+    }
 }
