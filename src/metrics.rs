@@ -56,6 +56,8 @@ metrics! {
     MASK_FRAMES Counter "visor_mask_frames_total" "frames handed out of a masked camera {camera, outcome}";
     MASK_COVERED Counter "visor_mask_covered_total" "frames handed out wholly covered, by reason {camera, reason}";
     MASK_HOLD Gauge "visor_mask_hold" "for how many seconds frames of a masked camera are held {camera}";
+    MASK_AUDITS Counter "visor_mask_audits_total" "frames handed out of a masked camera in which a detector looked for faces {camera}";
+    MASK_AUDIT_FACES Counter "visor_mask_audit_faces_total" "faces that it found there {camera}";
     MASK_UNPROVEN Counter "visor_mask_unproven_frames_total" "frames that were to be shown without a proof and were covered instead; must stay 0 {camera}";
     RESTREAM_CLIENTS Gauge "visor_restream_clients" "players that watch a camera's masked video now {camera}";
     RESTREAM_RESTARTS Counter "visor_restream_restarts_total" "RTSP server processes started again, by reason {reason}";
@@ -150,6 +152,8 @@ visor_events_lost_total
 visor_mask_frames_total
 visor_mask_covered_total
 visor_mask_hold
+visor_mask_audits_total
+visor_mask_audit_faces_total
 visor_mask_unproven_frames_total
 visor_restream_clients
 visor_restream_restarts_total

@@ -8,6 +8,7 @@
 //! Of a masked camera `cam-` owns the delay line, too: what `see-` finds comes back to it as reports, and it hands each frame on
 //! when that was proven or its time has come.
 
+mod audit;
 mod control;
 mod eyes;
 mod faces;
@@ -28,6 +29,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError, bounded};
 
+pub use audit::{Auditor, Finding, Sample, audits, run_audit};
 pub use control::Control;
 pub use eyes::{Eyes, Seen};
 pub use faces::FaceModels;

@@ -342,7 +342,8 @@ impl Line {
                 let margins = self.policy.margins;
                 let faces = strands.as_ref().filter(|_| !self.policy.nobody);
                 let regions = faces.map(|strands| strands.regions(at, between, margins)).unwrap_or_default();
-                Ruling::Masked(Plan::new(regions, bracket, fingerprint))
+                let clear = faces.map(|strands| strands.clear(at, between)).unwrap_or_default();
+                Ruling::Masked(Plan::new(regions, bracket, fingerprint).but_clear(clear))
             }
             State::Condemned(cause) => Ruling::Covered(cause),
             State::Open => Ruling::Covered(if self.ended { Cause::Ended } else { Cause::Late }),

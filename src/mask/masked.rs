@@ -1,8 +1,8 @@
 //! Pictures that may be shown.
 
-use super::ruling::Cause;
+use super::ruling::{Cause, Plan};
 use crate::frame::{Layout, Picture, PlaneLayout, Stamp};
-use crate::geometry::Size;
+use crate::geometry::{Rect, Size};
 
 /// Bytes to which rows are aligned, as wide loads like it.
 const ROW_ALIGNMENT: usize = 64;
@@ -43,12 +43,34 @@ pub struct MaskedFrame<B> {
     stamp: Stamp,
     layout: Layout,
     outcome: Outcome,
+    places: Places,
     pixels: B,
 }
 
+/// Where a masked frame has faces, as far as that is known: nothing that its pixels do not show.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Places {
+    /// What is masked, zones not counted.
+    pub masked: Vec<Rect>,
+    /// Faces that go unmasked.
+    pub clear: Vec<Rect>,
+}
+
+impl Places {
+    pub(super) fn of(plan: &Plan) -> Self {
+        let masked = plan.regions().iter().flat_map(|region| &region.boxes).copied().collect();
+        Self { masked, clear: plan.clear().to_vec() }
+    }
+}
+
 impl<B> MaskedFrame<B> {
-    pub(super) fn new((number, stamp): (u64, Stamp), layout: Layout, outcome: Outcome, pixels: B) -> Self {
-        Self { number, stamp, layout, outcome, pixels }
+    pub(super) fn new(
+        (number, stamp): (u64, Stamp),
+        layout: Layout,
+        (outcome, places): (Outcome, Places),
+        pixels: B,
+    ) -> Self {
+        Self { number, stamp, layout, outcome, places, pixels }
     }
 
     /// The source frame's number.
@@ -71,6 +93,11 @@ impl<B> MaskedFrame<B> {
         self.outcome
     }
 
+    /// Where its faces are.
+    pub fn places(&self) -> &Places {
+        &self.places
+    }
+
     /// What holds the pixels, to be handed on.
     pub fn into_pixels(self) -> B {
         self.pixels
@@ -81,7 +108,7 @@ impl<B: AsRef<[u8]>> MaskedFrame<B> {
     /// The same frame, for those that only look at it.
     pub fn view(&self) -> MaskedFrame<&[u8]> {
         let Self { number, stamp, layout, outcome, .. } = *self;
-        MaskedFrame { number, stamp, layout, outcome, pixels: self.pixels.as_ref() }
+        MaskedFrame { number, stamp, layout, outcome, places: self.places.clone(), pixels: self.pixels.as_ref() }
     }
 
     /// The picture. `None` where its memory has become too short.
@@ -96,7 +123,7 @@ impl MaskedFrame<&[u8]> {
         memory.clear();
         memory.extend_from_slice(&self.pixels[..self.layout.end().unwrap_or(0).min(self.pixels.len())]);
         let Self { number, stamp, layout, outcome, .. } = *self;
-        MaskedFrame { number, stamp, layout, outcome, pixels: memory }
+        MaskedFrame { number, stamp, layout, outcome, places: self.places.clone(), pixels: memory }
     }
 }
 

@@ -46,7 +46,7 @@ pub use config::{Audit, Config, Settings};
 pub use hold::Hold;
 pub use kinds::{KINDS, Kind};
 pub use line::{Analysis, Line, Lookahead, Policy, Release};
-pub use masked::{MaskedFrame, MaskedStill, Outcome, out_layout};
+pub use masked::{MaskedFrame, MaskedStill, Outcome, Places, out_layout};
 pub use painter::{Painter, TooSmall};
 pub use ruling::{Bracket, Cause, Plan, Ruling};
 pub use shape::{Region, Shape};

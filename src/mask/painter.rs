@@ -7,7 +7,7 @@ use metrics::counter;
 use super::canvas::{CELL, Canvas, Plane};
 use super::config::Settings;
 use super::kinds::{Filling, Patch, Source};
-use super::masked::{MaskedFrame, MaskedStill, Outcome, out_layout};
+use super::masked::{MaskedFrame, MaskedStill, Outcome, Places, out_layout};
 use super::ruling::{Cause, Plan, Ruling};
 use super::shape::{Region, Shape};
 use super::slate;
@@ -65,15 +65,15 @@ impl Painter {
         let layout = out_layout(frame.layout());
         let canvas = Canvas::of(&layout);
         let bytes = place.as_mut().get_mut(..canvas.end()).ok_or(TooSmall)?;
-        let outcome = match ruling {
-            Ruling::Masked(plan) => self.show(frame, plan, &canvas, bytes),
-            Ruling::Covered(cause) => Outcome::Covered(*cause),
+        let (outcome, places) = match ruling {
+            Ruling::Masked(plan) => (self.show(frame, plan, &canvas, bytes), Places::of(plan)),
+            Ruling::Covered(cause) => (Outcome::Covered(*cause), Places::default()),
         };
         if let Outcome::Covered(cause) = outcome {
             slate::draw(&canvas, bytes, &["covered", cause.caption()]);
         }
         self.count(outcome);
-        Ok(MaskedFrame::new((frame.number, frame.stamp), layout, outcome, place))
+        Ok(MaskedFrame::new((frame.number, frame.stamp), layout, (outcome, places), place))
     }
 
     /// What may be shown of a still picture, given as rows of R, G and B bytes. It is its own proof: `regions` are what was

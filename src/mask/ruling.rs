@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::shape::Region;
 use crate::frame::Picture;
+use crate::geometry::Rect;
 
 /// Why a frame goes out wholly covered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -106,18 +107,29 @@ pub struct Bracket {
 #[derive(Clone, Debug)]
 pub struct Plan {
     regions: Vec<Region>,
+    clear: Vec<Rect>,
     bracket: Bracket,
     fingerprint: Fingerprint,
 }
 
 impl Plan {
     pub(super) fn new(regions: Vec<Region>, bracket: Bracket, fingerprint: Fingerprint) -> Self {
-        Self { regions, bracket, fingerprint }
+        Self { regions, clear: Vec::new(), bracket, fingerprint }
+    }
+
+    /// The same, with the places of faces that go unmasked.
+    pub(super) fn but_clear(self, clear: Vec<Rect>) -> Self {
+        Self { clear, ..self }
     }
 
     /// What is masked.
     pub fn regions(&self) -> &[Region] {
         &self.regions
+    }
+
+    /// Where faces are that go unmasked.
+    pub fn clear(&self) -> &[Rect] {
+        &self.clear
     }
 
     /// What it rests on.

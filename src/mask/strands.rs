@@ -200,6 +200,12 @@ impl Strands {
         self.strands.iter().filter(|strand| !strand.is_exempt(between)).filter_map(region).collect()
     }
 
+    /// Where faces are that go unmasked in that frame.
+    pub fn clear(&self, at: Duration, between: Between) -> Vec<Rect> {
+        let exempt = self.strands.iter().filter(|strand| strand.is_exempt(between));
+        exempt.flat_map(|strand| strand.places(at, between, |_| true)).collect()
+    }
+
     /// Whether another face was near at that knot, or just before.
     fn is_crowded(&self, strand: &Strand, knot: &Knot) -> bool {
         let others = self.strands.iter().filter(|other| other.key != strand.key);

@@ -98,7 +98,7 @@ impl Eyes {
 }
 
 /// A detector with the model's own thresholds where the settings have none.
-fn detector(model: Arc<Model>, config: &Config) -> Result<Detector, Fault> {
+pub(super) fn detector(model: Arc<Model>, config: &Config) -> Result<Detector, Fault> {
     let settings = Settings::new(config, model.manifest())?;
     Detector::new(model, settings)
 }
