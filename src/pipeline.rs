@@ -34,7 +34,7 @@ pub use control::Control;
 pub use eyes::{Eyes, Seen};
 pub use faces::FaceModels;
 pub use follower::{Follower, Named, Names};
-pub use masking::Masking;
+pub use masking::{Exits, Masking};
 pub use order::in_order;
 pub use pace::Pacer;
 pub use recall::{Recall, Recognition};

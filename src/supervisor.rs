@@ -3,10 +3,12 @@
 //! The supervisor belongs to the main thread: it is told to reload, to switch and to tick, and does one after the
 //! other. What a camera's threads do wrong ends with that camera.
 
+mod audit;
 mod camera;
 mod engine;
 mod keeper;
 mod masked;
+mod outlets;
 mod reading;
 mod revival;
 mod switches;
@@ -15,15 +17,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crossbeam_channel::Sender;
 use metrics::counter;
 use tracing::{error, info, warn};
 
 use crate::config::{Camera, Changes, Resolved};
 use crate::fault::Fault;
 use crate::metrics::CAMERA_RESTARTS;
+use crate::pipeline::Sample;
+use crate::sink::restream::Restream;
 use crate::sink::{CameraStats, CameraStatus, Hub, SwitchCommand};
 use crate::source::Spawner;
 use camera::Running;
+use outlets::Outlets;
 use revival::Revivals;
 
 pub use engine::{Engine, HOPELESS};
@@ -34,6 +40,8 @@ struct Context {
     hub: Hub,
     engine: Arc<Engine>,
     spawner: Spawner,
+    /// Takes masked frames in which a detector is to look for faces.
+    audits: Sender<Sample>,
 }
 
 /// The cameras of a running daemon.
@@ -41,19 +49,29 @@ pub struct Supervisor {
     context: Context,
     settings: Resolved,
     cameras: BTreeMap<String, Running>,
+    // after the cameras, which paint into them
+    outlets: Outlets,
     revivals: Revivals,
 }
 
 impl Supervisor {
-    /// Starts every enabled camera of `settings`.
+    /// Starts what serves masked video, and every enabled camera of `settings`.
+    ///
+    /// # Errors
+    /// Masked video cannot be served, or a thread not be started.
     pub fn start(settings: Resolved, hub: Hub, engine: Arc<Engine>) -> Result<Self, Fault> {
         let failed = |e| Fault::unavailable(format!("cannot start the thread that starts capture processes: {e}"));
         let spawner = Spawner::start().map_err(failed)?;
+        let audits = audit::start(&engine, hub.clone())?;
+        let mut outlets = Outlets::default();
+        let server = outlets.lacking(&settings)?;
+        outlets.apply(&settings, server);
         let ids: Vec<String> = settings.cameras.keys().cloned().collect();
         let mut supervisor = Self {
-            context: Context { hub, engine, spawner },
+            context: Context { hub, engine, spawner, audits },
             settings,
             cameras: BTreeMap::new(),
+            outlets,
             revivals: Revivals::default(),
         };
         ids.iter().for_each(|id| supervisor.add(id));
@@ -65,9 +83,17 @@ impl Supervisor {
         &self.settings
     }
 
+    /// What has to be started before new settings can be applied, and may fail: a server for masked video where there is none.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn lacking(&self, settings: &Resolved) -> Result<Option<Restream>, Fault> {
+        self.outlets.lacking(settings)
+    }
+
     /// Takes on new settings: starts, stops and replaces the cameras that `changes` names. The engine is its owner's to
     /// change.
-    pub fn apply(&mut self, settings: Resolved, changes: &Changes) {
+    pub fn apply(&mut self, settings: Resolved, changes: &Changes, lacking: Option<Restream>) {
         if changes.models {
             self.cameras.values().for_each(Running::begin_anew);
         }
@@ -83,8 +109,9 @@ impl Supervisor {
             self.context.hub.remove_camera(id);
             info!(camera = id, "camera removed");
         }
+        changes.changed.iter().for_each(|id| drop(self.cameras.remove(id)));
+        self.outlets.apply(&self.settings, lacking);
         for id in changes.changed.iter().chain(&changes.added) {
-            self.cameras.remove(id);
             self.revivals.forget(id);
             self.add(id);
         }
@@ -179,7 +206,8 @@ impl Supervisor {
             return;
         }
         hub.camera_status(id, CameraStatus::Offline, "connecting");
-        match Running::start(id, camera, &self.context) {
+        let outlet = self.outlets.of(id, camera.restream.as_ref());
+        match Running::start(id, camera, &self.context, outlet) {
             Ok(running) => {
                 let switches = hub.board().cameras().get(id).map(|camera| camera.switches.clone());
                 switches.into_iter().flatten().for_each(|(switch, on)| running.switch(switch, on));

@@ -183,6 +183,7 @@ impl Daemon {
     fn take_on(&mut self, loaded: Loaded) -> Result<(), Fault> {
         let Loaded { settings, changes, detector, faces, reloading } = loaded;
         let (http, sinks) = (settings.http.clone(), settings.sinks());
+        let lacking = self.supervisor.lacking(&settings)?;
         if changes.http {
             self.server.reload(http)?;
         }
@@ -195,7 +196,7 @@ impl Daemon {
         self.hub.absent_after(settings.gallery.absent_after.0);
         // Also where nothing differs: pictures may be new in the folder.
         self.keeper.apply(self.faces.clone(), &settings.gallery);
-        self.supervisor.apply(*settings, &changes);
+        self.supervisor.apply(*settings, &changes, lacking);
         for (changed, sink) in [(changes.mqtt, mqtt::NAME), (changes.log, log::NAME)] {
             if changed {
                 self.hub.reopen(sink, &sinks, Instant::now() + FLUSH)?;

@@ -19,7 +19,7 @@ use crate::detect::{Config, Detection, Detector};
 use crate::frame::Stamp;
 use crate::geometry::{Point, Rect, Size};
 use crate::infer::Model;
-use crate::mask::{MaskedFrame, Outcome, Places};
+use crate::mask::{Audit, MaskedFrame, Outcome, Places, Settings};
 use crate::metrics::{MASK_AUDIT_FACES, MASK_AUDITS};
 use crate::sink::VideoTaker;
 
@@ -38,12 +38,17 @@ const BESIDE: f32 = 0.25;
 /// A face this near to that of somebody who goes unmasked is theirs, in shares of its extent.
 const NEAR: f32 = 0.3;
 
+/// For so long a camera is covered after a face was found, where it is to be.
+const COVER: Duration = Duration::from_secs(10);
+
 /// Points along each side of a box at which it is asked whether it is masked.
 const GRID: u32 = 12;
 
 /// A frame to be looked at, and whose it is.
 pub struct Sample {
     camera: Arc<str>,
+    /// What is covered where a face is found, if anything.
+    cover: Option<Arc<Control>>,
     frame: MaskedFrame<Vec<u8>>,
 }
 
@@ -56,15 +61,24 @@ pub fn audits() -> (Sender<Sample>, Receiver<Sample>) {
 pub struct Auditor {
     camera: Arc<str>,
     every: Duration,
+    covers: bool,
     next: Monotonic,
     control: Arc<Control>,
     samples: Sender<Sample>,
 }
 
 impl Auditor {
-    /// Gives `samples` one frame of `camera` each time that `every` has passed.
-    pub fn new(camera: &str, every: Duration, control: Arc<Control>, samples: Sender<Sample>) -> Self {
-        Self { camera: camera.into(), every, next: Monotonic::now().plus(every), control, samples }
+    /// Gives `samples` a frame of a camera with these settings each time that its interval has passed. `None` where nobody
+    /// is to look.
+    pub fn new(camera: &str, settings: &Settings, control: &Arc<Control>, samples: &Sender<Sample>) -> Option<Self> {
+        (settings.audit != Audit::Off).then(|| Self {
+            camera: camera.into(),
+            every: settings.audit_interval,
+            covers: settings.audit == Audit::Cover,
+            next: Monotonic::now().plus(settings.audit_interval),
+            control: Arc::clone(control),
+            samples: samples.clone(),
+        })
     }
 }
 
@@ -79,7 +93,8 @@ impl VideoTaker for Auditor {
             return;
         }
         self.next = Monotonic::now().plus(self.every);
-        let sample = Sample { camera: Arc::clone(&self.camera), frame: frame.copied(Vec::new()) };
+        let cover = self.covers.then(|| Arc::clone(&self.control));
+        let sample = Sample { camera: Arc::clone(&self.camera), cover, frame: frame.copied(Vec::new()) };
         // no room: the next time comes
         let _ = self.samples.try_send(sample);
     }
@@ -103,7 +118,7 @@ pub struct Finding<'a> {
 pub fn run_audit(samples: &Receiver<Sample>, current: &ArcSwap<Model>, mut tell: impl FnMut(&Finding<'_>)) {
     let mut detector: Option<Detector> = None;
     let mut complained = HashMap::new();
-    for Sample { camera, frame } in samples {
+    for Sample { camera, cover, frame } in samples {
         let Some(picture) = frame.picture() else { continue };
         let model = current.load_full();
         if detector.as_ref().is_none_or(|detector| !Arc::ptr_eq(detector.model(), &model)) {
@@ -124,6 +139,7 @@ pub fn run_audit(samples: &Receiver<Sample>, current: &ArcSwap<Model>, mut tell:
         let score = detector.settings().score;
         for face in found.iter().filter(|face| should_not_be_there(face, score, frame.places())) {
             counter!(MASK_AUDIT_FACES, "camera" => camera.to_string()).increment(1);
+            cover.iter().for_each(|control| control.cover_for(COVER));
             let model = &model.manifest().name;
             tell(&Finding { camera: &camera, stamp: frame.stamp(), size: picture.size(), face, model });
         }

@@ -1,6 +1,7 @@
 //! The masked half of `cam-<id>`: frames go into the delay line, reports of `see-<id>` come in beside them, and what is released is
 //! painted and handed on. The clock decides; nothing here waits for an analysis.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use metrics::{Gauge, Histogram, gauge, histogram};
@@ -10,16 +11,26 @@ use super::report::{Gone, Report, Reports};
 use super::shutter::Shutter;
 use crate::clock::Monotonic;
 use crate::frame::Frame;
-use crate::mask::{Cause, Line, Painter, Policy, Release, out_layout};
+use crate::mask::{Cause, Line, MaskedFrame, Painter, Policy, Release, out_layout};
 use crate::metrics::{FRAME_AGE, MASK_HOLD};
 use crate::sink::VideoTaker;
+use crate::sink::restream::{Outlet, OutletSlot};
 use crate::source::{Bell, SourceState};
+
+/// Where a masked camera's frames go.
+#[derive(Default)]
+pub struct Exits {
+    /// To whoever watches over RTSP. Nobody else uses it but the threads of the same camera that are to be replaced.
+    pub outlet: Option<Arc<Mutex<Outlet>>>,
+    /// To whoever looks at them here.
+    pub takers: Vec<Box<dyn VideoTaker>>,
+}
 
 /// A camera's delay line, and everything behind it.
 pub struct Masking {
     line: Line,
     painter: Painter,
-    takers: Vec<Box<dyn VideoTaker>>,
+    exits: Exits,
     reports: Reports,
     shutter: Shutter,
     /// What the line was shut for.
@@ -27,26 +38,20 @@ pub struct Masking {
     /// Whether there has been a frame.
     begun: bool,
     epoch: u64,
-    /// Frames that are released although nobody's slot has room for them are painted here.
+    /// Frames for takers alone are painted here.
     memory: Vec<u8>,
     age: Histogram,
     hold: Gauge,
 }
 
 impl Masking {
-    /// Masking of `camera` by `policy`, with what `painter` was told, for `takers`.
-    pub fn new(
-        camera: &str,
-        policy: Policy,
-        painter: Painter,
-        takers: Vec<Box<dyn VideoTaker>>,
-        reports: Reports,
-    ) -> Self {
+    /// Masking of `camera` by `policy`, as `painter` was told.
+    pub fn new(camera: &str, policy: Policy, painter: Painter, exits: Exits, reports: Reports) -> Self {
         let camera = || camera.to_owned();
         Self {
             line: Line::new(policy),
             painter,
-            takers,
+            exits,
             reports,
             shutter: Shutter::new(),
             shut: None,
@@ -69,7 +74,7 @@ impl Masking {
         self.settle(control);
         self.begun = true;
         if let Some(release) = self.line.push(frame.clone()) {
-            self.hand_over(&release);
+            self.hand_over(&release, control);
         }
         self.hold.set(self.line.hold().as_secs_f64());
         self.line.generation()
@@ -90,7 +95,7 @@ impl Masking {
         self.hear(control);
         self.settle(control);
         while let Some(release) = self.line.poll(Monotonic::now()) {
-            self.hand_over(&release);
+            self.hand_over(&release, control);
             // painting takes time, and meanwhile everything may have to be covered
             self.settle(control);
         }
@@ -172,21 +177,36 @@ impl Masking {
         }
     }
 
-    fn hand_over(&mut self, release: &Release) {
-        let Release { frame, ruling } = release;
+    /// Paints a frame, once, where it is wanted: into the outlet's memory, where that has room.
+    fn hand_over(&mut self, Release { frame, ruling }: &Release, control: &Control) {
+        let Exits { outlet, takers } = &mut self.exits;
         let mut wanted = false;
-        for taker in &mut self.takers {
+        for taker in takers.iter_mut() {
             wanted |= taker.wants(&frame.stamp);
         }
-        if !wanted {
+        let layout = out_layout(frame.layout());
+        let outlet = outlet.as_ref().filter(|_| control.restreams());
+        // those of before are ending: this frame is one of the past
+        let mut outlet = outlet.and_then(|outlet| outlet.try_lock().ok());
+        if let Some(slot) = outlet.as_mut().and_then(|outlet| outlet.slot(&layout)) {
+            let Ok(masked) = self.painter.paint(frame, ruling, slot) else { return };
+            show(takers, wanted, &masked);
+            OutletSlot::send(masked);
+        } else if wanted {
+            let mut memory = std::mem::take(&mut self.memory);
+            memory.resize(layout.end().unwrap_or(0), 0);
+            let Ok(masked) = self.painter.paint(frame, ruling, memory) else { return };
+            show(takers, wanted, &masked);
+            self.memory = masked.into_pixels();
+        } else {
             return;
         }
-        let bytes = out_layout(frame.layout()).end().unwrap_or(0);
-        let mut memory = std::mem::take(&mut self.memory);
-        memory.resize(bytes, 0);
-        let Ok(masked) = self.painter.paint(frame, ruling, memory) else { return };
-        self.takers.iter_mut().for_each(|taker| taker.take(&masked.view()));
-        self.memory = masked.into_pixels();
         self.age.record(frame.stamp.arrived_at.elapsed());
+    }
+}
+
+fn show<B: AsRef<[u8]>>(takers: &mut [Box<dyn VideoTaker>], wanted: bool, frame: &MaskedFrame<B>) {
+    if wanted {
+        takers.iter_mut().for_each(|taker| taker.take(&frame.view()));
     }
 }

@@ -86,7 +86,8 @@ impl Rig {
         let (reporter, reports) = reports().unwrap();
         let (bell, out) = (reports.bell().clone(), Out::default());
         let painter = Painter::new("test", &settings).unwrap();
-        let masking = Masking::new("test", policy, painter, vec![Box::new(Keep(Arc::clone(&out)))], reports);
+        let exits = Exits { outlet: None, takers: vec![Box::new(Keep(Arc::clone(&out)))] };
+        let masking = Masking::new("test", policy, painter, exits, reports);
         let (feed, fed) = unbounded();
         let (to_see, jobs) = channel(1);
         let frames = Box::new(Fed(fed, bell.clone()));

@@ -74,6 +74,11 @@ pub(super) fn parts(memory: impl AsFd, parts: usize, len: usize) -> io::Result<V
 }
 
 impl Part {
+    pub(super) fn bytes(&self) -> &[u8] {
+        // SAFETY: as below, and this one is borrowed, so nobody in this process writes; the other process never does.
+        unsafe { std::slice::from_raw_parts(self.mapping.start.as_ptr().add(self.start), self.len) }
+    }
+
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: within the mapping, which is writable and lives as long as `self`; parts do not overlap, are made once a
         // mapping and cannot be cloned, and this one is borrowed mutably, so this process has no other reference into

@@ -199,6 +199,12 @@ impl OutSlot<'_> {
     }
 }
 
+impl AsRef<[u8]> for OutSlot<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.ring.parts[self.index].bytes()
+    }
+}
+
 impl AsMut<[u8]> for OutSlot<'_> {
     fn as_mut(&mut self) -> &mut [u8] {
         self.ring.parts[self.index].bytes_mut()

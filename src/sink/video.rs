@@ -12,6 +12,6 @@ pub trait VideoTaker: Send {
     /// Whether it takes the frame of this time. Where nobody does, nothing is painted.
     fn wants(&mut self, stamp: &Stamp) -> bool;
 
-    /// Takes a frame that it wanted; [`MaskedFrame::copied`] keeps it.
+    /// Takes a frame that somebody wanted; [`MaskedFrame::copied`] keeps it.
     fn take(&mut self, frame: &MaskedFrame<&[u8]>);
 }

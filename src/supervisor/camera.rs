@@ -9,7 +9,7 @@ use crossbeam_channel::Sender;
 use tracing::warn;
 
 use super::masked::Seeing;
-use super::{Context, masked};
+use super::{Context, masked, outlets};
 use crate::config::Camera;
 use crate::detect::Mode;
 use crate::detect::motion::Gate;
@@ -41,10 +41,14 @@ pub(super) struct Running {
 
 impl Running {
     /// Starts both loops.
-    pub(super) fn start(id: &str, camera: &Camera, context: &Context) -> Result<Self, Fault> {
+    pub(super) fn start(
+        id: &str,
+        camera: &Camera,
+        context: &Context,
+        outlet: Option<outlets::Shared>,
+    ) -> Result<Self, Fault> {
         let control = Control::new(id);
-        let masked = camera.masking.as_ref().map(|settings| masked::new(id, camera, settings, &control));
-        let (masking, seeing) = masked.transpose()?.unzip();
+        let (masking, seeing) = masked::new(id, camera, context, &control, outlet)?.unzip();
         let mut source = Source::new(id, camera.source.clone(), &context.spawner);
         if let Some(masking) = &masking {
             source = source.woken_by(masking.bell().clone());

@@ -1,11 +1,14 @@
 //! What a masked camera has beside its two loops' parts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::Context;
+use super::outlets::Shared;
 use crate::config::{Camera, Masking as Settings};
 use crate::fault::Fault;
 use crate::mask::{Hold, Lookahead, Painter, Policy, Who, hold};
-use crate::pipeline::{Control, Masking, Reporter, Witness, reports};
+use crate::pipeline::{Auditor, Control, Exits, Masking, Reporter, Witness, reports};
 use crate::ring::wire::Pace;
 use crate::source::Scheme;
 
@@ -23,13 +26,15 @@ pub(super) struct Seeing {
     pub reporter: Reporter,
 }
 
-/// What camera `id` needs to be masked with these settings: for `cam-<id>` and for `see-<id>`. Puts the switch of its masks.
+/// What camera `id` needs to be masked, if it is: for `cam-<id>` and for `see-<id>`. Puts the switch of its masks.
 pub(super) fn new(
     id: &str,
     camera: &Camera,
-    settings: &Settings,
-    control: &Control,
-) -> Result<(Masking, Seeing), Fault> {
+    context: &Context,
+    control: &Arc<Control>,
+    outlet: Option<Shared>,
+) -> Result<Option<(Masking, Seeing)>, Fault> {
+    let Some(settings) = &camera.masking else { return Ok(None) };
     let mask = &settings.mask;
     let (reporter, reports) =
         reports().map_err(|e| Fault::unavailable(format!("no descriptor for camera {id}: {e}")))?;
@@ -41,8 +46,12 @@ pub(super) fn new(
         nobody,
     };
     control.mask(!nobody);
-    let masking = Masking::new(id, policy, Painter::new(id, mask)?, Vec::new(), reports);
-    Ok((masking, Seeing { witness: Witness::new(reporter.clone(), mask), reporter }))
+    let mut exits = Exits { outlet, takers: Vec::new() };
+    if let Some(auditor) = Auditor::new(id, mask, control, &context.audits) {
+        exits.takers.push(Box::new(auditor));
+    }
+    let masking = Masking::new(id, policy, Painter::new(id, mask)?, exits, reports);
+    Ok(Some((masking, Seeing { witness: Witness::new(reporter.clone(), mask), reporter })))
 }
 
 /// Whether all frames of a camera are analysed, however long that takes, instead of those that come when it is time for one. A

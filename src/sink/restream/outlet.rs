@@ -149,6 +149,12 @@ impl OutletSlot<'_> {
     }
 }
 
+impl AsRef<[u8]> for OutletSlot<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.slot.as_ref()
+    }
+}
+
 impl AsMut<[u8]> for OutletSlot<'_> {
     fn as_mut(&mut self) -> &mut [u8] {
         self.slot.as_mut()
