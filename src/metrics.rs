@@ -61,6 +61,8 @@ metrics! {
     MASK_UNPROVEN Counter "visor_mask_unproven_frames_total" "frames that were to be shown without a proof and were covered instead; must stay 0 {camera}";
     RESTREAM_CLIENTS Gauge "visor_restream_clients" "players that watch a camera's masked video now {camera}";
     RESTREAM_RESTARTS Counter "visor_restream_restarts_total" "RTSP server processes started again, by reason {reason}";
+    SNAPSHOTS_PUBLISHED Counter "visor_snapshots_published_total" "best shots of tracks that a broker took {camera}";
+    SNAPSHOTS_DROPPED Counter "visor_snapshots_dropped_total" "best shots that nobody got to see, by reason {camera, reason}";
     MQTT_CONNECTED Gauge "visor_mqtt_connected" "1 while the MQTT broker is connected, else 0";
     PROVIDER_INFO Gauge "visor_provider_info" "1 while a model is loaded: the provider it runs on {provider, model}";
     CONFIG_RELOADS Counter "visor_config_reloads_total" "reloads of the configuration, by outcome {outcome}";
@@ -157,6 +159,8 @@ visor_mask_audit_faces_total
 visor_mask_unproven_frames_total
 visor_restream_clients
 visor_restream_restarts_total
+visor_snapshots_published_total
+visor_snapshots_dropped_total
 visor_mqtt_connected
 visor_provider_info
 visor_config_reloads_total

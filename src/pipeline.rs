@@ -49,6 +49,7 @@ use crate::event::Observation;
 use crate::frame::Frame;
 use crate::geometry::Size;
 use crate::source::{Frames, SourceEvent, SourceState};
+use crate::track::Track;
 
 /// How long a loop waits at most before it looks whether it should stop.
 const TICK: Duration = Duration::from_millis(100);
@@ -76,6 +77,9 @@ pub const THUMBNAIL: Size = Size::new(160, 90);
 
 /// Whom a camera's loops tell what they see. `cam-` tells of states, `see-` of observations.
 pub trait Observer: Send {
+    /// What the tracker makes of a frame, before anybody is named in it, and before what was seen may have it released.
+    fn look(&mut self, frame: &Frame, tracks: &[Track]);
+
     /// One analysed frame.
     fn observe(&mut self, observation: &Observation<'_>);
 

@@ -26,7 +26,7 @@ use crate::fault::Fault;
 use crate::metrics::CAMERA_RESTARTS;
 use crate::pipeline::Sample;
 use crate::sink::restream::Restream;
-use crate::sink::{CameraStats, CameraStatus, Hub, SwitchCommand};
+use crate::sink::{CameraStats, CameraStatus, Hub, Snapshots, Studio, SwitchCommand};
 use crate::source::Spawner;
 use camera::Running;
 use outlets::Outlets;
@@ -42,6 +42,8 @@ struct Context {
     spawner: Spawner,
     /// Takes masked frames in which a detector is to look for faces.
     audits: Sender<Sample>,
+    /// Publishes snapshots, from the first camera on that has some.
+    studio: Option<Arc<Studio>>,
 }
 
 /// The cameras of a running daemon.
@@ -68,7 +70,7 @@ impl Supervisor {
         outlets.apply(&settings, server);
         let ids: Vec<String> = settings.cameras.keys().cloned().collect();
         let mut supervisor = Self {
-            context: Context { hub, engine, spawner, audits },
+            context: Context { hub, engine, spawner, audits, studio: None },
             settings,
             cameras: BTreeMap::new(),
             outlets,
@@ -206,6 +208,11 @@ impl Supervisor {
             return;
         }
         hub.camera_status(id, CameraStatus::Offline, "connecting");
+        let studio = &mut self.context.studio;
+        if camera.snapshots != Snapshots::Off && studio.is_none() {
+            *studio = Studio::start(hub).inspect_err(|fault| error!(error = %fault, "no snapshots")).ok();
+        }
+        let hub = &self.context.hub;
         let outlet = self.outlets.of(id, camera.restream.as_ref());
         match Running::start(id, camera, &self.context, outlet) {
             Ok(running) => {

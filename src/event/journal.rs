@@ -158,6 +158,11 @@ impl Journal {
         }
     }
 
+    /// What events call the tracker's track; `None` while it was not told to have started.
+    pub fn name_of(&self, track: u64) -> Option<&Arc<str>> {
+        self.open.get(&track).map(|open| &open.name)
+    }
+
     /// Confirmed faces in the last observation.
     pub fn faces(&self) -> usize {
         self.faces

@@ -127,6 +127,7 @@ impl<O: Observer> Follower<O> {
             thumbnail: Some(Thumbnail { size: THUMBNAIL, luma: &seen.thumbnail }),
         });
         let track = self.last.elapsed();
+        self.observer.look(frame, self.tracker.tracks());
         let (mut early, mut late) = (self.witness.as_mut(), None);
         if early.as_ref().is_some_and(|witness| witness.asks_for_names()) {
             (early, late) = (None, early);

@@ -19,6 +19,8 @@ use crate::track::{self, Tracker};
 struct Told(Arc<Mutex<(usize, usize)>>);
 
 impl Observer for Told {
+    fn look(&mut self, _: &Frame, _: &[Track]) {}
+
     fn observe(&mut self, _: &Observation<'_>) {
         self.0.lock().unwrap().0 += 1;
     }
@@ -184,6 +186,8 @@ impl Names for Parrot {
 struct Heard(Arc<Mutex<Vec<(usize, bool)>>>);
 
 impl Observer for Heard {
+    fn look(&mut self, _: &Frame, _: &[Track]) {}
+
     fn observe(&mut self, observation: &Observation<'_>) {
         assert_eq!(observation.latency.recognise.is_some(), observation.embedder.is_some());
         self.0.lock().unwrap().push((observation.identities.len(), observation.embedder == Some("parrot")));

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::board::{Board, CameraStats, CameraStatus, GalleryStats};
 use super::presence::Roster;
-use super::{Context, PersonCommand, SINKS, Settings, Sink, Switch, SwitchCommand, lock};
+use super::{Context, PersonCommand, SINKS, Settings, Sink, Snapshot, Switch, SwitchCommand, lock};
 use crate::event::{Draft, Event, Number, TrackNumbers};
 use crate::fault::Fault;
 use crate::metrics::EVENTS_LOST;
@@ -130,6 +130,11 @@ impl Hub {
         if moved {
             order.sinks.iter().for_each(|sink| sink.changed());
         }
+    }
+
+    /// Hands a track's best shot to every sink.
+    pub fn show(&self, snapshot: &Arc<Snapshot>) {
+        lock(&self.shared.order).sinks.iter().for_each(|sink| sink.snapshot(snapshot));
     }
 
     /// How long after the last track of a person has ended the person counts as gone.
@@ -301,6 +306,8 @@ impl Sink for Parking {
         events.push_back(Arc::clone(event));
     }
 
+    fn snapshot(&self, _: &Arc<Snapshot>) {}
+
     fn changed(&self) {}
 
     fn forget(&self, person: &str) {
@@ -343,6 +350,8 @@ mod tests {
         fn event(&self, event: &Arc<Event>) {
             lock(&self.events).push(Arc::clone(event));
         }
+
+        fn snapshot(&self, _: &Arc<Snapshot>) {}
 
         fn changed(&self) {
             *lock(&self.changes) += 1;

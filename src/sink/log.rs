@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{Context, Settings, Sink, lock};
+use super::{Context, Settings, Sink, Snapshot, lock};
 use crate::event::{Event, EventType, Identity, rfc3339};
 use crate::fault::Fault;
 use crate::metrics::{EVENTS_LOST, EVENTS_PUBLISHED};
@@ -112,6 +112,8 @@ impl Sink for LineSink {
             }
         }
     }
+
+    fn snapshot(&self, _: &Arc<Snapshot>) {}
 
     fn changed(&self) {}
 

@@ -27,7 +27,7 @@ pub use board::{Board, CameraState, CameraStats, CameraStatus, GalleryStats};
 pub use hub::Hub;
 pub use person::{PersonAnswer, PersonCommand, PersonWish};
 pub use presence::{PersonState, Presence};
-pub use snapshot::Snapshots;
+pub use snapshot::{Lens, Photographer, Snapshot, Snapshots, Studio};
 pub use switch::{SWITCHES, Switch, SwitchCommand, SwitchLine};
 pub use video::VideoTaker;
 
@@ -38,6 +38,9 @@ pub trait Sink: Send + Sync {
 
     /// Takes one event into its queue. Where that is full it drops one, counts it and says so.
     fn event(&self, event: &Arc<Event>);
+
+    /// Takes a track's best shot, where it has a use for such.
+    fn snapshot(&self, snapshot: &Arc<Snapshot>);
 
     /// The board is not what it was.
     fn changed(&self);

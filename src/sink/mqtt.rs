@@ -20,6 +20,7 @@ mod tls;
 mod topics;
 mod worker;
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -28,7 +29,8 @@ use crossbeam_channel::{Receiver, bounded};
 use tokio::sync::Notify;
 use tracing::warn;
 
-use super::{Context, Sink, lock};
+use super::snapshot::drop_one;
+use super::{Context, Sink, Snapshot, lock};
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::metrics::EVENTS_LOST;
@@ -41,6 +43,9 @@ pub use config::{BrokerUrl, CREDENTIAL, Config, Settings};
 
 /// Name of this sink.
 pub const NAME: &str = "mqtt";
+
+/// Best shots that wait for a broker that is away, or slow.
+const SNAPSHOTS: usize = 32;
 
 /// What the thread may take beyond a deadline to notice it.
 const GRACE: Duration = Duration::from_millis(200);
@@ -58,6 +63,7 @@ pub fn open(settings: &super::Settings, context: &Context) -> Result<Option<Arc<
         published: AtomicU64::new(0),
         desk: Desk::default(),
         clearing: AtomicBool::new(false),
+        snapshots: Mutex::default(),
     });
     let place = settings.place();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -93,6 +99,8 @@ struct Shared {
     published: AtomicU64,
     /// Bounded on both ways; what does not fit is refused, and whoever asked is told.
     desk: Desk,
+    /// Best shots that wait for the broker. Full: the oldest is dropped, and counted.
+    snapshots: Mutex<VecDeque<Arc<Snapshot>>>,
     /// Nobody will look after the retained topics: they go with the sink.
     clearing: AtomicBool,
 }
@@ -129,6 +137,18 @@ impl Sink for MqttSink {
         self.shared.wake.notify_one();
     }
 
+    fn snapshot(&self, snapshot: &Arc<Snapshot>) {
+        let mut waiting = lock(&self.shared.snapshots);
+        if waiting.len() == SNAPSHOTS
+            && let Some(oldest) = waiting.pop_front()
+        {
+            drop_one(&oldest.camera, "queue_full");
+        }
+        waiting.push_back(Arc::clone(snapshot));
+        drop(waiting);
+        self.shared.wake.notify_one();
+    }
+
     fn changed(&self) {
         self.shared.board_changed.store(true, Ordering::Release);
         self.shared.wake.notify_one();
@@ -136,6 +156,7 @@ impl Sink for MqttSink {
 
     fn forget(&self, person: &str) {
         lock(&self.shared.outbox).forget(person);
+        lock(&self.shared.snapshots).retain(|snapshot| snapshot.person.as_deref() != Some(person));
     }
 
     fn succeeded_by(&self, settings: &super::Settings) {
@@ -153,6 +174,7 @@ impl Sink for MqttSink {
             self.shared.lose(left, "shutdown");
             warn!(events = left, "events lost: the broker did not take them before the end");
         }
+        lock(&self.shared.snapshots).drain(..).for_each(|snapshot| drop_one(&snapshot.camera, "shutdown"));
         if !in_time {
             warn!("the mqtt connection did not end in time");
         }

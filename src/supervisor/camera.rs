@@ -15,13 +15,14 @@ use crate::detect::Mode;
 use crate::detect::motion::Gate;
 use crate::event::{Draft, EventType, Journal, Models, Observation, Settings, Status};
 use crate::fault::Fault;
+use crate::frame::Frame;
 use crate::infer::Model;
 use crate::pipeline::{
-    self, Cam, CamNews, Control, Eyes, Follower, Job, Observer, Pacer, Recall, Recognition, Sightings, WhenBusy,
+    self, Cam, CamNews, Control, Exits, Eyes, Follower, Job, Observer, Pacer, Recall, Recognition, Sightings, WhenBusy,
 };
-use crate::sink::{CameraStats, CameraStatus, Hub, Switch};
+use crate::sink::{CameraStats, CameraStatus, Hub, Lens, Snapshots, Switch, VideoTaker};
 use crate::source::{Source, SourceState};
-use crate::track::Tracker;
+use crate::track::{Track, Tracker};
 
 /// How long a camera's threads may take to end. Only a model that hangs takes longer, and nothing cures that but the end
 /// of the process, which must not wait for it.
@@ -48,12 +49,14 @@ impl Running {
         outlet: Option<outlets::Shared>,
     ) -> Result<Self, Fault> {
         let control = Control::new(id);
-        let (masking, seeing) = masked::new(id, camera, context, &control, outlet)?.unzip();
+        let (lens, takers) = photography(id, camera, context);
+        let exits = Exits { outlet, takers };
+        let (masking, seeing) = masked::new(id, camera, context, &control, exits)?.unzip();
         let mut source = Source::new(id, camera.source.clone(), &context.spawner);
         if let Some(masking) = &masking {
             source = source.woken_by(masking.bell().clone());
         }
-        let follower = follower(id, camera, context, &control);
+        let follower = follower(camera, context, Teller::new(id, camera, context, &control).with(lens));
         let (to_see, when_busy, see) = see(camera, context, follower, seeing)?;
         let herald = Herald { id: id.into(), hub: context.hub.clone() };
         let cam_control = Arc::clone(&control);
@@ -130,11 +133,27 @@ impl Drop for Running {
 }
 
 /// The end of `see-<id>` that has an order.
-fn follower(id: &str, camera: &Camera, context: &Context, control: &Arc<Control>) -> Follower<Teller> {
+fn follower(camera: &Camera, context: &Context, teller: Teller) -> Follower<Teller> {
     let vigil = camera.masking.as_ref().and_then(|masking| Sightings::vigil(&masking.mask));
-    let recall = Recall::new(id, Arc::clone(context.engine.recognition())).watching(vigil);
-    let teller = Teller::new(id, camera, context, control);
-    Follower::new(maker(camera, context), Box::new(recall), teller, Arc::clone(control))
+    let recall = Recall::new(&teller.id, Arc::clone(context.engine.recognition())).watching(vigil);
+    let control = Arc::clone(&teller.control);
+    Follower::new(maker(camera, context), Box::new(recall), teller, control)
+}
+
+/// What takes snapshots of the camera's tracks: in `see-<id>`, and of what `cam-<id>` releases.
+fn photography(id: &str, camera: &Camera, context: &Context) -> (Option<Lens>, Vec<Box<dyn VideoTaker>>) {
+    let Some(studio) = &context.studio else { return (None, Vec::new()) };
+    match camera.snapshots {
+        Snapshots::Off => (None, Vec::new()),
+        Snapshots::Masked => {
+            let (lens, photographer) = Lens::masked(id, studio);
+            (Some(lens), vec![Box::new(photographer)])
+        }
+        Snapshots::Clear => {
+            let zones = camera.masking.iter().flat_map(|masking| masking.mask.zones.clone()).collect();
+            (Some(Lens::clear(id, studio, zones)), Vec::new())
+        }
+    }
 }
 
 /// What `cam-<id>` hands frames to, and how; and what `see-<id>` does.
@@ -214,6 +233,8 @@ struct Teller {
     /// Of the gallery, when names were last compared with it: which one, and its revision.
     compared: Option<(usize, u64)>,
     control: Arc<Control>,
+    /// Chooses the moments of snapshots.
+    lens: Option<Lens>,
 }
 
 impl Teller {
@@ -227,7 +248,12 @@ impl Teller {
         let journal = Journal::new(id, settings, context.hub.track_numbers(id));
         let recognition = Arc::clone(context.engine.recognition());
         let (hub, control) = (context.hub.clone(), Arc::clone(control));
-        Self { id: id.into(), hub, journal, detector, recognition, compared: None, control }
+        Self { id: id.into(), hub, journal, detector, recognition, compared: None, control, lens: None }
+    }
+
+    /// The same teller, which has snapshots taken with `lens`.
+    fn with(self, lens: Option<Lens>) -> Self {
+        Self { lens, ..self }
     }
 }
 
@@ -245,6 +271,14 @@ impl Teller {
 }
 
 impl Observer for Teller {
+    fn look(&mut self, frame: &Frame, tracks: &[Track]) {
+        let Some(lens) = self.lens.as_mut().filter(|_| self.control.takes_snapshots()) else { return };
+        let journal = &self.journal;
+        let faces = tracks.iter().filter_map(|track| Some((Arc::clone(journal.name_of(track.id)?), track)));
+        let faces: Vec<(Arc<str>, &Track)> = faces.collect();
+        lens.look(frame, &faces);
+    }
+
     fn observe(&mut self, observation: &Observation<'_>) {
         self.journal.sees_with(&self.detector.load().manifest().name);
         let drafts = self.journal.observe(observation);

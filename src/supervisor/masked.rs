@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Context;
-use super::outlets::Shared;
 use crate::config::{Camera, Masking as Settings};
 use crate::fault::Fault;
 use crate::mask::{Hold, Lookahead, Painter, Policy, Who, hold};
@@ -32,7 +31,7 @@ pub(super) fn new(
     camera: &Camera,
     context: &Context,
     control: &Arc<Control>,
-    outlet: Option<Shared>,
+    mut exits: Exits,
 ) -> Result<Option<(Masking, Seeing)>, Fault> {
     let Some(settings) = &camera.masking else { return Ok(None) };
     let mask = &settings.mask;
@@ -46,7 +45,6 @@ pub(super) fn new(
         nobody,
     };
     control.mask(!nobody);
-    let mut exits = Exits { outlet, takers: Vec::new() };
     if let Some(auditor) = Auditor::new(id, mask, control, &context.audits) {
         exits.takers.push(Box::new(auditor));
     }

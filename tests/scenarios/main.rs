@@ -37,6 +37,7 @@ mod reload;
 mod restream;
 mod runtime_faults;
 mod service;
+mod snapshots;
 mod support;
 mod track;
 mod track_video;

@@ -11,7 +11,7 @@ use crate::config;
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::restream::child::SimulatedCamera;
-use crate::sink::{Hub, Settings, Sink};
+use crate::sink::{Hub, Settings, Sink, Snapshot};
 use crate::supervisor::{Engine, Supervisor};
 
 /// How long the stream and its decoder may take to run evenly; what they say until then does not count.
@@ -39,6 +39,8 @@ impl Sink for Listener {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).push(since_decoded);
         }
     }
+
+    fn snapshot(&self, _: &Arc<Snapshot>) {}
 
     fn changed(&self) {}
 

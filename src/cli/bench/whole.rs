@@ -16,11 +16,11 @@ use crate::clock::Monotonic;
 use crate::detect::{self, Sampler};
 use crate::event::Observation;
 use crate::fault::Fault;
-use crate::frame::PixelFormat;
+use crate::frame::{Frame, PixelFormat};
 use crate::infer::Model;
 use crate::pipeline::{self, Cam, Control, Eyes, Follower, Observer, WhenBusy};
 use crate::source::{Config, FilePace, Frames, Source, SourceEvent, SourceState, Spawner};
-use crate::track;
+use crate::track::{self, Track};
 
 /// Rounds at least, however long they take.
 const ROUNDS: usize = 3;
@@ -139,6 +139,8 @@ fn bare_sessions<T>(model: &Model, meanwhile: impl FnOnce() -> Result<T, Fault>)
 struct Counter(Arc<Mutex<Rate>>);
 
 impl Observer for Counter {
+    fn look(&mut self, _: &Frame, _: &[Track]) {}
+
     fn observe(&mut self, _: &Observation<'_>) {
         if let Ok(mut rate) = self.0.lock() {
             rate.count();

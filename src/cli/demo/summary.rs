@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::cli::processor::ProcessorTime;
 use crate::event::{Event, EventType, Identity};
-use crate::sink::{CameraStats, Settings, Sink};
+use crate::sink::{CameraStats, Settings, Sink, Snapshot};
 use crate::supervisor::Supervisor;
 
 /// Hears every event, and keeps only numbers.
@@ -67,6 +67,8 @@ impl Sink for Listener {
             }
         }
     }
+
+    fn snapshot(&self, _: &Arc<Snapshot>) {}
 
     fn changed(&self) {}
 

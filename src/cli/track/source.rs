@@ -15,6 +15,7 @@ use crate::config::Resolved;
 use crate::detect;
 use crate::event::{Identity, Observation};
 use crate::fault::{Fault, Problem};
+use crate::frame::Frame;
 use crate::geometry::Size;
 use crate::infer::Manifest;
 use crate::infer::manifest;
@@ -167,6 +168,8 @@ impl Printer {
 }
 
 impl Observer for Printer {
+    fn look(&mut self, _: &Frame, _: &[Track]) {}
+
     fn observe(&mut self, observation: &Observation<'_>) {
         if self.print(observation).is_err() {
             // The reader has read enough.

@@ -1,6 +1,7 @@
 //! One connection to the broker: rumqttc's options, what fails, and who waits for which acknowledgement.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rumqttc::{
@@ -35,6 +36,8 @@ pub(super) enum Sent {
     Value(String, u64),
     /// An answer to a user; said once.
     Answer,
+    /// A best shot of this camera; said once.
+    Snapshot(Arc<str>),
 }
 
 /// A message to publish.
@@ -42,7 +45,7 @@ pub(super) enum Sent {
 pub(super) struct Message {
     pub(super) sent: Sent,
     pub(super) topic: String,
-    pub(super) payload: String,
+    pub(super) payload: Vec<u8>,
     pub(super) qos: QoS,
     pub(super) retain: bool,
 }

@@ -1,7 +1,7 @@
 //! Home Assistant's MQTT discovery: a device for each camera and each person.
 //!
 //! Topics and keys as on <https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery>, one message an entity, which
-//! every Home Assistant takes; the event entity exists since 2023.8.
+//! every Home Assistant takes; event and image entities exist since 2023.8.
 
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ use crate::sink::{CameraStatus, SWITCHES, Switch};
 pub(super) fn camera(topics: &Topics, camera: &str, switches: &[Switch]) -> Vec<(String, String)> {
     let mut entities =
         vec![occupancy(topics, camera), faces(topics, camera), status(topics, camera), face(topics, camera)];
+    entities.extend(switches.contains(&Switch::Snapshots).then(|| snapshot(topics, camera)));
     entities.extend(switches.iter().filter_map(|switch| toggle(topics, camera, *switch)));
     let device = Device { kind: "camera", model: "Camera", id: camera, name: camera };
     entities.into_iter().map(|entity| entity.finish(topics, &device)).collect()
@@ -111,6 +112,16 @@ fn face(topics: &Topics, camera: &str) -> Entity {
     Entity { component: "event", name: "face", config, needs_camera: false }
 }
 
+/// The newest best shot, whichever track's it is.
+fn snapshot(topics: &Topics, camera: &str) -> Entity {
+    let config = json!({
+        "name": "Snapshot",
+        "content_type": "image/jpeg",
+        "image_topic": topics.snapshot(camera, "+"),
+    });
+    Entity { component: "image", name: "snapshot", config, needs_camera: false }
+}
+
 fn toggle(topics: &Topics, camera: &str, switch: Switch) -> Option<Entity> {
     let line = SWITCHES.iter().find(|line| line.switch == switch)?;
     let config = json!({
@@ -156,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_camera_is_announced_as_one_device() {
-        let found = camera(&Topics::new("visor"), "front", &[Switch::Detect]);
+        let found = camera(&Topics::new("visor"), "front", &[Switch::Detect, Switch::Snapshots]);
         let read =
             |payload: &str| serde_json::from_str(&payload.replace(env!("CARGO_PKG_VERSION"), "VERSION")).unwrap();
         let found: Vec<(String, Value)> = found.iter().map(|(topic, payload)| (topic.clone(), read(payload))).collect();

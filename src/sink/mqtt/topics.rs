@@ -61,6 +61,11 @@ impl Topics {
         format!("{}/{camera}/events", self.prefix)
     }
 
+    /// `track` may be a wildcard.
+    pub(super) fn snapshot(&self, camera: &str, track: &str) -> String {
+        format!("{}/{camera}/snapshot/{track}", self.prefix)
+    }
+
     pub(super) fn switch_set(&self, camera: &str, switch: &str) -> String {
         format!("{}/{camera}/{switch}/set", self.prefix)
     }

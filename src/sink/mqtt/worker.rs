@@ -16,7 +16,7 @@ use super::states::States;
 use super::topics::{DISCOVERY, Heard, Topics, wish};
 use super::{NAME, Shared};
 use crate::event::rfc3339;
-use crate::metrics::{EVENTS_PUBLISHED, MQTT_CONNECTED};
+use crate::metrics::{EVENTS_PUBLISHED, MQTT_CONNECTED, SNAPSHOTS_PUBLISHED};
 use crate::sink::{Context, SwitchCommand, lock};
 
 /// Wait before the first new attempt, and before any; each is cut by up to half, so that many clients of a broker that
@@ -185,11 +185,11 @@ impl Worker {
                 Some(value) => Message {
                     sent: Sent::Value(value.topic.clone(), value.version),
                     topic: value.topic,
-                    payload: value.payload,
+                    payload: value.payload.into_bytes(),
                     qos: QoS::AtLeastOnce,
                     retain: value.retain,
                 },
-                None if self.farewell == Farewell::NotYet => match self.next_answer().or_else(|| self.next_event()) {
+                None if self.farewell == Farewell::NotYet => match self.next_message() {
                     Some(message) => message,
                     None => return,
                 },
@@ -199,16 +199,28 @@ impl Worker {
         }
     }
 
+    /// Answers first, since somebody waits for them, and pictures last.
+    fn next_message(&self) -> Option<Message> {
+        self.next_answer().or_else(|| self.next_event()).or_else(|| self.next_snapshot())
+    }
+
+    fn next_snapshot(&self) -> Option<Message> {
+        let snapshot = lock(&self.shared.snapshots).pop_front()?;
+        let topic = self.topics.snapshot(&snapshot.camera, &snapshot.track);
+        let (sent, payload) = (Sent::Snapshot(Arc::clone(&snapshot.camera)), snapshot.jpeg.clone());
+        Some(Message { sent, topic, payload, qos: self.settings.qos, retain: false })
+    }
+
     fn next_answer(&self) -> Option<Message> {
         let (topic, payload) = self.shared.desk.next()?;
-        Some(Message { sent: Sent::Answer, topic, payload, qos: QoS::AtLeastOnce, retain: false })
+        Some(Message { sent: Sent::Answer, topic, payload: payload.into_bytes(), qos: QoS::AtLeastOnce, retain: false })
     }
 
     fn next_event(&self) -> Option<Message> {
         let (serial, event) = lock(&self.shared.outbox).send_next()?;
-        let payload = serde_json::to_string(&*event).unwrap_or_else(|e| {
+        let payload = serde_json::to_vec(&*event).unwrap_or_else(|e| {
             error!(error = %e, "an event cannot be written as JSON: this is a bug");
-            "null".to_owned()
+            b"null".to_vec()
         });
         let topic = self.topics.events(&event.camera);
         Some(Message { sent: Sent::Event(serial), topic, payload, qos: self.settings.qos, retain: false })
@@ -242,6 +254,9 @@ impl Worker {
         match sent {
             Sent::Value(topic, version) => self.states.acknowledge(&topic, version),
             Sent::Answer => {}
+            Sent::Snapshot(camera) => {
+                metrics::counter!(SNAPSHOTS_PUBLISHED, "camera" => camera.to_string()).increment(1);
+            }
             Sent::Event(serial) => {
                 lock(&self.shared.outbox).acknowledge(serial);
                 self.shared.overflowing.store(false, Ordering::Relaxed);

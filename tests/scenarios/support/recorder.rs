@@ -14,6 +14,9 @@ use super::wait::eventually;
 pub struct Message {
     pub topic: String,
     pub payload: String,
+    /// The payload as it came.
+    #[cfg(feature = "media")]
+    pub bytes: Vec<u8>,
     pub retain: bool,
     pub qos: u8,
 }
@@ -51,6 +54,8 @@ impl Recorder {
                     Ok(Event::Incoming(Incoming::Publish(p))) => written.lock().unwrap().push(Message {
                         topic: p.topic,
                         payload: String::from_utf8_lossy(&p.payload).into_owned(),
+                        #[cfg(feature = "media")]
+                        bytes: p.payload.to_vec(),
                         retain: p.retain,
                         qos: p.qos as u8,
                     }),

@@ -1,0 +1,71 @@
+//! Best shots over MQTT: masked unless the configuration says otherwise, never what lies in a privacy zone.
+#![cfg(feature = "media")]
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::support::broker::Broker;
+use super::support::daemon::{Daemon, models, visor};
+use super::support::recorder::Recorder;
+use super::support::scene;
+use super::support::wait::eventually;
+
+/// The first picture of a track of `camera`, with its track.
+fn snapshot(recorder: &Recorder, camera: &str) -> (String, Vec<u8>) {
+    let topic = format!("visor/{camera}/snapshot/");
+    eventually(&format!("a snapshot of {camera}"), || {
+        let message = recorder.messages().into_iter().find(|message| message.topic.starts_with(&topic))?;
+        assert!(!message.retain);
+        Some((message.topic[topic.len()..].to_owned(), message.bytes))
+    })
+}
+
+/// Faces that the detector finds in a JPEG.
+fn faces(jpeg: &[u8]) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shot.jpg");
+    std::fs::write(&file, jpeg).unwrap();
+    let output = Command::new(visor()).arg("detect").arg(&file).arg("--json").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    found["faces"].as_array().unwrap().len()
+}
+
+#[test]
+fn best_shots_are_masked_unless_the_configuration_says_otherwise() {
+    let (Some(camera), Some(broker)) = (scene::faces(&[]), Broker::open()) else { return };
+    let recorder = Recorder::at(broker.port);
+    let uri = camera.url("front").unwrap();
+    let everything = "privacy_zones = [{ name = \"all\", polygon = [[0, 0], [1, 0], [1, 1], [0, 1]] }]";
+    let entry = |id: &str, rest: &str| format!("[cameras.{id}]\nuri = \"{uri}\"\nanalysis_fps = 5\n{rest}\n");
+    let daemon = Daemon::start(&format!(
+        "{}[mqtt]\nurl = \"{}\"\n{}{}{}{}",
+        models(),
+        broker.url(),
+        entry("masked", "snapshots = \"masked\""),
+        entry("clear", "snapshots = \"clear\""),
+        entry("zone", &format!("snapshots = \"clear\"\n{everything}")),
+        entry("none", ""),
+    ));
+    recorder.wait_for("visor/masked/snapshots/state", "ON");
+    for id in ["masked", "clear", "zone"] {
+        let (track, jpeg) = snapshot(&recorder, id);
+        recorder.wait_for_json(&format!("visor/{id}/events"), |event| event["track"] == track.as_str());
+        let picture = image::load_from_memory(&jpeg).unwrap().into_luma8();
+        let black = picture.pixels().filter(|pixel| pixel.0[0] < 8).count() as f64 / picture.pixels().len() as f64;
+        let found = faces(&jpeg);
+        match id {
+            "masked" => assert!(found == 0 && (0.05..0.9).contains(&black), "{found} faces, {black} black"),
+            "clear" => assert!(found >= 1, "no face"),
+            _ => assert!(black > 0.99, "{black}"),
+        }
+        let labels = format!("camera=\"{id}\"");
+        eventually("the count", || (daemon.metric("visor_snapshots_published_total", &[&labels]) >= 1.0).then_some(()));
+    }
+    let image = recorder.wait_for_json("homeassistant/image/visor_camera_masked/snapshot/config", |_| true);
+    assert_eq!(image["image_topic"], "visor/masked/snapshot/+");
+    assert!(!recorder.standing().contains_key("homeassistant/image/visor_camera_none/snapshot/config"));
+    assert!(daemon.stop().success());
+    assert!(!recorder.messages().iter().any(|message| message.topic.starts_with("visor/none/snapshot/")));
+}
