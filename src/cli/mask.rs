@@ -15,11 +15,15 @@ use crate::mask::{Config, KINDS, Settings, Shape, Who};
 #[cfg(feature = "media")]
 mod encoder;
 mod engine;
+mod people;
 mod picture;
 #[cfg(feature = "media")]
 mod video;
 
 use engine::Engine;
+
+/// How far a video's masks look ahead.
+const LOOKAHEAD_MS: u64 = 1000;
 
 /// What becomes of a video's sound.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,12 @@ pub struct MaskArgs {
     /// Who is masked.
     #[arg(long, value_enum, default_value = "everyone")]
     who: Who,
+    /// A person, by id, or a tag whose people are not masked; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    exempt: Vec<String>,
+    /// Folder with a folder of pictures for each person who is known. Default: the configuration's gallery.folder.
+    #[arg(long, value_name = "FOLDER")]
+    gallery: Option<PathBuf>,
     /// The form of a mask.
     #[arg(long, value_enum, default_value = "box")]
     shape: Shape,
@@ -97,7 +107,7 @@ struct Done {
 pub fn run(args: &MaskArgs) -> Outcome {
     let settings = settings(args)?;
     let files = files(args)?;
-    let engine = Engine::load(args.config.as_deref(), args.size.map(|size| size.0))?;
+    let engine = Engine::load(args)?;
     let mut failed = None;
     for (input, output) in files {
         let began = Instant::now();
@@ -116,19 +126,15 @@ pub fn run(args: &MaskArgs) -> Outcome {
 }
 
 fn settings(args: &MaskArgs) -> Result<Settings, Fault> {
-    if matches!(args.who, Who::Strangers | Who::Known) {
-        return Err(Fault::unavailable(
-            "--who strangers and --who known need to know people, and files are masked without a gallery",
-        )
-        .remedy("mask everyone"));
-    }
     let config = Config {
         who: args.who,
+        exempt: args.exempt.clone(),
         kind: args.kind.clone(),
         shape: args.shape,
         colour: args.colour.clone(),
         image: args.image.clone(),
         whole_head: !args.face_only,
+        lookahead_ms: LOOKAHEAD_MS,
         ..Config::default()
     };
     config.resolve(Vec::new()).map_err(|problems| {
@@ -221,7 +227,8 @@ fn report(args: &MaskArgs, input: &Path, done: &Done, began: Instant) -> Result<
     }
     let plural = |count: u64, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
     let (frames, faces) = (plural(frames, "frame"), plural(faces, "face"));
-    print(&format!("{file}: {frames}, {faces} masked, {seconds:.1} s, {fps:.0} frames/s\n"))
+    let what = if args.who == Who::Everyone && args.exempt.is_empty() { "masked" } else { "found" };
+    print(&format!("{file}: {frames}, {faces} {what}, {seconds:.1} s, {fps:.0} frames/s\n"))
 }
 
 /// A file that is written under another name until it is whole, and removed where it never is.

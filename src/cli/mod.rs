@@ -27,6 +27,7 @@ mod faces;
 mod gallery;
 mod mask;
 mod models;
+mod people;
 #[cfg(feature = "media")]
 mod processor;
 #[cfg(feature = "media")]

@@ -69,6 +69,8 @@ const MOST_CURVE: f32 = 0.5;
 const UNEVEN: f32 = 0.02;
 /// … and by this share of the way.
 const UNEVEN_SHARE: f32 = 0.1;
+/// Whoever cannot be told from another at some instant is masked this far back, as far as frames are held.
+const DOUBTED_BACK: Duration = Duration::from_millis(500);
 /// A box nearer to the picture's edge than this, in sizes, may go over it.
 const EDGE: f32 = 0.7;
 /// Faces no further apart than this, in sizes, may have been taken for each other.
@@ -262,7 +264,8 @@ impl Strand {
     /// not before the frame verified it. So whatever a tracker took for the same face between two verifications, the later
     /// one comes before the frame is shown.
     fn is_exempt(&self, between: Between) -> bool {
-        let mut since = self.knots.iter().filter(|knot| knot.at >= between.from);
+        let mut since =
+            self.knots.iter().filter(|knot| knot.at >= between.from && knot.at <= between.to + DOUBTED_BACK);
         let at = |time: Duration| self.knots.iter().any(|knot| knot.at == time);
         let verified = |knot: &Knot| knot.at >= between.to && knot.sighting.verified;
         at(between.from)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::detect::Detection;
 use crate::geometry::Rect;
 use crate::recognise::{Identity, Verdict};
 use crate::track::{Track, TrackState};
@@ -14,8 +15,18 @@ use crate::track::{Track, TrackState};
 /// For how long a person counts as verified.
 const VERIFIED_FOR: Duration = Duration::from_secs(1);
 
-/// Faces whose boxes, grown by this share of their extent on each side, overlap may be mistaken for each other.
-const CLOSE: f32 = 0.25;
+/// Faces whose boxes, grown by this share of their extent on each side and by their way since the last analysis, overlap may
+/// be mistaken for each other.
+const CLOSE: f32 = 0.1;
+
+/// The same for what is found without a track, of which nobody knows how it moves.
+const CLOSE_UNTRACKED: f32 = 0.25;
+
+/// Nobody goes straight on for longer than this.
+const STRAIGHT: Duration = Duration::from_millis(500);
+
+/// A face that was lost no longer ago than this may be anywhere near where it was.
+const HIDDEN_FOR: Duration = Duration::from_secs(1);
 
 /// Whose faces are masked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
@@ -47,6 +58,8 @@ pub struct Exemptions {
     who: Who,
     tags: Vec<String>,
     known: HashMap<u64, Known>,
+    /// Stream time of the last analysis.
+    last: Option<Duration>,
 }
 
 /// What is remembered of a track between analyses.
@@ -59,7 +72,7 @@ struct Known {
 impl Exemptions {
     /// The rule of `who`, with `tags` whose people are never masked.
     pub fn new(who: Who, tags: &[String]) -> Self {
-        Self { who, tags: tags.to_vec(), known: HashMap::new() }
+        Self { who, tags: tags.to_vec(), known: HashMap::new(), last: None }
     }
 
     /// Whether it depends on who somebody is.
@@ -71,10 +84,11 @@ impl Exemptions {
     /// no track. To be called for each analysis.
     pub fn judge(&mut self, at: Duration, tracks: &[Track], others: &[Rect], verdicts: &[Verdict]) -> Vec<Exempt> {
         self.known.retain(|id, _| tracks.iter().any(|track| track.id == *id));
+        let step = at.saturating_sub(self.last.replace(at).unwrap_or(at)).min(STRAIGHT);
         let mut exempt = Vec::new();
         for track in tracks {
-            let certain =
-                track.detection.is_some() && track.state == TrackState::Confirmed && is_alone(track, tracks, others);
+            let is_seen = track.detection.is_some() && track.state == TrackState::Confirmed;
+            let certain = is_seen && is_alone(track, step, tracks, others);
             let known = self.known.entry(track.id).or_insert(Known { doubted: at });
             if !certain {
                 known.doubted = at;
@@ -90,6 +104,21 @@ impl Exemptions {
         exempt
     }
 
+    /// Of the faces of a still, those that go unmasked: by one look at each, which `verdicts` name by their places in `faces`.
+    pub fn judge_still(&self, faces: &[Detection], verdicts: &[Verdict]) -> Vec<usize> {
+        let certain = |face: usize| {
+            let verdict = verdicts.iter().find(|verdict| verdict.track == face as u64);
+            verdict.is_some_and(|verdict| verdict.verified.is_some() && self.lets_go(verdict))
+        };
+        let is_alone = |face: usize| {
+            let others = faces.iter().enumerate().filter(|(other, _)| *other != face);
+            !others
+                .into_iter()
+                .any(|(_, other)| are_close(faces[face].rect.grown(CLOSE_UNTRACKED), other.rect.grown(CLOSE_UNTRACKED)))
+        };
+        (0..faces.len()).filter(|face| certain(*face) && is_alone(*face)).collect()
+    }
+
     /// Whether a person or stranger goes unmasked by the rule.
     fn lets_go(&self, verdict: &Verdict) -> bool {
         let tagged = verdict.tags.iter().any(|tag| self.tags.contains(tag));
@@ -103,21 +132,32 @@ impl Exemptions {
     /// Forgets every track, as after a break in the stream.
     pub fn forget(&mut self) {
         self.known.clear();
+        self.last = None;
     }
 }
 
-/// Whether no other face is near enough to be mistaken for this one.
-fn is_alone(track: &Track, tracks: &[Track], others: &[Rect]) -> bool {
-    let place = |track: &Track| track.detection.map_or(track.rect, |detection| detection.rect);
-    let own = place(track).grown(CLOSE);
-    let meets = |rect: Rect| own.intersection(rect.grown(CLOSE)).area() > 0.0;
-    !tracks.iter().any(|other| other.id != track.id && meets(place(other))) && !others.iter().any(|rect| meets(*rect))
+/// Whether no other face is near enough to be mistaken for this one, `step` after the last analysis.
+fn is_alone(track: &Track, step: Duration, tracks: &[Track], others: &[Rect]) -> bool {
+    let place = |track: &Track| {
+        let rect = track.detection.map_or(track.rect, |detection| detection.rect).grown(CLOSE);
+        let (dx, dy) = (track.velocity.x * step.as_secs_f32(), track.velocity.y * step.as_secs_f32());
+        // where it came from as well as where it is
+        let (left, top) = (rect.x - dx.max(0.0), rect.y - dy.max(0.0));
+        Rect::new(left, top, rect.w + dx.abs(), rect.h + dy.abs())
+    };
+    let own = place(track);
+    let about = |other: &&Track| other.id != track.id && track.last_seen.saturating_sub(other.last_seen) <= HIDDEN_FOR;
+    !tracks.iter().filter(about).any(|other| are_close(own, place(other)))
+        && !others.iter().any(|rect| are_close(own, rect.grown(CLOSE_UNTRACKED)))
+}
+
+fn are_close(a: Rect, b: Rect) -> bool {
+    a.intersection(b).area() > 0.0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::Detection;
     use crate::geometry::Point;
 
     fn alice() -> Identity {
@@ -166,7 +206,7 @@ mod tests {
 
     #[test]
     fn who_was_lost_or_near_another_must_be_verified_anew() {
-        for doubt in [vec![track(1, 0.0, false)], vec![track(1, 0.0, true), track(2, 60.0, true)]] {
+        for doubt in [vec![track(1, 0.0, false)], vec![track(1, 0.0, true), track(2, 55.0, true)]] {
             let mut rule = Exemptions::new(Who::Everyone, &["staff".to_owned()]);
             let alone = [track(1, 0.0, true)];
             judge(&mut rule, 0, 0, &alone);

@@ -13,7 +13,7 @@ use crate::track::Track;
 const ANALYSIS: Duration = Duration::from_millis(120);
 
 /// Longest time between two verifications of somebody who goes unmasked.
-const RARELY: Duration = Duration::from_millis(400);
+const RARELY: Duration = Duration::from_millis(250);
 
 /// The frame that was analysed.
 #[derive(Clone, Copy, Debug)]

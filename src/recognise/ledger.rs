@@ -251,7 +251,7 @@ const DISPUTED: Identity = Identity::Undecided { reason: Some(Reason::Ambiguous)
 /// Who tracks were before an analysis.
 pub type Former = BTreeMap<u64, Identity>;
 
-fn known(hit: &Hit, margin: Option<f32>) -> Identity {
+pub(super) fn known(hit: &Hit, margin: Option<f32>) -> Identity {
     let (person, name) = (hit.person.id.shared(), Arc::clone(&hit.person.name));
     Identity::Known { person, name, score: hit.score, margin }
 }

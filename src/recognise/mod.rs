@@ -18,6 +18,7 @@
 //! | [`best_shot`] | a track's best pictures |
 //! | [`dossier`] [`ledger`] | what is known of a track; of all tracks of a camera |
 //! | [`recogniser`] | one camera's recognition |
+//! | [`still`] | who is on a picture |
 
 pub mod align;
 pub mod best_shot;
@@ -42,6 +43,7 @@ pub mod quality;
 pub mod recogniser;
 pub mod rejoin;
 pub mod schedule;
+pub mod still;
 pub mod strangers;
 pub mod verification;
 pub mod vigil;

@@ -22,6 +22,7 @@ mod many_cameras;
 mod mask;
 mod mask_plan;
 mod mask_switch;
+mod mask_who;
 mod models;
 mod mqtt;
 mod mqtt_daemon;

@@ -1,35 +1,39 @@
 //! The detector for files, and the proof that it sees.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::{MaskArgs, people};
 use crate::cli::settings;
 use crate::detect::{Config, Detector, Settings};
 use crate::fault::Fault;
-use crate::geometry::Size;
 use crate::infer::{Model, Runtime};
 use crate::mask::TestFace;
+use crate::pipeline::Recognition;
+use crate::recognise::still::Onlooker;
+use crate::recognise::{Embedder, Landmarker};
 
 /// How long one picture may wait for the model.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The detector, loaded and seen to work.
+/// The detector, loaded and seen to work, and who is known where that matters.
 pub(super) struct Engine {
     model: Arc<Model>,
     settings: Settings,
+    recognition: Option<Arc<Recognition>>,
 }
 
 impl Engine {
-    /// Loads the detector that a configuration names, for inputs of `input` where that is given.
-    pub fn load(config: Option<&Path>, input: Option<Size>) -> Result<Self, Fault> {
-        let resolved = settings::resolved(config)?;
-        let manifest = resolved.detector;
+    /// Loads the detector that the configuration names, and the gallery where somebody may go unmasked.
+    pub fn load(args: &MaskArgs) -> Result<Self, Fault> {
+        let resolved = settings::resolved(args.config.as_deref())?;
+        let (manifest, input) = (resolved.detector.clone(), args.size.map(|size| size.0));
         let runtime = Runtime::load(&resolved.models)?;
         let size = manifest.size(input.or(Some(resolved.input)))?;
         let model = runtime.open(&manifest, resolved.models.sessions(), manifest.input.shape(1, size))?;
-        let engine = Self { settings: Settings::new(&Config::default(), &manifest)?, model };
+        let mut engine = Self { settings: Settings::new(&Config::default(), &manifest)?, model, recognition: None };
         look_at_test_face(&mut engine.detector()?)?;
+        engine.recognition = people::known(args, resolved, &engine.model)?.map(Arc::new);
         Ok(engine)
     }
 
@@ -41,6 +45,19 @@ impl Engine {
     /// Thresholds.
     pub fn settings(&self) -> Settings {
         self.settings
+    }
+
+    /// What people are known by, where that matters.
+    #[cfg(feature = "media")]
+    pub fn recognition(&self) -> Option<&Arc<Recognition>> {
+        self.recognition.as_ref()
+    }
+
+    /// One who says who is on a picture, where that matters.
+    pub fn onlooker(&self) -> Result<Option<Onlooker>, Fault> {
+        let Some(Recognition { models, people }) = self.recognition.as_deref() else { return Ok(None) };
+        let landmarker = models.landmarker.clone().map(Landmarker::new).transpose()?;
+        Onlooker::new(Embedder::new(Arc::clone(&models.embedder))?, landmarker, people.clone()).map(Some)
     }
 
     /// Calls at once.

@@ -9,10 +9,10 @@ use image::{ExtendedColorType, ImageFormat};
 
 use super::engine::{Engine, PATIENCE};
 use super::{Done, Unfinished};
-use crate::detect::View;
 use crate::detect::still::Still;
+use crate::detect::{Detection, View};
 use crate::fault::Fault;
-use crate::mask::{Painter, Settings, Sighting, Who, still_regions};
+use crate::mask::{Exemptions, Painter, Settings, Sighting, Who, still_regions};
 
 /// Quality of a JPEG, 1 to 100.
 const QUALITY: u8 = 92;
@@ -27,7 +27,10 @@ pub(super) fn mask(engine: &Engine, settings: &Settings, still: &Still, output: 
     };
     let mut detector = engine.detector()?;
     let found = detector.detect(still.view(), Instant::now() + PATIENCE).map_err(|e| Fault::internal(e.to_string()))?;
-    let sightings = Sighting::all(found, &[], engine.settings().score, &[]);
+    let mut sightings = Sighting::all(found, &[], engine.settings().score, &[]);
+    for face in exempt(engine, settings, still.view(), found)? {
+        (sightings[face].exempt, sightings[face].verified) = (true, true);
+    }
     let faces = sightings.iter().filter(|sighting| sighting.firm).count() as u64;
     let regions = if settings.who == Who::Nobody { Vec::new() } else { still_regions(&sightings, settings.margins) };
     let masked = Painter::new("file", settings)?
@@ -47,4 +50,12 @@ pub(super) fn mask(engine: &Engine, settings: &Settings, still: &Still, output: 
     file.into_inner().map_err(|e| unfinished.fault(&e))?;
     unfinished.finish()?;
     Ok(Done { frames: 1, faces, covered: 0 })
+}
+
+/// Places among the `faces` of those that go unmasked.
+fn exempt(engine: &Engine, settings: &Settings, view: View<'_>, faces: &[Detection]) -> Result<Vec<usize>, Fault> {
+    let Some(mut onlooker) = engine.onlooker()? else { return Ok(Vec::new()) };
+    let verdicts = onlooker.verdicts(view, faces, Instant::now() + PATIENCE);
+    let verdicts = verdicts.map_err(|e| Fault::internal(e.to_string()))?;
+    Ok(Exemptions::new(settings.who, &settings.exempt).judge_still(faces, &verdicts))
 }

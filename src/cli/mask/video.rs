@@ -4,29 +4,34 @@
 use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::encoder::{self, Encoder};
 use super::engine::{Engine, PATIENCE, look_at_test_face};
-use super::{Done, Unfinished};
+use super::{Done, LOOKAHEAD_MS, Unfinished};
 use crate::clock::Monotonic;
 use crate::detect::{Detection, Detector, Thumbnailer};
 use crate::fault::Fault;
 use crate::frame::Frame;
-use crate::geometry::Size;
-use crate::mask::{Analysis, Line, Lookahead, Outcome, Painter, Policy, Release, Settings, Sighting, Who};
-use crate::pipeline::{THUMBNAIL, in_order};
+use crate::mask::{Line, Lookahead, Outcome, Painter, Policy, Release, Settings, Who};
+use crate::pipeline::{Analysed, Faces, Names, Recall, Sightings, THUMBNAIL, in_order};
+use crate::recognise::Vigil;
 use crate::ring;
 use crate::ring::out::{Container, EncodeSettings};
 use crate::source::{Config, FilePace, Frames, Source, SourceEvent, SourceState, Spawner, Uri};
 use crate::track::{self, Thumbnail, TrackState, Tracker};
 
 /// How far a frame's masks look ahead: as far as a face is masked back from where it is first found.
-const LOOKAHEAD: Duration = Duration::from_millis(1000);
+const LOOKAHEAD: Duration = Duration::from_millis(LOOKAHEAD_MS);
+
+/// Who goes unmasked is verified this often: a file is in no hurry.
+const VERIFIED_EVERY: Duration = Duration::from_millis(110);
 
 /// Frames that are held at most, and the bytes they may take up.
 const MOST_HELD: usize = 90;
@@ -40,9 +45,7 @@ const TEST_EVERY: Duration = Duration::from_secs(1);
 
 /// What the analysis of one frame gave.
 struct Seen {
-    number: u64,
-    at: Duration,
-    size: Size,
+    frame: Frame,
     found: Result<Vec<Detection>, String>,
     thumbnail: Vec<u8>,
 }
@@ -50,7 +53,7 @@ struct Seen {
 /// What happens to the thread that holds the delay line.
 enum Event {
     Frame(Box<Frame>),
-    Seen(Seen),
+    Seen(Box<Seen>),
     /// The source's nominal rate.
     Rate(Option<f64>),
 }
@@ -116,10 +119,10 @@ impl Job<'_> {
                     &jobs,
                     detectors,
                     TICK,
-                    |frame, eyes: &mut Eyes| eyes.see(&frame),
+                    |frame, eyes: &mut Eyes| eyes.see(frame),
                     |result| {
                         if let Some(result) = result {
-                            let _ = seen.send(Event::Seen(result));
+                            let _ = seen.send(Event::Seen(Box::new(result)));
                         }
                     },
                 );
@@ -184,10 +187,11 @@ impl Eyes {
         Ok(Self { detector: engine.detector()?, thumbnailer: Thumbnailer::new(THUMBNAIL), tested: Instant::now() })
     }
 
-    fn see(&mut self, frame: &Frame) -> Seen {
+    fn see(&mut self, frame: Frame) -> Seen {
         let mut thumbnail = Vec::new();
         self.thumbnailer.make(frame.picture(), &mut thumbnail);
-        Seen { number: frame.number, at: frame.stamp.pts, size: frame.size(), found: self.look(frame), thumbnail }
+        let found = self.look(&frame);
+        Seen { frame, found, thumbnail }
     }
 
     fn look(&mut self, frame: &Frame) -> Result<Vec<Detection>, String> {
@@ -209,6 +213,8 @@ struct Hand<'a> {
     painter: Painter,
     encoder: Option<Encoder>,
     tracker: Box<dyn Tracker>,
+    names: Box<dyn Names>,
+    sightings: Sightings,
     progress: ProgressBar,
     /// The generation of each frame that is not analysed yet.
     generations: VecDeque<u64>,
@@ -233,6 +239,8 @@ impl<'a> Hand<'a> {
             painter: Painter::new("file", settings)?,
             encoder: None,
             tracker: track::Config::default().for_detector(job.engine.settings().score).build(),
+            names: names(job.engine, settings),
+            sightings: Sightings::new(settings),
             progress: progress(job.input),
             generations: VecDeque::new(),
             confirmed: 0,
@@ -245,7 +253,7 @@ impl<'a> Hand<'a> {
             match event {
                 Event::Rate(fps) => self.fps = fps,
                 Event::Frame(frame) => self.take(*frame)?,
-                Event::Seen(seen) => self.follow(seen)?,
+                Event::Seen(seen) => self.follow(*seen)?,
             }
             self.release()?;
         }
@@ -271,18 +279,17 @@ impl<'a> Hand<'a> {
         // there is time to look again, and half a file masked is none
         let detections = seen.found.map_err(|error| self.job.fault(&error))?;
         self.tracker.update(track::Analysis {
-            at: seen.at,
-            frame_size: seen.size,
+            at: seen.frame.stamp.pts,
+            frame_size: seen.frame.size(),
             detections: &detections,
             thumbnail: Some(Thumbnail { size: THUMBNAIL, luma: &seen.thumbnail }),
         });
-        let score = self.job.engine.settings().score;
-        let sightings = Sighting::all(&detections, self.tracker.tracks(), score, &[]);
+        let named = self.names.name(&seen.frame, &*self.tracker, Instant::now() + PATIENCE);
+        let (tracks, score) = (self.tracker.tracks(), self.job.engine.settings().score);
+        let analysed = Analysed { number: seen.frame.number, at: seen.frame.stamp.pts, generation };
+        let analysis = self.sightings.analysis(analysed, Faces { detections: &detections, tracks, score, named });
         self.count();
-        self.line.analysed(
-            &Analysis { number: seen.number, at: seen.at, generation, sightings, withdrawn: false },
-            Duration::ZERO,
-        );
+        self.line.analysed(&analysis, Duration::ZERO);
         Ok(())
     }
 
@@ -314,6 +321,18 @@ impl<'a> Hand<'a> {
         self.done.covered += u64::from(matches!(outcome, Outcome::Covered(_)));
         self.progress.inc(1);
         Ok(())
+    }
+}
+
+/// Who says who people are, where that matters.
+fn names(engine: &Engine, settings: &Settings) -> Box<dyn Names> {
+    match engine.recognition() {
+        Some(recognition) => {
+            let current = Arc::new(ArcSwapOption::new(Some(Arc::clone(recognition))));
+            let vigil = Sightings::vigil(settings).map(|vigil| Vigil { every: VERIFIED_EVERY, ..vigil });
+            Box::new(Recall::new("file", current).watching(vigil))
+        }
+        None => Box::new(()),
     }
 }
 

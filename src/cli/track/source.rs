@@ -1,8 +1,6 @@
 //! Tracks of a file or URI: the daemon's own loops, with lines on standard output in the place of events.
 
 use std::io::{BufWriter, Stdout, Write};
-use std::ops::ControlFlow;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use serde::Serialize;
 
 use super::{Format, TrackArgs};
-use crate::cli::{Outcome, complain, settings};
+use crate::cli::{Outcome, people, settings};
 use crate::config::Resolved;
 use crate::detect;
 use crate::event::{Identity, Observation};
@@ -19,10 +17,7 @@ use crate::frame::Frame;
 use crate::geometry::Size;
 use crate::infer::Manifest;
 use crate::infer::manifest;
-use crate::pipeline::{
-    self, Cam, CamNews, Control, Eyes, FaceModels, Follower, Names, Observer, Recall, Recognition, WhenBusy,
-};
-use crate::recognise::gallery::folder;
+use crate::pipeline::{self, Cam, CamNews, Control, Eyes, Follower, Names, Observer, Recall, WhenBusy};
 use crate::source::{Config, FilePace, Scheme, Source, SourceState, Spawner, Uri};
 use crate::supervisor::Engine;
 use crate::track::{Track, TrackState, mot};
@@ -37,7 +32,11 @@ pub(super) fn run(source: &str, args: &TrackArgs) -> Outcome {
     let eyes = || Eyes::new(Arc::clone(engine.detector()), detect::Config::default());
     let eyes = (0..sessions).map(|_| eyes()).collect::<Result<Vec<_>, _>>()?;
 
-    let recognition = args.gallery.as_deref().map(|folder| recognition(folder, &resolved, &engine)).transpose()?;
+    let recognition = args
+        .gallery
+        .as_deref()
+        .map(|folder| people::recognition(folder, &resolved, &engine.detector().load_full()))
+        .transpose()?;
     let names: Box<dyn Names> = match recognition {
         Some(recognition) => Box::new(Recall::new("track", Arc::new(ArcSwapOption::from_pointee(recognition)))),
         None => Box::new(()),
@@ -83,21 +82,6 @@ fn detector(args: &TrackArgs, resolved: &Resolved) -> Result<(Manifest, Size), F
     };
     let size = settings::input_size(&manifest, args.input, args.model.is_none().then_some(resolved.input))?;
     Ok((manifest, size))
-}
-
-/// Recognition of the people in `folder`; says which pictures could not be used.
-fn recognition(folder: &Path, resolved: &Resolved, engine: &Engine) -> Result<Recognition, Fault> {
-    let embedder = resolved.embedder.as_ref().ok_or_else(|| {
-        Fault::unavailable("there is no embedder to recognise people with").remedy("fetch one: visor models pull")
-    })?;
-    let models = FaceModels::open(&resolved.models, embedder)?;
-    let people = models.people(&resolved.gallery)?;
-    let mut enroller = models.enroller(&engine.detector().load_full(), &people.gallery)?;
-    let report = folder::load(folder, &mut enroller, &mut |_| ControlFlow::Continue(()))?;
-    for (file, rejection) in &report.skipped {
-        complain(&format!("{}: left out: {rejection}", file.display()));
-    }
-    Ok(Recognition { models, people })
 }
 
 fn unusable(source: &str, problems: &[Problem]) -> Fault {

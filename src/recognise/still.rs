@@ -1,0 +1,100 @@
+//! Who the faces of a still are, by one look at each: there is no second one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::decide::Standing;
+use super::fusion::{Crop, Evidence, Pose};
+use super::gallery::Ranking;
+use super::ledger::{People, known};
+use super::quality;
+use super::{Embedder, Identity, Landmarker, Quality, Reason, Verdict};
+use crate::detect::{Detection, View};
+use crate::fault::Fault;
+use crate::infer::InferError;
+
+/// What a stranger on a still is called.
+const STRANGER: &str = "stranger";
+
+/// Says who the faces of stills are.
+pub struct Onlooker {
+    embedder: Embedder,
+    landmarker: Option<Landmarker>,
+    people: People,
+}
+
+impl Onlooker {
+    /// One who knows `people`. `landmarker` is for detectors that give no landmarks.
+    ///
+    /// # Errors
+    /// The people were not enrolled with this embedder.
+    pub fn new(embedder: Embedder, landmarker: Option<Landmarker>, people: People) -> Result<Self, Fault> {
+        let (model, of) = (&embedder.model().manifest().name, &people.gallery.settings().model);
+        if **model != **of {
+            return Err(Fault::config(format!("the gallery is of {of}, the faces would be looked at with {model}")));
+        }
+        Ok(Self { embedder, landmarker, people })
+    }
+
+    /// A verdict for each of `faces`, whose track is the face's place in them. Faces that are not fit for it are undecided.
+    ///
+    /// # Errors
+    /// A model failed, or was not done by the deadline.
+    pub fn verdicts(
+        &mut self,
+        view: View<'_>,
+        faces: &[Detection],
+        deadline: Instant,
+    ) -> Result<Vec<Verdict>, InferError> {
+        let mut faces = faces.to_vec();
+        if let Some(landmarker) = &mut self.landmarker {
+            landmarker.complete(view, &mut faces, deadline)?;
+        }
+        let mut verdicts = Vec::with_capacity(faces.len());
+        for (track, face) in (0..).zip(&faces) {
+            let quality = quality::assess(view, face, &faces, &quality::Config::default());
+            let identity = match quality.reason {
+                None => self.identity(view, face, quality, deadline)?,
+                reason => Identity::Undecided { reason },
+            };
+            let verified = (!matches!(identity, Identity::Undecided { .. })).then_some(Duration::ZERO);
+            let tags = self.tags(&identity);
+            verdicts.push(Verdict { track, identity, quality: Some(quality), change: None, verified, tags });
+        }
+        Ok(verdicts)
+    }
+
+    fn identity(
+        &mut self,
+        view: View<'_>,
+        face: &Detection,
+        quality: Quality,
+        deadline: Instant,
+    ) -> Result<Identity, InferError> {
+        let undecided = |reason| Ok(Identity::Undecided { reason: Some(reason) });
+        let Some(landmarks) = face.landmarks else { return Ok(Identity::Undecided { reason: None }) };
+        let Some(embedding) = self.embedder.embed(view, &[landmarks], deadline)?.pop() else {
+            return Err(InferError::Shape("no embedding for a face".into()));
+        };
+        let Ranking { first, second, .. } = self.people.gallery.search(&embedding);
+        let (pose, at) = (Pose::of(&landmarks), Duration::ZERO);
+        let mut evidence = Evidence::default();
+        evidence.add(&Crop { embedding, quality: quality.score, score: face.score, pose, at });
+        let stranger = |score| Ok(Identity::Stranger { alias: STRANGER.into(), score });
+        let Some(first) = first else { return stranger(None) };
+        let ahead = second.map(|second| first.score - second.score);
+        let bar = self.people.bar();
+        match bar.judge(first.score, ahead, &evidence) {
+            Standing::Accepted => Ok(known(&first, ahead)),
+            Standing::Below if !bar.keeps(first.score) => stranger(Some(first.score)),
+            Standing::Below => undecided(Reason::BelowThreshold),
+            Standing::Open | Standing::Ambiguous => undecided(Reason::Ambiguous),
+        }
+    }
+
+    fn tags(&self, identity: &Identity) -> Arc<[String]> {
+        let Identity::Known { person, .. } = identity else { return Arc::default() };
+        let person = self.people.gallery.person(person);
+        person.map(|person| self.people.gallery.tags_of(&person).into_iter().collect()).unwrap_or_default()
+    }
+}
