@@ -73,9 +73,9 @@ metrics! {
 }
 
 /// Upper bounds of every histogram's buckets, in seconds: from a tracker's microseconds to a stall.
-const BUCKETS: [f64; 18] = [
-    0.000_01, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2, 0.5, 1.0, 2.5,
-    10.0,
+const BUCKETS: [f64; 22] = [
+    0.000_01, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3,
+    0.35, 0.5, 1.0, 2.5, 10.0,
 ];
 
 /// How often what histograms collected is folded into buckets when nobody asks for `/metrics`: bounds their memory.

@@ -41,8 +41,10 @@ impl Hold {
         Self { lookahead, period, recent: VecDeque::with_capacity(REMEMBERED), sorted: Vec::new(), now }
     }
 
-    /// An analysis was there this long after its frame had arrived.
-    pub fn took(&mut self, time: Duration) {
+    /// An analysis was there this long after its frame had arrived, and the one before was of a frame so much earlier: the
+    /// frame that came right after that one has waited longest.
+    pub fn took(&mut self, time: Duration, gap: Duration) {
+        let time = time + gap.saturating_sub(self.period);
         if self.recent.len() == REMEMBERED {
             self.recent.pop_front();
         }
@@ -82,13 +84,17 @@ mod tests {
     fn it_grows_at_once_and_shrinks_slowly() {
         let mut hold = Hold::new(ms(0), ms(100), ms(20));
         assert_eq!(hold.now(), ms(170));
-        hold.took(ms(400));
+        hold.took(ms(400), ms(100));
         assert_eq!(hold.now(), ms(550));
         for _ in 0..REMEMBERED {
-            hold.took(ms(20));
+            hold.took(ms(20), ms(90));
             assert!(hold.now() > ms(170));
         }
-        (0..1000).for_each(|_| hold.took(ms(20)));
+        (0..1000).for_each(|_| hold.took(ms(20), ms(90)));
         assert!(hold.now() < ms(180), "{:?}", hold.now());
+        hold.took(ms(20), ms(300));
+        (0..2).for_each(|_| hold.took(ms(20), ms(400)));
+        (0..2).for_each(|_| hold.took(ms(20), ms(300)));
+        assert_eq!(hold.now(), ms(370), "fewer analyses than there should be");
     }
 }

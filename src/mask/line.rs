@@ -215,8 +215,11 @@ impl Line {
 
     /// Takes in an analysis that was there `took` after its frame had arrived. One of an older generation counts for nothing.
     pub fn analysed(&mut self, analysis: &Analysis, took: Duration) {
+        let gap = self.newest.map_or(Duration::ZERO, |newest| analysis.at.saturating_sub(newest.at));
         match &mut self.policy.lookahead {
-            Lookahead::Held(hold) | Lookahead::Own(hold) => hold.took(took),
+            Lookahead::Held(hold) => hold.took(took, gap),
+            // no frame waits for another's
+            Lookahead::Own(hold) => hold.took(took, Duration::ZERO),
             Lookahead::File(_) => {}
         }
         if analysis.withdrawn {

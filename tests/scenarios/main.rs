@@ -23,6 +23,7 @@ mod mask;
 mod mask_plan;
 mod mask_switch;
 mod mask_who;
+mod masking;
 mod models;
 mod mqtt;
 mod mqtt_daemon;
