@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::Outcome;
 use crate::config::{self, Camera, DEFAULT_FILE, Resolved};
@@ -11,11 +12,14 @@ use crate::fault::{Fault, FaultKind};
 use crate::frame::{Colorimetry, ColourMatrix, ColourRange, Layout, PixelFormat};
 use crate::geometry::Size;
 use crate::infer::store::{self, State};
-use crate::infer::{Manifest, Runtime};
+use crate::infer::{Manifest, Model, Runtime};
 use crate::recognise::gallery::Calibration;
 use crate::recognise::gallery::calibration::Own;
 use crate::recognise::gallery::folder::{self, Contents};
 use crate::ring;
+use crate::sink::restream::SLOTS;
+
+mod masking;
 
 /// Until a camera was seen, its pictures are taken to be of this size.
 const ASSUMED: Size = Size::new(1920, 1080);
@@ -32,10 +36,13 @@ pub struct CheckArgs {
 /// library or the provider is not there.
 pub fn run(args: &CheckArgs) -> Outcome {
     let resolved = config::load(&args.config).map_err(|problems| config::fault(&args.config, &problems))?;
-    let missing = missing(&resolved);
+    let (missing, detector) = examine(&resolved);
     let mut page = describe(&resolved);
-    for note in resolved.notes() {
-        let _ = writeln!(page, "note      {note}");
+    page.push_str(&masking::describe(&resolved, detector));
+    for (kind, lines) in [("policy", resolved.policies()), ("note", resolved.notes())] {
+        for line in lines {
+            let _ = writeln!(page, "{kind:<9} {line}");
+        }
     }
     super::print(&page)?;
     if missing.is_empty() {
@@ -48,13 +55,13 @@ pub fn run(args: &CheckArgs) -> Outcome {
     Ok(ExitCode::from(FaultKind::Unavailable.exit_code()))
 }
 
-/// What the daemon could not start without.
-fn missing(resolved: &Resolved) -> Vec<String> {
+/// What the daemon could not start without; and the detector, where it could.
+fn examine(resolved: &Resolved) -> (Vec<String>, Option<Arc<Model>>) {
     let folder = resolved.models.folder();
     let models = std::iter::once(&resolved.detector).chain(&resolved.embedder);
     let mut missing: Vec<String> = models.filter_map(|model| missing_model(&folder, model)).collect();
-    missing.extend(runtime(resolved, missing.is_empty()).err().map(|fault| fault.to_string()));
-    missing
+    let detector = runtime(resolved, missing.is_empty()).map_err(|fault| missing.push(fault.to_string()));
+    (missing, detector.ok().flatten())
 }
 
 fn missing_model(folder: &Path, model: &Manifest) -> Option<String> {
@@ -69,18 +76,16 @@ fn missing_model(folder: &Path, model: &Manifest) -> Option<String> {
 }
 
 /// Loads the library, and the models on their provider where their files are there, as the daemon will.
-fn runtime(resolved: &Resolved, files_are_there: bool) -> Result<(), Fault> {
+fn runtime(resolved: &Resolved, files_are_there: bool) -> Result<Option<Arc<Model>>, Fault> {
     let runtime = Runtime::load(&resolved.models)?;
-    if files_are_there {
-        let detector = &resolved.detector;
-        runtime.open(detector, 1, detector.input.shape(1, resolved.input))?;
-        if let Some(embedder) = &resolved.embedder {
-            runtime.open(embedder, 1, embedder.input.shape(1, embedder.size(None)?))?;
-        }
-    } else {
-        runtime.provider()?;
+    if !files_are_there {
+        return runtime.provider().map(|_| None);
     }
-    Ok(())
+    if let Some(embedder) = &resolved.embedder {
+        runtime.open(embedder, 1, embedder.input.shape(1, embedder.size(None)?))?;
+    }
+    let detector = &resolved.detector;
+    runtime.open(detector, 1, detector.input.shape(1, resolved.input)).map(Some)
 }
 
 fn describe(resolved: &Resolved) -> String {
@@ -173,18 +178,20 @@ fn describe_camera(camera: &Camera) -> String {
         (100.0 / camera.analysis_period.as_secs_f64()).round() / 100.0,
         camera.track.algorithm,
         camera.zones.len(),
-        camera.source.slots,
-        mebibytes(frame_memory(camera) / u64::from(camera.source.slots).max(1)),
+        camera.source.slots + camera.restream.as_ref().map_or(0, |_| SLOTS),
+        mebibytes(ring::bytes(&assumed_layout(), 1).unwrap_or_default()),
     )
 }
 
+/// Of the ring that its frames come in by, and of the one that masked ones go out by.
 fn frame_memory(camera: &Camera) -> u64 {
-    let layout = Layout::packed(
-        ASSUMED,
-        PixelFormat::I420,
-        Colorimetry { matrix: ColourMatrix::Bt709, range: ColourRange::Limited },
-    );
-    ring::bytes(&layout, camera.source.slots).unwrap_or_default()
+    let out = camera.restream.as_ref().map_or(0, |_| SLOTS);
+    ring::bytes(&assumed_layout(), camera.source.slots + out).unwrap_or_default()
+}
+
+fn assumed_layout() -> Layout {
+    let colour = Colorimetry { matrix: ColourMatrix::Bt709, range: ColourRange::Limited };
+    Layout::packed(ASSUMED, PixelFormat::I420, colour)
 }
 
 fn mebibytes(bytes: u64) -> String {

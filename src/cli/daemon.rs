@@ -79,6 +79,7 @@ impl Daemon {
             wishes.watch_file(runtime.handle(), file);
         }
         settings.notes().iter().for_each(|note| warn!(%note, "configuration"));
+        say_policies(&settings);
         let engine = Arc::new(Engine::load(&settings.models, &settings.detector, settings.input)?);
         let faces = settings.embedder.as_ref().map(|model| FaceModels::open(&settings.models, model)).transpose()?;
         let hub = Hub::new();
@@ -196,6 +197,9 @@ impl Daemon {
         self.hub.absent_after(settings.gallery.absent_after.0);
         // Also where nothing differs: pictures may be new in the folder.
         self.keeper.apply(self.faces.clone(), &settings.gallery);
+        if !changes.is_empty() {
+            say_policies(&settings);
+        }
         self.supervisor.apply(*settings, &changes, lacking);
         for (changed, sink) in [(changes.mqtt, mqtt::NAME), (changes.log, log::NAME)] {
             if changed {
@@ -230,6 +234,11 @@ impl Daemon {
             End::Hung => ExitCode::from(FaultKind::Internal.exit_code()),
         }
     }
+}
+
+/// Masks hide faces; what the configuration excepts from that is not to go unnoticed.
+fn say_policies(settings: &Resolved) {
+    settings.policies().iter().for_each(|policy| warn!(%policy, "faces may show"));
 }
 
 fn health(engine: &Arc<Engine>) -> Arc<dyn Fn() -> Result<(), String> + Send + Sync> {

@@ -25,6 +25,7 @@ mod masking;
 #[cfg(test)]
 mod masking_tests;
 mod models;
+mod notes;
 mod path;
 mod resolve;
 mod schema;

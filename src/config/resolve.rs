@@ -13,7 +13,6 @@ use crate::event::{Zone, ZoneConfig};
 use crate::fault::Problem;
 use crate::geometry::Size;
 use crate::infer::manifest::Manifest;
-use crate::infer::store;
 use crate::sink::Snapshots;
 use crate::sink::restream::Mount;
 use crate::source::Scheme;
@@ -80,54 +79,6 @@ impl Resolved {
     pub fn sinks(&self) -> sink::Settings {
         sink::Settings { log: self.log.events, mqtt: self.mqtt.as_ref().map(|broker| broker.settings.clone()) }
     }
-
-    /// What is no error and yet worth a word: a line each, without credentials.
-    pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        if self.cameras.is_empty() {
-            notes.push("no camera is configured: nothing will be watched; add [cameras.<id>] with a uri".to_owned());
-        } else if self.cameras.values().all(|camera| !camera.enabled) {
-            notes.push("every camera is switched off (enabled = false)".to_owned());
-        }
-        notes.extend(self.embedder_note());
-        if self.mqtt.is_none() && !self.log.events {
-            notes.push("events go nowhere: there is neither [mqtt] nor log.events = true".to_owned());
-        }
-        for (id, camera) in &self.cameras {
-            let file = local_file(&camera.source);
-            if let Some(missing) = file.filter(|file| !file.exists()) {
-                notes.push(format!("cameras.{id}.uri: there is no {} now", missing.display()));
-            }
-            if !camera.source.capture.trust.verify {
-                notes.push(format!("cameras.{id}.tls_verify = false: whoever answers at its address is believed"));
-            }
-        }
-        notes
-    }
-}
-
-impl Resolved {
-    /// What is used in the place of the default embedder, where nobody chose another one.
-    fn embedder_note(&self) -> Option<String> {
-        let default = store::DEFAULT_EMBEDDER;
-        let fetch = format!("fetch it: visor models pull {default}");
-        match &self.embedder {
-            _ if self.models.embedder.is_some() => None,
-            Some(embedder) if embedder.name == default => None,
-            Some(embedder) => Some(format!(
-                "the embedder {default} is not there; {} is used, which tells people apart less well; {fetch}",
-                embedder.name
-            )),
-            None => Some(format!("recognition is off: no embedder is there; {fetch}")),
-        }
-    }
-}
-
-/// The file or device that a source reads on this machine.
-fn local_file(source: &source::Settings) -> Option<PathBuf> {
-    let local = matches!(source.scheme, Scheme::File | Scheme::V4l2);
-    let address = local.then(|| source.display.replacen("v4l2:", "file:", 1))?;
-    url::Url::parse(&address).ok()?.to_file_path().ok()
 }
 
 /// One camera, resolved.

@@ -11,4 +11,4 @@ mod outlet;
 
 pub use config::{CameraConfig, Codec, Config, Mount, Push, Settings, Users};
 pub use keeper::Restream;
-pub use outlet::{Outlet, OutletSlot};
+pub use outlet::{Outlet, OutletSlot, SLOTS};

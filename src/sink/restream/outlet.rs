@@ -14,7 +14,7 @@ use crate::ring::wire::Received;
 
 /// Frames that the child may have at once: one that is encoded, two that wait for it, and one that is written here, with
 /// one to spare.
-const SLOTS: u32 = 5;
+pub const SLOTS: u32 = 5;
 
 /// Where whoever minds the child leaves the ends of its channels for the outlet.
 #[derive(Debug, Default)]
