@@ -190,12 +190,14 @@ impl Masking {
         let mut outlet = outlet.and_then(|outlet| outlet.try_lock().ok());
         if let Some(slot) = outlet.as_mut().and_then(|outlet| outlet.slot(&layout)) {
             let Ok(masked) = self.painter.paint(frame, ruling, slot) else { return };
+            control.tally.handed_out(masked.outcome());
             show(takers, wanted, &masked);
             OutletSlot::send(masked);
         } else if wanted {
             let mut memory = std::mem::take(&mut self.memory);
             memory.resize(layout.end().unwrap_or(0), 0);
             let Ok(masked) = self.painter.paint(frame, ruling, memory) else { return };
+            control.tally.handed_out(masked.outcome());
             show(takers, wanted, &masked);
             self.memory = masked.into_pixels();
         } else {

@@ -308,6 +308,28 @@ fn detection_that_is_switched_off_covers_what_is_held_until_it_is_on_again() {
 }
 
 #[test]
+fn a_face_that_was_seen_in_what_went_out_covers_for_a_while() {
+    let mut rig = Rig::held();
+    rig.sees();
+    (0..3).for_each(|_| rig.feed_and_see());
+    rig.control.cover_for(HOLD + APART);
+    rig.wait_for("covered", |out| out.len() == 3);
+    assert!(rig.out.lock().unwrap().iter().all(|(_, outcome, _)| *outcome == Outcome::Covered(Cause::FaceSeen)));
+    let covered = |rig: &Rig| rig.control.covers(Monotonic::now());
+    while covered(&rig) {
+        rig.feed_and_see();
+    }
+    let open = rig.fed as usize;
+    (0..3).for_each(|_| rig.feed_and_see());
+    let counts = Arc::clone(&rig.control);
+    let out = rig.end();
+    assert!(out[..open - 1].iter().all(|out| *out == Err(Cause::FaceSeen)), "{out:?}");
+    assert!(out[open..].iter().all(Result::is_ok), "{out:?}");
+    let Counts { masked, covered, .. } = counts.tally.counts();
+    assert_eq!((masked + covered) as usize, out.len());
+}
+
+#[test]
 fn a_source_that_is_lost_covers_what_was_not_proven() {
     let mut rig = Rig::held();
     rig.sees();

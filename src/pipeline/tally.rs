@@ -6,6 +6,7 @@ use std::time::Duration;
 use ::metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::event::{Latency, Status};
+use crate::mask::Outcome;
 use crate::metrics as names;
 use crate::source::Losses;
 
@@ -40,6 +41,8 @@ pub struct Tally {
     tracks: AtomicU64,
     known: AtomicU64,
     strangers: AtomicU64,
+    masked: AtomicU64,
+    covered: AtomicU64,
     lost_frames: AtomicU64,
     lost_children: AtomicU64,
     exported: Exported,
@@ -74,6 +77,10 @@ pub struct Counts {
     pub strangers: u64,
     /// How often the capture process was started again.
     pub restarts: u64,
+    /// Masked frames that were handed out.
+    pub masked: u64,
+    /// Frames that were handed out wholly covered.
+    pub covered: u64,
 }
 
 impl Tally {
@@ -90,6 +97,8 @@ impl Tally {
             tracks: AtomicU64::new(0),
             known: AtomicU64::new(0),
             strangers: AtomicU64::new(0),
+            masked: AtomicU64::new(0),
+            covered: AtomicU64::new(0),
             lost_frames: AtomicU64::new(0),
             lost_children: AtomicU64::new(0),
             exported: Exported {
@@ -149,6 +158,15 @@ impl Tally {
         self.exported.identities[status as usize].increment(1);
     }
 
+    /// A frame of a masked camera was handed out. (Its painter exports that itself.)
+    pub fn handed_out(&self, outcome: Outcome) {
+        let counter = match outcome {
+            Outcome::Masked { .. } => &self.masked,
+            Outcome::Covered(_) => &self.covered,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// What the source has lost so far, which it exports itself.
     pub fn lost(&self, losses: Losses) {
         self.lost_frames.store(losses.frames, Ordering::Relaxed);
@@ -165,6 +183,8 @@ impl Tally {
             known: self.known.load(Ordering::Relaxed),
             strangers: self.strangers.load(Ordering::Relaxed),
             restarts: self.lost_children.load(Ordering::Relaxed),
+            masked: self.masked.load(Ordering::Relaxed),
+            covered: self.covered.load(Ordering::Relaxed),
         }
     }
 }

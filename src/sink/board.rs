@@ -54,6 +54,10 @@ pub struct CameraStats {
     pub identified_stranger_total: u64,
     /// Capture processes started again.
     pub restarts_total: u64,
+    /// Masked frames that were handed out.
+    pub frames_masked_total: u64,
+    /// Frames that were handed out wholly covered, since they could not be proven.
+    pub frames_covered_total: u64,
 }
 
 /// How large the gallery is, for `<prefix>/stats`.

@@ -105,6 +105,8 @@ impl Running {
             identified_known_total: counts.known,
             identified_stranger_total: counts.strangers,
             restarts_total: counts.restarts,
+            frames_masked_total: counts.masked,
+            frames_covered_total: counts.covered,
         }
     }
 

@@ -70,6 +70,7 @@ unsafe fn blend_many(weights: &[u16], rows: &[u8], stride: usize, out: &mut [u8]
 }
 
 /// Asks memory for the bytes of a register's place `x` on the row that begins at `row`, once a line. There need be none.
+#[allow(unused_unsafe, reason = "younger compilers know that a hint is safe")]
 #[target_feature(enable = "avx2")]
 #[inline]
 fn look_ahead(rows: &[u8], row: usize, x: usize) {
