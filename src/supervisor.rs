@@ -14,6 +14,7 @@ mod revival;
 mod switches;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -159,6 +160,11 @@ impl Supervisor {
     /// Whether every camera is a file that has been seen to its end.
     pub fn all_ended(&self) -> bool {
         !self.revivals.any_waits() && self.cameras.values().all(Running::ended)
+    }
+
+    /// Where masked video is served; `None` while it is not.
+    pub fn video_address(&self) -> Option<SocketAddr> {
+        self.outlets.listening()
     }
 
     /// Each camera's counts.

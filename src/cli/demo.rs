@@ -1,5 +1,6 @@
 //! `visor demo`: a complete system on this machine with nothing configured.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,7 +73,12 @@ pub fn run(args: &DemoArgs) -> Outcome {
     say(&format!("health    http://{}/readyz and /metrics", daemon.http_address()));
     say(&format!("running   {}\n", how_long(args.seconds)));
     let mut summary = Summary::new(began, &detector.name, embedder.map(|embedder| embedder.name));
+    let mut video = None;
     let end = daemon.serve(|supervisor| {
+        if video.is_none() {
+            video = supervisor.video_address();
+            video.iter().for_each(|address| introduce_video(*address, &say));
+        }
         summary.look(supervisor);
         supervisor.all_ended() || args.seconds.is_some_and(|s| began.elapsed() >= Duration::from_secs(s))
     });
@@ -123,6 +129,12 @@ fn introduce_embedder(embedder: Option<&Manifest>, say: &impl Fn(&str)) {
     }
 }
 
+fn introduce_video(address: SocketAddr, say: &impl Fn(&str)) {
+    let url = format!("rtsp://{address}/{CAMERA}");
+    say(&format!("video     {url}, with the faces masked"));
+    say(&format!("          play it: ffplay -rtsp_transport tcp {url}"));
+}
+
 /// The names of the people in a gallery's folder.
 fn names(people: &Path) -> Option<String> {
     let folders = people.read_dir().ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -171,7 +183,7 @@ fn settings(
     let gallery = people.map(|people| format!("[gallery]\nfolder = {}\n", text(&people.to_string_lossy())));
     let written = format!(
         "[models]\ndetector = {}\ninput = \"{}x{}\"\n{}[mqtt]\nurl = {}\n[http]\nlisten = \"127.0.0.1:0\"\n\
-         [cameras.{CAMERA}]\nuri = {}\n",
+         [restream]\nlisten = \"127.0.0.1:0\"\n[cameras.{CAMERA}]\nuri = {}\nrestream.path = \"{CAMERA}\"\n",
         text(&detector.name),
         input.width,
         input.height,

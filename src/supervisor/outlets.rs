@@ -1,6 +1,7 @@
 //! The way of masked video out of the daemon.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use crate::config::Resolved;
@@ -42,6 +43,11 @@ impl Outlets {
             }
             None => self.server = None,
         }
+    }
+
+    /// Where players can connect; `None` while they cannot.
+    pub fn listening(&self) -> Option<SocketAddr> {
+        self.server.as_ref()?.listening()
     }
 
     /// The outlet of a camera whose video goes out.

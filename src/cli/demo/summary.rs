@@ -137,6 +137,8 @@ impl Summary {
             events_face_seen: heard.leaked,
             known: heard.known.clone(),
             strangers: heard.strangers.len(),
+            frames_masked: self.stats.frames_masked_total,
+            frames_covered: self.stats.frames_covered_total,
             latency_ms_p50: at(0.5),
             latency_ms_p99: at(0.99),
             processor_cores: round(self.processor.as_secs_f64() / seconds),
@@ -162,6 +164,8 @@ pub(super) struct Report {
     events_face_seen: u64,
     known: BTreeMap<Arc<str>, u64>,
     strangers: usize,
+    frames_masked: u64,
+    frames_covered: u64,
     latency_ms_p50: Option<f64>,
     latency_ms_p99: Option<f64>,
     processor_cores: f64,
@@ -194,6 +198,11 @@ impl fmt::Display for Report {
             let known = if known.is_empty() { "nobody by name".to_owned() } else { known.join(", ") };
             writeln!(f, "  seen       {known}; {} strangers", self.strangers)?;
         }
+        writeln!(
+            f,
+            "  video      {} frames with masks, {} wholly covered; {} faces found in what went out",
+            self.frames_masked, self.frames_covered, self.events_face_seen
+        )?;
         writeln!(
             f,
             "  latency    frame's arrival to its event: p50 {}, p99 {}",
