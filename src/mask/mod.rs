@@ -36,6 +36,7 @@ mod shape;
 mod sighting;
 mod slate;
 mod stencil;
+mod strand;
 mod strands;
 #[cfg(test)]
 mod strands_tests;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::shape::Region;
 use super::sighting::Sighting;
-use super::strands::{Between, Margins, Strands};
+use super::strand::Between;
+use super::strands::{Margins, Strands};
 use crate::geometry::{Point, Rect, Size};
 
 const NONE: Margins = Margins { side: 0.0, top: 0.0, bottom: 0.0 };
@@ -80,26 +81,43 @@ fn a_face_first_seen_is_hidden_before() {
     }
 }
 
+/// Analyses for a second, ten of them, that find a face at `x`.
+fn known(x: f32) -> Strands {
+    let mut strands = Strands::default();
+    (0..=10).for_each(|n| strands.take(ms(n * 100), SIZE, &[face(Some(1), x)]));
+    strands
+}
+
 #[test]
 fn a_face_that_is_not_found_any_more_is_held_and_grows() {
     let lost = |x: f32| Sighting { seen: false, ..face(Some(1), x) };
-    let strands = strands(&[(0, &[face(Some(1), 50.0)]), (100, &[lost(60.0)]), (200, &[lost(65.0)]), (300, &[])]);
-    let found = regions(&strands, 200, 200, 200);
+    let mut strands = known(50.0);
+    strands.take(ms(1100), SIZE, &[lost(60.0)]);
+    strands.take(ms(1200), SIZE, &[lost(65.0)]);
+    strands.take(ms(1300), SIZE, &[]);
+    let found = regions(&strands, 1200, 1200, 1200);
     assert!(
         hides(&found, face(None, 50.0).rect) && hides(&found, face(None, 65.0).rect),
         "where it was and where it may be"
     );
-    assert!(hides(&found, face(None, 42.0).rect.grown(0.05)), "grown");
-    assert!(hides(&regions(&strands, 300, 300, 300), face(None, 50.0).rect), "held");
-    assert!(hides(&regions(&strands, 1500, 1500, 1500), face(None, 50.0).rect), "it has turned away");
-    assert_eq!(regions(&strands, 2500, 2500, 2500), [], "not for ever");
+    assert!(hides(&found, face(None, 46.0).rect.grown(0.05)), "grown");
+    assert!(hides(&regions(&strands, 1300, 1300, 1300), face(None, 50.0).rect), "held");
+    assert!(hides(&regions(&strands, 2100, 2100, 2100), face(None, 50.0).rect), "it has turned away");
+    assert_eq!(regions(&strands, 3500, 3500, 3500), [], "not for ever");
+}
+
+#[test]
+fn a_face_seen_once_is_not_held_for_long() {
+    let strands = strands(&[(0, &[face(Some(1), 50.0)]), (100, &[])]);
+    assert!(hides(&regions(&strands, 200, 200, 200), face(None, 50.0).rect));
+    assert_eq!(regions(&strands, 400, 400, 400), []);
 }
 
 #[test]
 fn a_face_that_went_out_of_the_picture_is_held_for_a_moment() {
-    let strands = strands(&[(0, &[face(Some(1), 2.0)]), (100, &[])]);
-    assert!(hides(&regions(&strands, 300, 300, 300), face(None, 2.0).rect));
-    assert_eq!(regions(&strands, 700, 700, 700), []);
+    let strands = known(2.0);
+    assert!(hides(&regions(&strands, 1300, 1300, 1300), face(None, 2.0).rect));
+    assert_eq!(regions(&strands, 1700, 1700, 1700), []);
 }
 
 #[test]

@@ -1,0 +1,324 @@
+//! One face over the time for which frames are held: all places where it may be at an instant, seen or not.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::sighting::Sighting;
+use crate::geometry::{Point, Rect};
+
+/// What may be a face and is not taken for one is held for so many seconds, and masked that far back.
+const WEAK: f32 = 0.1;
+/// A face that is found for the first time is masked this far back, as far as frames are held.
+const BACK: f32 = 0.5;
+/// A face found once is held for so many seconds, and masked that far back; by as much longer as it has been known.
+const FIRST: f32 = 0.25;
+/// A face that is not found any more is held for the time in which it would get this far, in sizes: where it is after that
+/// nobody knows …
+const TRAVEL: f32 = 0.75;
+/// … but for so many seconds at least.
+const LEAST_HELD: f32 = 0.3;
+/// A gap that a face was lost in and found again after is bridged where it is no longer than so many seconds.
+const BRIDGE: f32 = 1.0;
+/// For so many seconds a face that is not seen goes on as before.
+const STRAIGHT: f32 = 0.3;
+/// Where it stays is doubtful by this share of its size for each second in which it is not seen …
+const DRIFT: f32 = 0.8;
+/// … and by this share of how far it would get in that time …
+const TURN: f32 = 0.3;
+/// … by this share of its size at most.
+const MOST_DOUBT: f32 = 0.2;
+/// Where nothing says how it moves it is doubtful by so many sizes a second …
+const UNKNOWN: f32 = 4.0;
+/// … and so many at most.
+const MOST_UNKNOWN: f32 = 0.5;
+/// Whoever cannot be told from another at some instant is masked this far back, as far as frames are held.
+const DOUBTED_BACK: Duration = Duration::from_millis(500);
+/// Acceleration, in sizes a second squared, by which a way between two knots may differ from a straight one.
+const CURVE: f32 = 8.0;
+/// Share of a size by which that is bounded.
+const MOST_CURVE: f32 = 0.5;
+/// On its way between two knots a face may be early or late by this many seconds: cameras are.
+const UNEVEN: f32 = 0.01;
+/// A knot no further than so many sizes from where a face was going is the same face's.
+const SURE: f32 = 0.4;
+/// Two knots further apart than so many sizes are no way: all places changed at once …
+const FAR: f32 = 2.5;
+/// … unless that is no more than so many sizes a second.
+const FAST: f32 = 6.0;
+/// Faces no further apart than this, in sizes, may have been taken for each other.
+pub(super) const CLOSE: f32 = 1.5;
+/// Distance between two boxes that stand for a way, in shares of the smaller side.
+const STEP: f32 = 0.15;
+/// Most boxes of a way.
+const MOST_STEPS: f32 = 64.0;
+/// How a face moves is taken from knots so many seconds apart …
+const TREND: f32 = 0.095;
+/// … and no more than so many.
+pub(super) const RECENT: f32 = 0.6;
+
+/// One analysis of a face.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Knot {
+    pub at: Duration,
+    pub sighting: Sighting,
+    /// For how long it is held when it is not found any more, in seconds.
+    pub patience: f32,
+}
+
+/// One face.
+#[derive(Clone, Debug)]
+pub(super) struct Strand {
+    pub key: u64,
+    pub track: Option<u64>,
+    pub firm: bool,
+    /// When it was first found.
+    pub since: Duration,
+    pub knots: VecDeque<Knot>,
+}
+
+/// A place where a face may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Place {
+    pub rect: Rect,
+    /// By which share of its size it may be elsewhere.
+    pub doubt: f32,
+}
+
+/// The stream times of the analyses around a frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Between {
+    pub from: Duration,
+    pub to: Duration,
+}
+
+impl Strand {
+    /// Whether the face goes unmasked: each analysis from the one before the frame on found it and let it go, and one that is
+    /// not before the frame verified it. So whatever a tracker took for the same face between two verifications, the later
+    /// one comes before the frame is shown.
+    pub fn is_exempt(&self, between: Between) -> bool {
+        let mut since =
+            self.knots.iter().filter(|knot| knot.at >= between.from && knot.at <= between.to + DOUBTED_BACK);
+        let at = |time: Duration| self.knots.iter().any(|knot| knot.at == time);
+        let verified = |knot: &Knot| knot.at >= between.to && knot.sighting.verified;
+        at(between.from)
+            && at(between.to)
+            && self.knots.iter().any(verified)
+            && since.all(|knot| knot.sighting.exempt && knot.sighting.seen)
+    }
+
+    /// The last analysis up to `at` that found it.
+    pub fn seen_before(&self, at: Duration) -> Option<&Knot> {
+        self.knots.iter().rev().find(|knot| knot.at <= at && knot.sighting.seen)
+    }
+
+    /// The first analysis from `at` on that found it.
+    pub fn seen_after(&self, at: Duration) -> Option<&Knot> {
+        self.knots.iter().find(|knot| knot.at >= at && knot.sighting.seen)
+    }
+
+    /// All places where it may be in a frame at `at`. `rivals` are faces of the analysis after it that may be this one.
+    pub fn places(&self, at: Duration, between: Between, rivals: &[Rect]) -> Vec<Place> {
+        let mut places = Vec::new();
+        match (self.seen_before(at), self.seen_after(at)) {
+            (Some(from), Some(to)) if from.at == to.at => places.push(Place { rect: to.sighting.rect, doubt: 0.0 }),
+            (Some(from), Some(to)) if from.at >= between.from && to.at <= between.to => {
+                self.way(from, to, at, &mut places);
+                rivals.iter().for_each(|rival| other_way((from, *rival), (to.at, at), &mut places));
+            }
+            (from, to) => {
+                for from in self.last_seen(from, at) {
+                    self.lost(from, at, between, to.is_none(), &mut places);
+                }
+                for to in self.next_seen(to, at) {
+                    self.coming(to, at, between, &mut places);
+                }
+                if let (Some(from), Some(to)) = (from, to) {
+                    self.found_again(from, to, at, &mut places);
+                }
+            }
+        }
+        places
+    }
+
+    /// The last analysis before that found a face, and the one after that found what may be it.
+    fn last_seen<'a>(&'a self, from: Option<&'a Knot>, at: Duration) -> impl Iterator<Item = &'a Knot> {
+        let firm = self.knots.iter().rev().find(|knot| knot.at <= at && knot.sighting.seen && knot.sighting.firm);
+        let weak = from.filter(|from| !from.sighting.firm);
+        firm.into_iter().chain(weak)
+    }
+
+    /// The same for the first analyses after it.
+    fn next_seen<'a>(&'a self, to: Option<&'a Knot>, at: Duration) -> impl Iterator<Item = &'a Knot> {
+        let firm = self.knots.iter().find(|knot| knot.at >= at && knot.sighting.seen && knot.sighting.firm);
+        let weak = to.filter(|to| !to.sighting.firm);
+        firm.into_iter().chain(weak)
+    }
+
+    /// Between two analyses in a row.
+    fn way(&self, from: &Knot, to: &Knot, at: Duration, places: &mut Vec<Place>) {
+        let gap = seconds(to.at.saturating_sub(from.at));
+        let (gone, left) = (seconds(at.saturating_sub(from.at)), seconds(to.at.saturating_sub(at)));
+        let apart = distance(from.sighting.rect, to.sighting.rect);
+        let expected = self.velocity(from, -1.0).map(|v| moved(from.sighting.rect, v, gap));
+        let sure = apart <= SURE || expected.is_some_and(|rect| distance(rect, to.sighting.rect) <= SURE);
+        if sure {
+            let (slack, share) = (UNEVEN / gap.max(UNEVEN), gone / gap.max(1e-6));
+            let doubt = (CURVE * gone * left / 2.0).min(MOST_CURVE);
+            return sweep(from, to, ((share - slack).max(0.0), (share + slack).min(1.0), doubt), places);
+        }
+        let doubt = (CURVE * gap * gap / 8.0).min(MOST_CURVE);
+        places.push(Place { rect: from.sighting.rect, doubt });
+        places.push(Place { rect: to.sighting.rect, doubt });
+        // two faces may have been taken for one: each goes its own way
+        if let Some(velocity) = self.velocity(from, -1.0) {
+            places.push(Place { rect: moved(from.sighting.rect, velocity, gone), doubt });
+        }
+        if let Some(velocity) = self.velocity(to, 1.0) {
+            places.push(Place { rect: moved(to.sighting.rect, velocity, -left), doubt });
+        }
+        if apart <= FAR.max(FAST * gap) {
+            sweep(from, to, (0.0, 1.0, doubt), places);
+        }
+    }
+
+    /// After an analysis that found it; `open` where none found it since.
+    fn lost(&self, from: &Knot, at: Duration, between: Between, open: bool, places: &mut Vec<Place>) {
+        let away = seconds(at.saturating_sub(from.at));
+        let velocity = self.velocity(from, -1.0);
+        // whatever the analysis before the frame found is masked up to the one after it
+        if from.at < between.from && away > self.held(from, velocity) {
+            return;
+        }
+        let doubt = doubt(velocity, &from.sighting, away);
+        places.push(Place { rect: from.sighting.rect, doubt });
+        if open {
+            places.push(Place { rect: self.predicted(from, at, velocity), doubt });
+        }
+    }
+
+    /// For how long it is held after an analysis that found it.
+    fn held(&self, from: &Knot, velocity: Option<Point>) -> f32 {
+        if !from.sighting.firm {
+            return WEAK;
+        }
+        let known = FIRST + seconds(from.at.saturating_sub(self.since));
+        let speed = velocity.map_or(f32::MAX, |velocity| speed(velocity, from.sighting.rect));
+        from.patience.min(known).min((TRAVEL / speed.max(1e-3)).max(LEAST_HELD))
+    }
+
+    /// Where the tracker believes it.
+    fn predicted(&self, from: &Knot, at: Duration, velocity: Option<Point>) -> Rect {
+        let last = self.knots.iter().rev().find(|knot| knot.at <= at).unwrap_or(from);
+        let velocity = if last.sighting.seen { velocity.unwrap_or_default() } else { last.sighting.velocity };
+        moved(last.sighting.rect, velocity, seconds(at.saturating_sub(last.at)))
+    }
+
+    /// Before an analysis that found it.
+    fn coming(&self, to: &Knot, at: Duration, between: Between, places: &mut Vec<Place>) {
+        let lead = seconds(to.at.saturating_sub(at));
+        let last = self.knots.iter().rev().find(|knot| knot.sighting.seen).unwrap_or(to);
+        let known = FIRST + seconds(last.at.saturating_sub(self.since));
+        let back = if to.sighting.firm { BACK.min(known) } else { WEAK };
+        if to.at > between.to && lead > back {
+            return;
+        }
+        let velocity = self.velocity(to, 1.0);
+        let doubt = doubt(velocity, &to.sighting, lead);
+        places.push(Place { rect: to.sighting.rect, doubt });
+        if let Some(velocity) = velocity {
+            places.push(Place { rect: moved(to.sighting.rect, velocity, -lead), doubt });
+        }
+    }
+
+    /// Lost, and found again: between the two.
+    fn found_again(&self, from: &Knot, to: &Knot, at: Duration, places: &mut Vec<Place>) {
+        let (away, back) = (seconds(at.saturating_sub(from.at)), seconds(to.at.saturating_sub(at)));
+        let (one, other) = (&from.sighting, &to.sighting);
+        let same = one.firm && other.firm && one.track == other.track;
+        if away + back > if same { BRIDGE } else { WEAK } {
+            return;
+        }
+        let doubt = doubt(self.velocity(from, -1.0), one, away.min(back));
+        places.push(Place { rect: mixed(one.rect, other.rect, away / (away + back).max(1e-6)), doubt });
+    }
+
+    /// How it moves at a knot, in pixels a second: by knots before it (`way` -1) or after it (1) in which it was seen.
+    fn velocity(&self, knot: &Knot, way: f32) -> Option<Point> {
+        // in whole durations: a stream that has run for days has times that a float does not tell apart
+        let later =
+            |other: &Knot| seconds(other.at.saturating_sub(knot.at)) - seconds(knot.at.saturating_sub(other.at));
+        let apart = |other: &Knot| later(other) * way;
+        let near = |other: &&Knot| other.sighting.seen && apart(other) > 0.0 && apart(other) < RECENT;
+        let found = self.knots.iter().filter(near).min_by(|a, b| {
+            // the nearest that is far enough away, or else the furthest
+            let rank = |other: &Knot| if apart(other) >= TREND { apart(other) } else { 2.0 * RECENT - apart(other) };
+            rank(a).total_cmp(&rank(b))
+        });
+        found.map(|other| {
+            let (a, b) = (knot.sighting.rect.centre(), other.sighting.rect.centre());
+            let dt = later(other);
+            Point::new((b.x - a.x) / dt, (b.y - a.y) / dt)
+        })
+    }
+}
+
+/// By which share of its size the place of a face is doubtful that was not seen for so many seconds.
+fn doubt(velocity: Option<Point>, sighting: &Sighting, unseen: f32) -> f32 {
+    match velocity {
+        // what may be a face is masked where it was found
+        _ if !sighting.firm => 0.0,
+        None => (UNKNOWN * unseen).min(MOST_UNKNOWN),
+        Some(velocity) => ((DRIFT + TURN * speed(velocity, sighting.rect)) * unseen).min(MOST_DOUBT),
+    }
+}
+
+/// In sizes a second.
+fn speed(velocity: Point, rect: Rect) -> f32 {
+    velocity.x.hypot(velocity.y) / size(rect).max(1.0)
+}
+
+/// From one knot to another face's box of the analysis after.
+fn other_way((from, rival): (&Knot, Rect), (to, at): (Duration, Duration), places: &mut Vec<Place>) {
+    let (gone, left) = (seconds(at.saturating_sub(from.at)), seconds(to.saturating_sub(at)));
+    let share = gone / (gone + left).max(1e-6);
+    let doubt = (CURVE * gone * left / 2.0).min(MOST_CURVE);
+    places.push(Place { rect: mixed(from.sighting.rect, rival, share), doubt });
+}
+
+/// Boxes that stand for the way from one knot to the next, or a part of it; each with that `doubt`.
+fn sweep(from: &Knot, to: &Knot, (first, last, doubt): (f32, f32, f32), places: &mut Vec<Place>) {
+    let (a, b) = (from.sighting.rect, to.sighting.rect);
+    let smaller = a.w.min(a.h).min(b.w).min(b.h);
+    let (from, to) = (a.centre(), b.centre());
+    let length = (to.x - from.x).hypot(to.y - from.y) * (last - first);
+    let steps = (length / (STEP * smaller)).ceil().clamp(1.0, MOST_STEPS) as u32;
+    for step in 0..=steps {
+        let share = first + (last - first) * step as f32 / steps as f32;
+        places.push(Place { rect: mixed(a, b, share), doubt });
+    }
+}
+
+pub(super) fn seconds(time: Duration) -> f32 {
+    time.as_secs_f32()
+}
+
+pub(super) fn size(rect: Rect) -> f32 {
+    rect.area().sqrt()
+}
+
+/// `rect` after so many seconds, or before; nobody goes straight on for long.
+fn moved(rect: Rect, velocity: Point, seconds: f32) -> Rect {
+    let seconds = seconds.clamp(-STRAIGHT, STRAIGHT);
+    Rect { x: rect.x + velocity.x * seconds, y: rect.y + velocity.y * seconds, ..rect }
+}
+
+fn mixed(a: Rect, b: Rect, share: f32) -> Rect {
+    let mix = |a: f32, b: f32| a + (b - a) * share;
+    Rect::new(mix(a.x, b.x), mix(a.y, b.y), mix(a.w, b.w), mix(a.h, b.h))
+}
+
+/// Between two centres, in sizes.
+pub(super) fn distance(a: Rect, b: Rect) -> f32 {
+    let (from, to) = (a.centre(), b.centre());
+    (to.x - from.x).hypot(to.y - from.y) / size(a).max(size(b)).max(1.0)
+}
