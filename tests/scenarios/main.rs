@@ -20,6 +20,7 @@ mod gallery;
 mod identity;
 mod many_cameras;
 mod mask;
+mod mask_live;
 mod mask_plan;
 mod mask_switch;
 mod mask_who;

@@ -9,17 +9,16 @@ use std::time::{Duration, Instant, SystemTime};
 use visor::clock::Monotonic;
 use visor::detect::{self, Detection, Detector};
 use visor::frame::{ClockSource, Colorimetry, ColourMatrix, ColourRange, Frame, Layout, PixelFormat, Stamp};
-use visor::geometry::{Rect, Size};
+use visor::geometry::Rect;
 use visor::infer::{self, Runtime};
 use visor::mask::{Analysis, Hold, Line, Lookahead, Margins, Policy, Region, Ruling, Sighting};
 use visor::source::{FilePace, Frames, Source, SourceEvent, Spawner};
 use visor::track::{self, Tracker};
 
-use super::detect::media;
-use super::support::mot::{self, Boxes};
+use super::support::composed::{SIZE, Scale, compose};
+use super::support::mot::Boxes;
 
 const FRAME: Duration = Duration::from_millis(40);
-const SIZE: Size = Size::new(1280, 720);
 
 /// Smallest true face that must be hidden, by its shorter side.
 const LEAST: f32 = 24.0;
@@ -34,20 +33,19 @@ struct Sequence {
     settings: detect::Settings,
 }
 
-fn sequence(name: &str) -> Option<Sequence> {
-    let folder = media(&format!("tracking/{name}"))?;
-    let truth = std::fs::read_to_string(folder.join("gt/gt.txt")).unwrap();
+fn sequence(name: &str, scale: Scale) -> Option<Sequence> {
+    let clip = compose(name, scale)?;
     let runtime = Runtime::load(&infer::Config::default()).unwrap();
     let manifest = runtime.manifest("yunet-n").unwrap();
     let shape = manifest.input.shape(1, manifest.size(None).unwrap());
     let settings = detect::Settings::new(&detect::Config::default(), &manifest).unwrap();
     let mut detector = Detector::new(runtime.open(&manifest, 1, shape).unwrap(), settings).unwrap();
     let mut found = Vec::new();
-    each_frame(&folder.join(format!("{name}.mp4")), |frame| {
+    each_frame(&clip.video, |frame| {
         let deadline = Instant::now() + Duration::from_secs(60);
         found.push(detector.detect(frame.picture(), deadline).unwrap().to_vec());
     });
-    Some(Sequence { truth: mot::read(&truth, true), found, settings })
+    Some(Sequence { truth: clip.truth, found, settings })
 }
 
 fn each_frame(path: &Path, mut take: impl FnMut(&Frame)) {
@@ -94,11 +92,26 @@ impl Report {
                 self.leaks.push((number, shown));
             }
         }
-        let all = Rect::new(0.0, 0.0, SIZE.width as f32, SIZE.height as f32);
-        self.masked_area += hidden_share(plan.regions(), all) * all.area();
-        let truths = [Region { key: 0, boxes: faces }];
-        self.true_area += hidden_share(&truths, all) * all.area();
+        self.masked_area += area(plan.regions().iter().flat_map(|region| &region.boxes));
+        self.true_area += area(&faces);
     }
+}
+
+/// Pixels inside these boxes, counted by twos.
+fn area<'a>(boxes: impl IntoIterator<Item = &'a Rect>) -> f32 {
+    const STEP: f32 = 2.0;
+    let (columns, rows) = ((SIZE.width as f32 / STEP) as usize, (SIZE.height as f32 / STEP) as usize);
+    let mut inside = vec![false; columns * rows];
+    let cells = |from: f32, to: f32, most: usize| {
+        let cell = |at: f32| ((at / STEP).round().max(0.0) as usize).min(most);
+        cell(from)..cell(to)
+    };
+    for rect in boxes {
+        for row in cells(rect.y, rect.bottom(), rows) {
+            inside[row * columns..][cells(rect.x, rect.right(), columns)].fill(true);
+        }
+    }
+    inside.iter().filter(|inside| **inside).count() as f32 * STEP * STEP
 }
 
 /// Share of `rect` inside the regions, on a grid.
@@ -125,21 +138,22 @@ fn frame(number: u64, layout: Layout, pixels: &Arc<Vec<u8>>) -> Frame {
     Frame::new(number, stamp, layout, Arc::<Vec<u8>>::clone(pixels)).unwrap()
 }
 
-/// Plays the sequence in made-up time, every `step`-th frame analysed within `took`.
-fn play(sequence: &Sequence, lookahead: Lookahead, step: u64, took: Duration) -> Report {
+/// Plays the sequence in made-up time, `fps` frames a second of it analysed, each within `took`.
+fn play(sequence: &Sequence, lookahead: Lookahead, fps: u32, took: Duration) -> Report {
     let colour = Colorimetry { matrix: ColourMatrix::Bt709, range: ColourRange::Limited };
-    let layout = Layout::packed(Size::new(16, 16), PixelFormat::I420, colour);
+    let layout = Layout::packed(SIZE, PixelFormat::I420, colour);
     let pixels = Arc::new(vec![0; layout.end().unwrap()]);
     let mut line = Line::new(Policy { lookahead, capacity: 60, margins: Margins::HEAD, nobody: false });
     let mut tracker = track::Config::default().for_detector(sequence.settings.score).build();
-    let (mut report, mut waiting) = (Report::default(), None);
+    let (mut report, mut waiting, mut due) = (Report::default(), None, Duration::ZERO);
     let count = sequence.found.len() as u64;
     for tick in 0..(count + 60) * 4 {
         let now = FRAME / 4 * tick as u32;
         let (number, begins) = (tick / 4, tick % 4 == 0);
         if begins && number < count {
             assert!(line.push(frame(number, layout, &pixels)).is_none());
-            if number % step == 0 || number + 1 == count {
+            if now >= due || number + 1 == count {
+                due += Duration::from_secs(1) / fps;
                 assert!(waiting.replace(number).is_none(), "one at a time");
             }
         }
@@ -168,32 +182,41 @@ fn analyse(number: u64, sequence: &Sequence, tracker: &mut dyn Tracker, generati
     Analysis { number, at, generation, sightings, withdrawn: false }
 }
 
-/// Nothing shows, next to nothing is covered, and masks are no larger than so many times the faces.
-fn expect(what: &str, report: &Report, largest: f32) {
-    println!("{what}: {} faces, {:?}, area {:.2}", report.faces, report.leaks, report.area_ratio());
-    assert!(report.faces > 500 && report.leaks.is_empty(), "{what}: {:?}", report.leaks);
-    assert_eq!(report.covered, 0, "{what}");
-    assert!(report.area_ratio() <= largest, "{what}: {}", report.area_ratio());
-}
+/// One in so many faces may show at five analyses a second, where one is found for the first time while another covers it.
+const RARE: usize = 200;
 
-fn check(name: &str) {
-    let Some(sequence) = sequence(name) else { return };
+fn check(name: &str, scale: Scale, largest: f32) {
+    let Some(sequence) = sequence(name, scale) else { return };
     let ms = Duration::from_millis;
-    let file = play(&sequence, Lookahead::File(ms(1000)), 1, ms(10));
-    expect(&format!("{name} as a file"), &file, 3.4);
-    for (fps, step, largest) in [(25, 1, 3.0), (12, 2, 3.2), (5, 5, 4.3)] {
-        let hold = Hold::new(ms(200), ms(40 * step), ms(30));
-        let live = play(&sequence, Lookahead::Held(hold), step, ms(30));
-        expect(&format!("{name} live at {fps} analyses a second"), &live, largest);
+    let mut runs = vec![("as a file".to_owned(), play(&sequence, Lookahead::File(ms(1000)), 25, ms(10)), 0)];
+    for fps in [25, 10, 5] {
+        let hold = Hold::new(ms(200), Duration::from_secs(1) / fps, ms(30));
+        let live = play(&sequence, Lookahead::Held(hold), fps, ms(30));
+        let allowed = if fps > 5 { 0 } else { live.faces / RARE };
+        runs.push((format!("live at {fps} analyses a second"), live, allowed));
+    }
+    for (run, report, _) in &runs {
+        println!("{name} {scale:?} {run}: {} faces, {:?}, area {:.2}", report.faces, report.leaks, report.area_ratio());
+    }
+    for (run, report, allowed) in runs {
+        assert!(report.faces > 500 && report.leaks.len() <= allowed, "{run}: {:?}", report.leaks);
+        assert_eq!(report.covered, 0, "{run}");
+        assert!(report.area_ratio() <= largest, "{run}: {}", report.area_ratio());
     }
 }
 
 #[test]
 fn heads_that_cross_are_hidden_at_every_rate() {
-    check("synth_cross5");
+    check("synth_cross5", Scale::Full, 3.0);
+}
+
+#[test]
+fn heads_that_cross_further_away_are_hidden_at_every_rate() {
+    check("synth_cross5", Scale::Half, 3.6);
+    check("synth_cross5", Scale::Third, 3.5);
 }
 
 #[test]
 fn a_video_call_is_hidden_at_every_rate() {
-    check("synth_grid4");
+    Scale::ALL.into_iter().for_each(|scale| check("synth_grid4", scale, 2.4));
 }

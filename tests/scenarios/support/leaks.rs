@@ -1,12 +1,13 @@
 //! Which true faces are to be seen in a masked video, from source, output and truth: pixel by pixel, whatever kind of mask
 //! it is. A pixel shows where the output is what the source was, but for what coding changes.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
 use visor::clock::Monotonic;
-use visor::frame::{Frame, Layout, Picture, PixelFormat};
-use visor::geometry::Rect;
+use visor::frame::{Colorimetry, ColourMatrix, ColourRange, Frame, Layout, Picture, PixelFormat};
+use visor::geometry::{Rect, Size};
 use visor::source::{Config, FilePace, Frames, Source, SourceEvent, Spawner, Uri};
 
 use super::mot::Boxes;
@@ -37,6 +38,9 @@ pub struct Report {
     pub faces: usize,
     /// Those that show.
     pub leaks: Vec<Leak>,
+    /// Pixels that are not as in the source, and those of true faces.
+    pub masked: u64,
+    pub true_area: u64,
 }
 
 /// A picture of I420 or NV12 as three full planes of bytes.
@@ -74,10 +78,22 @@ impl Shot {
         self.luma[pixel].abs_diff(other.luma[pixel]) <= CODED.0 && chroma(0) && chroma(1)
     }
 
-    /// Share of `rect` inside the picture in which `other` is as this one.
-    pub fn shown_share(&self, other: &Self, rect: Rect) -> f32 {
+    /// A picture of I420 without gaps.
+    pub fn of_bytes(size: Size, bytes: &[u8]) -> Self {
+        let colour = Colorimetry { matrix: ColourMatrix::Bt709, range: ColourRange::Limited };
+        Self::of_picture(Picture::new(&Layout::packed(size, PixelFormat::I420, colour), bytes).unwrap())
+    }
+
+    /// Columns and rows of the part of `rect` that is inside the picture.
+    fn inside(&self, rect: Rect) -> (Range<usize>, Range<usize>) {
         let columns = rect.x.max(0.0) as usize..(rect.right().max(0.0) as usize).min(self.width);
         let rows = rect.y.max(0.0) as usize..(rect.bottom().max(0.0) as usize).min(self.height);
+        (columns, rows)
+    }
+
+    /// Share of `rect` inside the picture in which `other` is as this one.
+    pub fn shown_share(&self, other: &Self, rect: Rect) -> f32 {
+        let (columns, rows) = self.inside(rect);
         let (mut shown, mut count) = (0_u32, 0_u32);
         for y in rows {
             for x in columns.clone() {
@@ -90,6 +106,23 @@ impl Shot {
 }
 
 impl Report {
+    /// How many times as large as the true faces what is masked is.
+    pub fn area_ratio(&self) -> f64 {
+        self.masked as f64 / self.true_area.max(1) as f64
+    }
+
+    /// Adds what is masked of one frame.
+    pub fn measure(&mut self, (source, output): (&Shot, &Shot), truth: &[(u64, Rect)]) {
+        let mut faces = vec![false; source.luma.len()];
+        for (_, rect) in truth {
+            let (columns, rows) = source.inside(*rect);
+            rows.for_each(|y| faces[y * source.width..][columns.clone()].fill(true));
+        }
+        self.true_area += faces.iter().filter(|face| **face).count() as u64;
+        let pixels = (0..source.height).flat_map(|y| (0..source.width).map(move |x| (x, y)));
+        self.masked += pixels.filter(|(x, y)| !source.shows(output, *x, *y)).count() as u64;
+    }
+
     /// Compares one frame, numbered from 1, where it is at least `least` pixels wide and high.
     pub fn compare(&mut self, number: u64, (source, output): (&Shot, &Shot), truth: &Boxes, least: f32) {
         assert_eq!((source.width, source.height), (output.width, output.height), "frame {number}");
@@ -127,12 +160,14 @@ pub fn compare(source: &Path, output: &Path, truth: &Boxes, least: f32) -> Repor
     }
 }
 
-fn open(path: &Path, spawner: &Spawner) -> Source {
+/// A video to be read frame by frame.
+pub fn open(path: &Path, spawner: &Spawner) -> Source {
     let config = Config { pace: FilePace::Fast, ..Config::new(Uri::from_argument(&path.to_string_lossy())) };
     Source::new("compared", config.resolve(4).unwrap(), spawner)
 }
 
-fn next(source: &mut Source) -> Option<Frame> {
+/// The next frame; `None` at the end.
+pub fn next(source: &mut Source) -> Option<Frame> {
     loop {
         match source.next(Monotonic::now().plus(Duration::from_secs(1))) {
             SourceEvent::Frame(frame) => return Some(frame),
@@ -176,5 +211,7 @@ mod tests {
         assert!((leak.share - 3.0 / 40.0).abs() < 0.01, "{leak:?}");
         report.compare(1, (&shot(60), &shot(60)), &truth, 41.0);
         assert_eq!(report.leaks.len(), 1, "too small to count");
+        report.measure((&shot(60), &shot(20)), &truth[&1]);
+        assert_eq!((report.masked, report.true_area), (1600, 1600));
     }
 }

@@ -3,6 +3,8 @@
 pub mod broker;
 pub mod capture_child;
 #[cfg(feature = "media")]
+pub mod composed;
+#[cfg(feature = "media")]
 pub mod daemon;
 pub mod faces;
 #[cfg(feature = "media")]

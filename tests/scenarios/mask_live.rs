@@ -1,0 +1,170 @@
+//! Masked video from end to end: a clip with truth served over RTSP, masked by the daemon, received over RTSP, and compared
+//! pixel by pixel. Skipped, aloud, without assets, models, broker or ffmpeg.
+#![cfg(feature = "media")]
+
+use std::io::Read as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use visor::restream::child::SimulatedCamera;
+use visor::source::{Source, Spawner};
+
+use super::support::broker::Broker;
+use super::support::composed::{self, Composed, SIZE, Scale, compose};
+use super::support::daemon::{Daemon, models, visor};
+use super::support::leaks::{self, Report, Shot};
+use super::support::wait::eventually;
+
+/// Smallest true face that must be hidden, by its shorter side.
+const LEAST: f32 = 24.0;
+
+/// A green that no skin has.
+const GREEN: &str = "#00ff00";
+
+/// Between two frames whose masked area is measured.
+const MEASURED_EVERY: u64 = 5;
+
+/// What was received.
+#[derive(Debug, Default)]
+struct Received {
+    report: Report,
+    covered: usize,
+    /// Frames of the source that never came.
+    missing: u64,
+}
+
+/// The source's frames, again and again.
+struct Original<'a> {
+    clip: &'a Composed,
+    spawner: Spawner,
+    source: Source,
+    /// The frame that was read last, from 1.
+    number: u64,
+}
+
+impl<'a> Original<'a> {
+    fn open(clip: &'a Composed) -> Self {
+        let spawner = Spawner::start_with(visor()).unwrap();
+        let source = leaks::open(&clip.video, &spawner);
+        Self { clip, spawner, source, number: 0 }
+    }
+
+    fn frame(&mut self, number: u64) -> Shot {
+        if number <= self.number {
+            (self.source, self.number) = (leaks::open(&self.clip.video, &self.spawner), 0);
+        }
+        loop {
+            let frame = leaks::next(&mut self.source).expect("the clip is shorter than what was received of it");
+            self.number += 1;
+            if self.number == number {
+                return Shot::of(&frame);
+            }
+        }
+    }
+}
+
+fn receive(url: &str, seconds: u64) -> Child {
+    let input = ["-v", "error", "-rtsp_transport", "tcp", "-i", url, "-t", &seconds.to_string()];
+    let output = ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"];
+    Command::new("ffmpeg").args(input).args(output).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+/// Masks the clip live and compares `seconds` of what comes out; `mask` are lines of the camera's mask.
+fn watch(clip: &Composed, analysis_fps: u32, mask: &str, seconds: u64) -> Option<Received> {
+    let broker = Broker::open()?;
+    let camera = SimulatedCamera::start(visor(), &["--mount", &mount(&clip.video)]).unwrap();
+    let daemon = Daemon::start(&format!(
+        "{}[mqtt]\nurl = {:?}\n[restream]\nlisten = \"127.0.0.1:0\"\n[cameras.front]\nuri = {:?}\n\
+         analysis_fps = {analysis_fps}\n[cameras.front.mask]\ncolour = {GREEN:?}\n{mask}\n\
+         [cameras.front.restream]\nbitrate_kbps = 12000\n",
+        models(),
+        broker.url(),
+        camera.url("front").unwrap()
+    ));
+    let address = daemon.wait_for_log("serves masked video", |_| true)["address"].as_str().unwrap().to_owned();
+    eventually("masked frames", || (daemon.metric("visor_mask_frames_total", &["masked"]) > 50.0).then_some(()));
+    let mut player = receive(&format!("rtsp://{address}/front"), seconds);
+    let mut video = player.stdout.take().unwrap();
+    let (mut picture, mut original) = (vec![0; composed::bytes()], Original::open(clip));
+    let mut received = Received::default();
+    while video.read_exact(&mut picture).is_ok() {
+        received.take(&picture, &mut original);
+    }
+    assert!(player.wait().unwrap().success());
+    assert_eq!(daemon.metric("visor_mask_unproven_frames_total", &[]), 0.0);
+    assert!(daemon.stop().success());
+    Some(received)
+}
+
+fn mount(video: &Path) -> String {
+    format!("front={}", video.display())
+}
+
+impl Received {
+    fn take(&mut self, picture: &[u8], original: &mut Original<'_>) {
+        let Some(number) = composed::number(picture) else {
+            self.covered += 1;
+            return;
+        };
+        let before = original.number;
+        let (source, output) = (original.frame(number), Shot::of_bytes(SIZE, picture));
+        self.missing += number.saturating_sub(before + 1) * u64::from(before > 0);
+        let truth = &original.clip.truth;
+        self.report.compare(number, (&source, &output), truth, LEAST);
+        if number % MEASURED_EVERY == 0 {
+            self.report.measure((&source, &output), truth.get(&number).map_or(&[], Vec::as_slice));
+        }
+    }
+
+    fn covered_share(&self) -> f64 {
+        self.covered as f64 / (self.covered + self.report.frames).max(1) as f64
+    }
+
+    fn print(&self, what: &str) {
+        let Report { frames, faces, leaks, .. } = &self.report;
+        println!(
+            "{what}: {frames} frames, {} covered, {} missing, {faces} faces, {} show, area {:.2}: {leaks:?}",
+            self.covered,
+            self.missing,
+            leaks.len(),
+            self.report.area_ratio()
+        );
+    }
+}
+
+#[test]
+fn no_face_shows_in_what_goes_out_over_rtsp() {
+    let Some(clip) = compose("synth_grid4", Scale::Half) else { return };
+    let Some(received) = watch(&clip, 10, "", 10) else { return };
+    received.print("synth_grid4 at a half, 10 analyses a second");
+    assert!(received.report.faces > 100, "{received:?}");
+    assert!(received.report.leaks.is_empty(), "{:?}", received.report.leaks);
+}
+
+#[test]
+fn a_face_that_goes_out_unmasked_is_seen_by_the_comparison() {
+    let Some(clip) = compose("synth_grid4", Scale::Full) else { return };
+    let Some(received) = watch(&clip, 10, "who = \"nobody\"", 5) else { return };
+    received.print("nobody is masked");
+    let Report { faces, leaks, .. } = &received.report;
+    assert!(*faces > 50 && leaks.len() * 100 >= *faces * 95, "{} of {faces} show", leaks.len());
+}
+
+#[test]
+fn soak_no_face_shows_at_any_size_and_rate() {
+    if std::env::var_os("VISOR_SOAK_SECONDS").is_none() {
+        return eprintln!("skipped: make soak runs it");
+    }
+    for name in ["synth_cross5", "synth_grid4"] {
+        for scale in Scale::ALL {
+            let Some(clip) = compose(name, scale) else { return };
+            for analysis_fps in [25, 10, 5] {
+                let Some(received) = watch(&clip, analysis_fps, "", 14) else { return };
+                received.print(&format!("{name} {scale:?}, {analysis_fps} analyses a second"));
+                let (faces, shown) = (received.report.faces, received.report.leaks.len());
+                assert!(faces > 300 && shown * 100 <= faces, "{shown} of {faces} show");
+                assert!(received.covered_share() <= 0.005, "{} covered", received.covered);
+            }
+        }
+    }
+}
