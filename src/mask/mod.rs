@@ -9,7 +9,8 @@
 //! | [`config`](Config) | whose faces, and how |
 //! | [`who`](Exemptions) | who goes unmasked at one analysis |
 //! | [`sighting`](Sighting) | what one analysis knows of faces |
-//! | `strands` | where each face may be at any instant |
+//! | `strands` | the faces of the frames that are held |
+//! | `strand` | where each may be at any instant |
 //! | [`hold`] | how long a frame is held |
 //! | [`line`](Line) | release by proof |
 //! | [`ruling`](Ruling) | shown with masks, or covered, and why |

@@ -207,7 +207,7 @@ fn check(name: &str, scale: Scale, largest: f32) {
 
 #[test]
 fn heads_that_cross_are_hidden_at_every_rate() {
-    check("synth_cross5", Scale::Full, 3.0);
+    check("synth_cross5", Scale::Full, 3.3);
 }
 
 #[test]
