@@ -127,10 +127,10 @@ impl Strand {
             }
             (from, to) => {
                 for from in self.last_seen(from, at) {
-                    self.lost(from, at, between, to.is_none(), &mut places);
+                    self.lost(from, (at, between), to.is_none(), &mut places);
                 }
                 for to in self.next_seen(to, at) {
-                    self.coming(to, at, between, &mut places);
+                    self.coming(to, (at, between), &mut places);
                 }
                 if let (Some(from), Some(to)) = (from, to) {
                     self.found_again(from, to, at, &mut places);
@@ -182,7 +182,7 @@ impl Strand {
     }
 
     /// After an analysis that found it; `open` where none found it since.
-    fn lost(&self, from: &Knot, at: Duration, between: Between, open: bool, places: &mut Vec<Place>) {
+    fn lost(&self, from: &Knot, (at, between): (Duration, Between), open: bool, places: &mut Vec<Place>) {
         let away = seconds(at.saturating_sub(from.at));
         let velocity = self.velocity(from, -1.0);
         // whatever the analysis before the frame found is masked up to the one after it
@@ -214,7 +214,7 @@ impl Strand {
     }
 
     /// Before an analysis that found it.
-    fn coming(&self, to: &Knot, at: Duration, between: Between, places: &mut Vec<Place>) {
+    fn coming(&self, to: &Knot, (at, between): (Duration, Between), places: &mut Vec<Place>) {
         let lead = seconds(to.at.saturating_sub(at));
         let last = self.knots.iter().rev().find(|knot| knot.sighting.seen).unwrap_or(to);
         let known = FIRST + seconds(last.at.saturating_sub(self.since));
