@@ -21,6 +21,8 @@ mod report;
 mod shutter;
 mod sight;
 mod sightings;
+#[cfg(test)]
+mod sightings_tests;
 mod tally;
 mod witness;
 

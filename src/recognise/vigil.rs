@@ -22,7 +22,7 @@ pub struct Vigil {
 
 impl Vigil {
     /// How often the face of somebody has to be embedded; `None` for whom it does not matter.
-    pub(super) fn over(&self, identity: &Identity, gallery: &Gallery) -> Option<Duration> {
+    pub fn over(&self, identity: &Identity, gallery: &Gallery) -> Option<Duration> {
         let tagged = |person: &str| {
             let person = if self.tags.is_empty() { None } else { gallery.person(person) };
             person.is_some_and(|person| gallery.tags_of(&person).iter().any(|tag| self.tags.contains(tag)))
