@@ -189,6 +189,7 @@ fn resolve_camera(
     let held = masking.iter().flatten().map(|masking| masking.capacity).sum();
     let source = findings.take("", resolve_source(&camera.source, sessions, held));
     let restream = camera.restream.as_ref().and_then(|restream| findings.take("restream", restream.resolve(id)));
+    let restream = restream.map(|mount| Mount { pipelines: camera.source.pipelines.clone(), ..mount });
     let detect = detector.and_then(|manifest| findings.take("", resolve_detect(&camera.detect, manifest)));
     let track = findings.take("track", resolve_track(&camera.track));
     let zones = findings.take("", zones("zones", &camera.zones));

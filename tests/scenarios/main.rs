@@ -38,6 +38,8 @@ mod people_pictures;
 mod recognition;
 mod reload;
 mod restream;
+mod restream_access;
+mod restream_faults;
 mod runtime_faults;
 mod service;
 mod snapshots;

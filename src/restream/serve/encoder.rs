@@ -123,7 +123,9 @@ impl Encoder {
         let buffer = raw::buffer(pixels, layout, &info, at)
             .ok_or_else(|| Fault::internal("a frame that reaches past its slot"))?;
         if key && !self.progress.key.swap(true, Ordering::AcqRel) {
-            let event = gst_video::DownstreamForceKeyUnitEvent::builder().all_headers(true).running_time(at).build();
+            // Without a time, since encoders shift times and GStreamer 1.22 compares shifted ones with others. The event
+            // keeps its place before this frame.
+            let event = gst_video::DownstreamForceKeyUnitEvent::builder().all_headers(true).build();
             let _ = self.frames.send_event(event);
         }
         let progress = &self.progress;

@@ -37,6 +37,10 @@ const MOST_HUNG: u32 = 3;
 /// The longest line of a child's standard error that is kept whole.
 const LINE: u64 = 2048;
 
+/// glibc keeps a heap a thread, and what encoders give back stays in it: with a thread a client and encoders that come and
+/// go the child would grow for long. Large blocks go back to the system.
+const ALLOCATOR: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "65536")];
+
 /// Lines that one child may have in the log.
 const NOTICES: u32 = 200;
 
@@ -104,6 +108,7 @@ impl Served {
         command.arg0("visor").arg("restream").current_dir("/");
         command.env_clear().envs(ENVIRONMENT.iter().copied());
         command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.envs(ALLOCATOR.iter().copied());
         command.stdin(theirs.into_fd()).stdout(Stdio::null()).stderr(Stdio::piped());
         // Ctrl-C on a terminal is for the daemon, which then ends its children in order
         command.process_group(0);
@@ -113,7 +118,7 @@ impl Served {
             pass_on(stderr);
         }
         let channel = Arc::new(channel);
-        shared.started(&channel);
+        shared.started(&channel, child.id());
         Ok(Self { child, channel, shared: Arc::clone(shared), lost: Vec::new(), hung: 0, notices: 0 })
     }
 
@@ -128,7 +133,7 @@ impl Served {
                     if let Some(end) = self.hear(msg) {
                         return end;
                     }
-                    deadline = deadline.max(Monotonic::now().plus(HANG));
+                    deadline = Monotonic::now().plus(HANG);
                 }
                 Received::TimedOut if Monotonic::now() >= deadline => return End::Hung,
                 Received::TimedOut => {}

@@ -233,6 +233,8 @@ pub struct Mount {
     pub size: Option<Size>,
     /// A media server that takes it too.
     pub push: Option<Push>,
+    /// Folder whose pipeline texts replace the built-in ones of the same name: the camera's.
+    pub pipelines: Option<PathBuf>,
 }
 
 /// A media server that takes video by RTSP RECORD. Prints without its credentials.
@@ -274,7 +276,7 @@ impl CameraConfig {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Mount { path: path.to_owned(), codec: self.codec, bitrate_kbps: self.bitrate_kbps, size, push })
+        Ok(Mount { path: path.to_owned(), codec: self.codec, bitrate_kbps: self.bitrate_kbps, size, push, pipelines: None })
     }
 
     fn size(&self) -> Result<Option<Size>, Problem> {

@@ -16,6 +16,7 @@ use super::config::{Codec, Mount, Settings};
 use super::outlet::{Mailbox, Outlet};
 use crate::clock::Monotonic;
 use crate::fault::Fault;
+use crate::geometry::Size;
 use crate::metrics::{FRAMES_DROPPED, RESTREAM_CLIENTS, RESTREAM_RESTARTS};
 use crate::ring::out::OutEnd;
 use crate::ring::server::{self, MountSettings, ServerEnd, ToServer};
@@ -42,6 +43,8 @@ struct State {
     settings: Settings,
     /// The present child, from its start on.
     child: Option<Arc<ServerEnd>>,
+    /// Its process.
+    id: Option<u32>,
     /// Whether it listens.
     listening: bool,
     /// Where it listens. Kept from child to child, so that a port that the system chose stays.
@@ -80,6 +83,7 @@ impl Restream {
         let state = State {
             settings,
             child: None,
+            id: None,
             listening: false,
             address: None,
             mounts: BTreeMap::new(),
@@ -110,7 +114,8 @@ impl Restream {
     pub fn apply(&self, settings: Settings) {
         let mut state = self.shared.lock();
         if state.settings != settings {
-            state.address = None;
+            // a port that the system chose stays
+            state.address = state.address.filter(|_| state.settings.listen == settings.listen);
             state.settings = settings;
             state.replace();
         }
@@ -120,6 +125,11 @@ impl Restream {
     pub fn listening(&self) -> Option<SocketAddr> {
         let state = self.shared.lock();
         state.address.filter(|_| state.listening)
+    }
+
+    /// The child's process; `None` while there is none.
+    pub fn id(&self) -> Option<u32> {
+        self.shared.lock().id
     }
 
     /// Makes a way out for a camera's masked frames.
@@ -177,8 +187,9 @@ impl Shared {
     }
 
     /// A child has been started. It may be that it is to end already.
-    pub(super) fn started(&self, child: &Arc<ServerEnd>) {
+    pub(super) fn started(&self, child: &Arc<ServerEnd>, id: u32) {
         let mut state = self.lock();
+        state.id = Some(id);
         state.child = Some(Arc::clone(child));
         if state.ended || state.replaced {
             child.close();
@@ -225,6 +236,7 @@ impl Shared {
     fn gone(&self, end: End) -> bool {
         let mut state = self.lock();
         state.child = None;
+        state.id = None;
         state.listening = false;
         for mounted in state.mounts.values() {
             gauge!(RESTREAM_CLIENTS, "camera" => mounted.camera.clone()).set(0.0);
@@ -250,6 +262,7 @@ impl State {
     /// Ends the present child.
     fn replace(&mut self) {
         self.replaced = true;
+        self.listening = false;
         if let Some(child) = self.child.take() {
             child.close();
         }
@@ -269,8 +282,8 @@ impl Mounted {
         }
     }
 
-    fn settings(&self, size: Option<crate::geometry::Size>) -> MountSettings {
-        let Mount { path, codec, bitrate_kbps, push, .. } = &self.mount;
+    fn settings(&self, size: Option<Size>) -> MountSettings {
+        let Mount { path, codec, bitrate_kbps, push, pipelines, .. } = &self.mount;
         MountSettings {
             path: path.clone(),
             codec: match codec {
@@ -280,7 +293,7 @@ impl Mounted {
             bitrate_kbps: *bitrate_kbps,
             size,
             push: push.as_ref().map(|push| push.uri.clone()),
-            pipelines: None,
+            pipelines: pipelines.clone(),
         }
     }
 }

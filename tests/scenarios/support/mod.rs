@@ -18,6 +18,8 @@ pub mod mot;
 pub mod naming;
 #[cfg(feature = "media")]
 pub mod patched;
+#[cfg(feature = "media")]
+pub mod player;
 pub mod proxy;
 pub mod recorder;
 #[cfg(feature = "media")]
