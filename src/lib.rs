@@ -5,6 +5,7 @@
 //! | module | what happens there |
 //! |---|---|
 //! | [`geometry`] [`clock`] [`frame`] [`fault`] [`units`] [`telemetry`] [`metrics`] | nouns, no I/O |
+//! | `canvas` | planes to paint on, and the slate |
 //! | [`simd`] | vector kernels, and memory kept out of swap and dumps: `unsafe` is here and in `ring` alone |
 //! | [`ring`] | frames cross from child to brain in sealed shared memory |
 //! | [`address`] | what an address asks for beyond where it points |
@@ -17,7 +18,7 @@
 //! | [`recognise`] | tracks → people: embeddings, gallery, identity |
 //! | [`mask`] | which parts of a frame are hidden, the proof that it may be shown, and the pixels |
 //! | [`event`] | tracks → events with gapless numbers |
-//! | [`sink`] | events → MQTT, log |
+//! | [`sink`] | events → MQTT, log; masked video → RTSP |
 //! | [`lifecycle`] [`http`] | phases and readiness; health, metrics, version |
 //! | [`pipeline`] | the two loops of a camera, naming each stage |
 //! | [`config`] | composes each part's own settings |
@@ -29,6 +30,7 @@
 #![warn(missing_docs)]
 
 pub mod address;
+mod canvas;
 #[cfg(feature = "media")]
 pub mod capture;
 pub mod cli;

@@ -60,6 +60,7 @@ metrics! {
     MASK_AUDIT_FACES Counter "visor_mask_audit_faces_total" "faces that it found there {camera}";
     MASK_UNPROVEN Counter "visor_mask_unproven_frames_total" "frames that were to be shown without a proof and were covered instead; must stay 0 {camera}";
     RESTREAM_CLIENTS Gauge "visor_restream_clients" "players that watch a camera's masked video now {camera}";
+    RESTREAM_INTERRUPTIONS Counter "visor_restream_interruptions_total" "times that a camera's encoder failed or hung {camera}";
     RESTREAM_RESTARTS Counter "visor_restream_restarts_total" "RTSP server processes started again, by reason {reason}";
     SNAPSHOTS_PUBLISHED Counter "visor_snapshots_published_total" "best shots of tracks that a broker took {camera}";
     SNAPSHOTS_DROPPED Counter "visor_snapshots_dropped_total" "best shots that nobody got to see, by reason {camera, reason}";
@@ -158,6 +159,7 @@ visor_mask_audits_total
 visor_mask_audit_faces_total
 visor_mask_unproven_frames_total
 visor_restream_clients
+visor_restream_interruptions_total
 visor_restream_restarts_total
 visor_snapshots_published_total
 visor_snapshots_dropped_total

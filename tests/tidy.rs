@@ -28,6 +28,7 @@ const ORDER: &[&str] = &[
     "units",
     "telemetry",
     "metrics",
+    "canvas",
     "simd",
     "ring",
     "address",

@@ -14,14 +14,12 @@
 //! | [`hold`] | how long a frame is held |
 //! | [`line`](Line) | release by proof |
 //! | [`ruling`](Ruling) | shown with masks, or covered, and why |
-//! | `shape` `stencil` `canvas` | which pixels |
+//! | `shape` `stencil` | which pixels |
 //! | [`kinds`](KINDS) | what takes their place: a file and a table line each |
-//! | `slate` | the covered frame |
 //! | [`painter`](Painter) | copies and masks in one go |
 //! | [`masked`](MaskedFrame) | what comes out |
 //! | [`test_face`](TestFace) | whether the detector sees at all |
 
-mod canvas;
 mod config;
 pub mod hold;
 mod kinds;
@@ -35,7 +33,6 @@ mod painter_tests;
 mod ruling;
 mod shape;
 mod sighting;
-mod slate;
 mod stencil;
 mod strand;
 mod strands;

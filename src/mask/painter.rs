@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use metrics::counter;
 
-use super::canvas::{CELL, Canvas, Plane};
 use super::config::Settings;
 use super::kinds::{Filling, Patch, Source};
 use super::masked::{MaskedFrame, MaskedStill, Outcome, Places, out_layout};
 use super::ruling::{Cause, Plan, Ruling};
 use super::shape::{Region, Shape};
-use super::slate;
 use super::stencil::{Span, Stencil};
+use crate::canvas::{CELL, Canvas, Plane, slate};
 use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::geometry::{Polygon, Rect, Size};

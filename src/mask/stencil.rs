@@ -1,7 +1,7 @@
 //! Which cells of a picture are masked, and with whose patch: spans, row by row.
 
-use super::canvas::CELL;
 use super::shape::{self, Region, Shape};
+use crate::canvas::CELL;
 use crate::geometry::{Polygon, Size};
 
 /// A stretch of masked cells in one row of cells.

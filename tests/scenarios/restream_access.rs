@@ -64,7 +64,8 @@ fn other_users_hold_from_a_reload_on() {
 fn video_is_encrypted_with_a_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let request = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=visor -keyout key.pem -out certificate.pem";
-    let made = Command::new("openssl").args(request.split(' ')).current_dir(folder.path()).stderr(Stdio::null()).status();
+    let made =
+        Command::new("openssl").args(request.split(' ')).current_dir(folder.path()).stderr(Stdio::null()).status();
     if !made.is_ok_and(|status| status.success()) {
         return eprintln!("skipped: openssl makes no certificates here");
     }

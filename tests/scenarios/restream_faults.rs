@@ -6,17 +6,19 @@ use std::time::{Duration, Instant};
 
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
+use visor::sink::restream::{CameraConfig, Mount};
 
+use super::support::daemon::checkout;
 use super::support::film::Film;
 use super::support::growth::Held;
-use super::support::player::{alone, play, try_to_play};
+use super::support::player::{SIZE, alone, metric, mount, open_to_all, play, serve, try_to_play};
 use super::support::wait::{eventually, soak_time};
 
 /// How soon after a fault players can watch again.
 const BACK: Duration = Duration::from_secs(3);
 
-/// What taking a frame over may cost the camera's thread, whatever the child does. Painting it is a part of that.
-const NEVER_LONGER: Duration = Duration::from_millis(200);
+/// What taking a frame over may cost the camera's thread at most, on a machine with much else to do: a child that is stopped stays
+const NEVER_LONGER: Duration = Duration::from_secs(1);
 
 fn check_not_held_up(film: &Film) {
     let slowest = Duration::from_micros(film.scenery.slowest_us.load(Ordering::Acquire).into());
@@ -85,9 +87,10 @@ fn soak_connects_leave_nothing_behind() {
 fn an_encoder_that_hangs_loses_its_own_mount_alone() {
     let folder = tempfile::tempdir().unwrap();
     let text = std::fs::read_to_string(checkout("pipelines/out.launch")).unwrap();
-    // after a second's frames the encoder gets no more
+    // its first frame takes it half a minute
     let hangs = text.replace("{encoder} !", "{encoder} ! identity name=hang sleep-time=30000000 !");
     std::fs::write(folder.path().join("out.launch"), hangs).unwrap();
+    visor::metrics::install().unwrap();
     let restream = serve(&open_to_all());
     let (_steady, steady) = mount(&restream, "steady", &CameraConfig::default());
     let config = CameraConfig::default().resolve("stuck").unwrap();
@@ -97,7 +100,9 @@ fn an_encoder_that_hangs_loses_its_own_mount_alone() {
     let watching = std::thread::spawn(move || play(&steady, "tcp", 200));
     let url = format!("rtsp://{}/stuck", restream.listening().unwrap());
     let player = std::thread::spawn(move || try_to_play(&url, "tcp", 1));
-    eventually("the mount to be lost", || (metric_of_lost() > 0.0).then_some(()));
+    eventually("the mount to be lost", || {
+        (metric("visor_restream_interruptions_total", "camera", "stuck") > 0.0).then_some(())
+    });
     watching.join().unwrap();
     assert!(!player.join().unwrap().status.success());
     assert_eq!(restream.id(), before, "one encoder that hangs is no reason to start anew");

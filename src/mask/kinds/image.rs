@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Choice, Filling, Patch, Source};
+use crate::canvas::{Canvas, Colour};
 use crate::detect::{View, still};
 use crate::fault::Fault;
 use crate::geometry::Rect;
-use crate::mask::canvas::{Canvas, Colour};
 use crate::mask::shape::Region;
 
 /// Most columns and rows that are kept of the picture.

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::canvas::{Canvas, Colour};
 use super::shape::Region;
+use crate::canvas::{Canvas, Colour};
 use crate::fault::Fault;
 use crate::geometry::Rect;
 

@@ -61,8 +61,8 @@ impl Filling for Pixelate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::canvas::Canvas;
     use crate::geometry::{Rect, Size};
-    use crate::mask::canvas::Canvas;
 
     #[test]
     fn blocks_are_held_and_then_made_anew() {

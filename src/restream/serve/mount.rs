@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gstreamer::glib;
-use gstreamer_rtsp_server::RTSPMedia;
+use gstreamer::prelude::*;
+use gstreamer_rtsp_server::prelude::*;
+use gstreamer_rtsp_server::{RTSPClient, RTSPMedia};
 
 use super::Link;
 use super::encoder::{Encoder, Pushed, Recipe};
 use super::fan::Fan;
 use super::pace::Pace;
-use super::slate;
+use super::slate::{self, Slate};
 use crate::clock::Monotonic;
 use crate::fault::Fault;
 use crate::frame::Layout;
@@ -41,6 +43,8 @@ pub(super) struct Mount {
     dropped: AtomicU64,
     /// What its players share, while there are some.
     media: Mutex<glib::WeakRef<RTSPMedia>>,
+    /// Whoever began to watch, and may be gone.
+    players: Mutex<Vec<glib::WeakRef<RTSPClient>>>,
     /// What was said last: who watches, and frames dropped.
     said: Mutex<(u32, u64)>,
     ended: AtomicBool,
@@ -53,15 +57,16 @@ impl Mount {
     /// The thread cannot be started.
     pub fn start(id: u32, settings: MountSettings, frames: OutputEnd, link: &Arc<Link>) -> Result<Arc<Self>, Fault> {
         let name = format!("out-{}", settings.path);
-        let (fan, dropped, media, said, ended) = Default::default();
-        let mount = Arc::new(Self { id, settings, fan, dropped, media, said, ended });
+        let (fan, dropped, media, players, said, ended) = Default::default();
+        let mount = Arc::new(Self { id, settings, fan, dropped, media, players, said, ended });
         let worker = Worker {
             mount: Arc::clone(&mount),
             link: Arc::clone(link),
             frames: Arc::new(frames),
             memory: None,
             pace: Pace::default(),
-            form: mount.settings.size.map(|size| slate::draw(size).0),
+            form: mount.settings.size.map(slate::layout),
+            slate: None,
             encoder: None,
             software: false,
             frame_at: None,
@@ -73,6 +78,13 @@ impl Mount {
             .spawn(move || worker.work())
             .map_err(|error| Fault::internal(format!("cannot start a thread: {error}")))?;
         Ok(mount)
+    }
+
+    /// Somebody is about to watch.
+    pub fn admit(&self, player: &RTSPClient) {
+        let mut players = self.players.lock().unwrap_or_else(PoisonError::into_inner);
+        players.retain(|player| player.upgrade().is_some());
+        players.push(player.downgrade());
     }
 
     /// Its players share `media` from now on.
@@ -98,6 +110,10 @@ impl Mount {
     pub fn end(&self) {
         self.ended.store(true, Ordering::Release);
         self.fan.close();
+        let players = std::mem::take(&mut *self.players.lock().unwrap_or_else(PoisonError::into_inner));
+        let dismiss = move || players.iter().filter_map(glib::WeakRef::upgrade).for_each(|player| player.close());
+        // what a player is at may take long
+        let _ = std::thread::Builder::new().name("dismiss".to_owned()).spawn(dismiss);
     }
 }
 
@@ -149,6 +165,7 @@ struct Worker {
     pace: Pace,
     /// The size that goes out, once it is known.
     form: Option<Layout>,
+    slate: Option<Slate>,
     encoder: Option<Encoder>,
     /// Hardware has failed here.
     software: bool,
@@ -257,9 +274,16 @@ impl Worker {
             return Ok(());
         }
         self.slate_at = now;
-        let (layout, bytes) = slate::draw(self.form.map_or(USUAL_SIZE, |form| form.size));
+        let slate = self.slate();
         let at = self.pace.slate(since_origin(now));
-        self.show(bytes, &layout, (self.form.unwrap_or(layout), at))
+        self.show(slate.clone(), &slate.layout, (self.form.unwrap_or(slate.layout), at))
+    }
+
+    /// The slate in the size that goes out.
+    fn slate(&mut self) -> Slate {
+        let size = self.form.map_or(USUAL_SIZE, |form| form.size);
+        let drawn = self.slate.take().filter(|slate| slate.layout.size == size);
+        self.slate.insert(drawn.unwrap_or_else(|| Slate::new(size))).clone()
     }
 
     fn watch(&mut self) -> Result<(), Loss> {

@@ -131,8 +131,9 @@ fn watch_clients(server: &RTSPServer, mounts: &Mounts) {
             return client.close();
         }
         let known = Arc::clone(&mounts);
-        client.connect_pre_play_request(move |_, context| {
+        client.connect_pre_play_request(move |client, context| {
             if let Some(mount) = asked_for(&known, context) {
+                mount.admit(client);
                 mount.fan.join();
             }
             gst_rtsp::RTSPStatusCode::Ok

@@ -157,8 +157,9 @@ impl Served {
             FromServer::Stats { id, clients, dropped } => self.shared.stats(id, clients, dropped),
             FromServer::Notice { id, level, text } => self.notice(id, level, text.as_str()),
             FromServer::Lost { id, hung, text } => {
-                let camera = self.shared.camera(id).unwrap_or_default();
+                let camera = self.shared.interrupted(id).unwrap_or_default();
                 warn!(camera, error = text.as_str(), hung, "masked video is interrupted");
+                let _ = self.channel.send(&ToServer::Unmount { id }, None);
                 self.lose(id);
                 self.hung += u32::from(hung);
                 return (self.hung >= MOST_HUNG).then_some(End::Stuck);

@@ -276,7 +276,14 @@ impl CameraConfig {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Mount { path: path.to_owned(), codec: self.codec, bitrate_kbps: self.bitrate_kbps, size, push, pipelines: None })
+        Ok(Mount {
+            path: path.to_owned(),
+            codec: self.codec,
+            bitrate_kbps: self.bitrate_kbps,
+            size,
+            push,
+            pipelines: None,
+        })
     }
 
     fn size(&self) -> Result<Option<Size>, Problem> {

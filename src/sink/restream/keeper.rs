@@ -17,7 +17,7 @@ use super::outlet::{Mailbox, Outlet};
 use crate::clock::Monotonic;
 use crate::fault::Fault;
 use crate::geometry::Size;
-use crate::metrics::{FRAMES_DROPPED, RESTREAM_CLIENTS, RESTREAM_RESTARTS};
+use crate::metrics::{FRAMES_DROPPED, RESTREAM_CLIENTS, RESTREAM_INTERRUPTIONS, RESTREAM_RESTARTS};
 use crate::ring::out::OutEnd;
 use crate::ring::server::{self, MountSettings, ServerEnd, ToServer};
 
@@ -215,6 +215,14 @@ impl Shared {
         if let (Some(mounted), Some(child)) = (state.mounts.get(&id), &state.child) {
             mounted.introduce(id, child);
         }
+    }
+
+    /// A mount's video is interrupted; its camera.
+    pub(super) fn interrupted(&self, id: u32) -> Option<String> {
+        let camera = self.camera(id)?;
+        counter!(RESTREAM_INTERRUPTIONS, "camera" => camera.clone()).increment(1);
+        gauge!(RESTREAM_CLIENTS, "camera" => camera.clone()).set(0.0);
+        Some(camera)
     }
 
     /// The camera of a mount.

@@ -1,18 +1,20 @@
-//! The planes that masks are painted on: those of a frame, or the one of a still picture.
+//! The planes that masks and slates are painted on: those of a frame, or the one of a still picture.
+
+pub(crate) mod slate;
 
 use crate::frame::{Colorimetry, ColourMatrix, ColourRange, Layout, PixelFormat};
 use crate::geometry::Size;
 
 /// Width and height in pixels of the cells that are masked as a whole: one sample of chroma, so that no colour of what is
 /// masked reaches beyond the mask.
-pub(super) const CELL: usize = 2;
+pub(crate) const CELL: usize = 2;
 
 /// What a pixel is made of: Y, U, V of a frame, or R, G, B of a still picture.
-pub(super) type Colour = [u8; 3];
+pub(crate) type Colour = [u8; 3];
 
 /// One plane of bytes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Plane {
+pub(crate) struct Plane {
     pub offset: usize,
     pub stride: usize,
     /// Pixels a sample, across and down, as a power of two.
@@ -25,7 +27,7 @@ pub(super) struct Plane {
 
 /// How a picture lies in its bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Canvas {
+pub(crate) struct Canvas {
     pub size: Size,
     planes: [Plane; 3],
     count: usize,

@@ -1,6 +1,6 @@
 //! The picture that stands for one that may not be shown, and says so.
 
-use super::canvas::{Canvas, Colour};
+use super::{Canvas, Colour};
 
 const BACKGROUND: [u8; 3] = [28, 30, 36];
 const INK: [u8; 3] = [200, 204, 212];
@@ -39,7 +39,7 @@ const LETTERS: [(char, [u8; 7]); 26] = [
 ];
 
 /// Draws the slate over the whole picture. `lines` hold letters and spaces; what else they hold is left blank.
-pub(super) fn draw(canvas: &Canvas, bytes: &mut [u8], lines: &[&str]) {
+pub(crate) fn draw(canvas: &Canvas, bytes: &mut [u8], lines: &[&str]) {
     let (background, ink) = (canvas.colour(BACKGROUND), canvas.colour(INK));
     for plane in canvas.planes() {
         let (columns, rows) = canvas.extent(plane);
@@ -88,7 +88,7 @@ fn draw_letter(canvas: &Canvas, bytes: &mut [u8], letter: char, stroke: Stroke) 
 }
 
 /// Fills with one sample, again and again.
-pub(super) fn fill(bytes: &mut [u8], sample: &[u8]) {
+pub(crate) fn fill(bytes: &mut [u8], sample: &[u8]) {
     match sample {
         [byte] => bytes.fill(*byte),
         _ => bytes.chunks_exact_mut(sample.len()).for_each(|place| place.copy_from_slice(sample)),
