@@ -25,6 +25,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("join", include_str!("../../pipelines/join.launch")),
     ("out", include_str!("../../pipelines/out.launch")),
     ("out-rtsp", include_str!("../../pipelines/out-rtsp.launch")),
+    ("push", include_str!("../../pipelines/push.launch")),
     ("frames", include_str!("../../pipelines/frames.launch")),
 ];
 

@@ -40,6 +40,7 @@ mod reload;
 mod restream;
 mod restream_access;
 mod restream_faults;
+mod restream_push;
 mod runtime_faults;
 mod service;
 mod snapshots;

@@ -17,7 +17,8 @@ use super::support::wait::{eventually, soak_time};
 /// How soon after a fault players can watch again.
 const BACK: Duration = Duration::from_secs(3);
 
-/// What taking a frame over may cost the camera's thread at most, on a machine with much else to do: a child that is stopped stays
+/// What taking a frame over may cost the camera's thread, on a machine with much else to do. A child that is stopped stays so
+/// for longer.
 const NEVER_LONGER: Duration = Duration::from_secs(1);
 
 fn check_not_held_up(film: &Film) {

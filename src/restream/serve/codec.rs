@@ -2,6 +2,7 @@
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use gstreamer_app::AppSrc;
 
 use crate::fault::Fault;
 use crate::ring::server::Codec;
@@ -78,6 +79,18 @@ pub(super) const fn name(codec: Codec) -> &'static str {
         Codec::H264 => "h264",
         Codec::H265 => "h265",
     }
+}
+
+/// Tells an appsrc what it will be given: what an encoder gave.
+pub(super) fn prepare(coded: &AppSrc, codec: Codec) {
+    let caps = gst::Caps::builder(format!("video/x-{}", name(codec)))
+        .field("stream-format", "byte-stream")
+        .field("alignment", "au")
+        .build();
+    coded.set_caps(Some(&caps));
+    // the fan bounds it
+    coded.set_max_bytes(0);
+    coded.set_max_buffers(0);
 }
 
 /// The encoder to use: hardware where there is some that can be opened, unless it is `software` alone that is wanted.

@@ -6,6 +6,7 @@
 //! | `mount` | a thread a mount: its frames, its slate, its encoder while somebody watches |
 //! | `encoder` `codec` | one encoder a mount, on a pipeline of its own: hung, it is given up with its mount |
 //! | `fan` | from the encoder to each taker, from a keyframe on |
+//! | `push` | a mount's video to a media server |
 //! | `pace` | times and rate of what goes out |
 //!
 //! A client shares the one media of its mount with the others; that media only makes packets of what the mount's
@@ -16,6 +17,7 @@ mod encoder;
 mod fan;
 mod mount;
 mod pace;
+mod push;
 mod server;
 mod slate;
 
@@ -153,7 +155,11 @@ impl Control {
     fn mount(&self, id: u32, settings: MountSettings, frames: OwnedFd) -> Result<Arc<Mount>, Fault> {
         let frames = OutputEnd::adopt(frames).map_err(|e| Fault::internal(format!("no channel for frames: {e}")))?;
         let mount = Mount::start(id, settings, frames, &self.link)?;
-        self.server.add(&mount)?;
-        Ok(mount)
+        let added = self.server.add(&mount).and_then(|()| push::start(&mount, &self.link));
+        if added.is_err() {
+            self.server.remove(&mount);
+            mount.end();
+        }
+        added.map(|()| mount)
     }
 }

@@ -106,6 +106,11 @@ impl Mount {
         news.then_some(FromServer::Stats { id: self.id, clients, dropped })
     }
 
+    /// Whether nothing comes from here any more.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
     /// Nothing comes from here any more.
     pub fn end(&self) {
         self.ended.store(true, Ordering::Release);
@@ -178,7 +183,7 @@ struct Worker {
 
 impl Worker {
     fn work(mut self) {
-        while !self.mount.ended.load(Ordering::Acquire) {
+        while !self.mount.has_ended() {
             let received = self.frames.recv(Monotonic::now().plus(TICK));
             let done = match received {
                 Received::Message { msg, fd } => self.take(msg, fd),

@@ -182,15 +182,7 @@ fn factory(mount: &Arc<Mount>) -> Result<RTSPMediaFactory, Fault> {
 fn feed(media: &RTSPMedia, mount: &Arc<Mount>) {
     let coded = media.element().downcast::<gstreamer::Bin>().ok().and_then(|bin| bin.by_name("coded"));
     let Some(coded) = coded.and_then(|coded| coded.downcast::<AppSrc>().ok()) else { return };
-    let codec = codec::name(mount.settings.codec);
-    coded.set_caps(Some(
-        &gstreamer::Caps::builder(format!("video/x-{codec}"))
-            .field("stream-format", "byte-stream")
-            .field("alignment", "au")
-            .build(),
-    ));
-    coded.set_max_bytes(0);
-    coded.set_max_buffers(0);
+    codec::prepare(&coded, mount.settings.codec);
     mount.show_by(media);
     mount.fan.add(coded.clone(), false);
     let fan = Arc::clone(&mount.fan);
