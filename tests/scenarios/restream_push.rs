@@ -1,16 +1,11 @@
 //! Masked video pushed to a media server by RTSP RECORD.
 #![cfg(feature = "media")]
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use gstreamer::glib;
-use gstreamer::prelude::*;
-use gstreamer_rtsp_server::prelude::*;
-use gstreamer_rtsp_server::{
-    RTSPAuth, RTSPMediaFactory, RTSPMountPoints, RTSPServer, RTSPToken, RTSPTransportMode, gst_rtsp,
-};
 use visor::sink::restream::CameraConfig;
 use visor::source::Uri;
 
@@ -18,78 +13,87 @@ use super::support::broker::free_port;
 use super::support::player::{mount, open_to_all, play, serve};
 use super::support::wait::eventually;
 
-/// A media server that takes video at `/live` from the user `pusher` alone.
+/// `pusher:open sesame`, as basic authentication has it.
+const PUSHER: &str = "Authorization: Basic cHVzaGVyOm9wZW4gc2VzYW1l";
+
+/// A media server that takes one camera's video from the user `pusher` alone, and hangs up when it is dropped.
 struct MediaServer {
-    main_loop: glib::MainLoop,
-    thread: Option<JoinHandle<()>>,
     /// Packets that came.
     packets: Arc<AtomicU64>,
+    gone: Arc<AtomicBool>,
 }
 
 impl MediaServer {
     fn start(port: u16) -> Self {
-        gstreamer::init().unwrap();
-        let context = glib::MainContext::new();
-        let main_loop = glib::MainLoop::new(Some(&context), false);
-        let packets = Arc::new(AtomicU64::default());
-        let server = RTSPServer::new();
-        server.set_address("127.0.0.1");
-        server.set_service(&port.to_string());
-        let auth = RTSPAuth::new();
-        auth.set_supported_methods(gst_rtsp::RTSPAuthMethod::Digest);
-        auth.add_digest("pusher", "open sesame", &RTSPToken::builder().field("media.factory.role", "any").build());
-        server.set_auth(Some(&auth));
-        let points = RTSPMountPoints::new();
-        points.add_factory("/live", recorder(&packets));
-        server.set_mount_points(Some(&points));
-        let running = main_loop.clone();
-        let thread = std::thread::spawn(move || {
-            let _source = server.attach(Some(&context)).unwrap();
-            running.run();
+        let server = Self { packets: Arc::default(), gone: Arc::default() };
+        let listener = eventually("the port to be free", || TcpListener::bind(("127.0.0.1", port)).ok());
+        let (packets, gone) = (Arc::clone(&server.packets), Arc::clone(&server.gone));
+        std::thread::spawn(move || {
+            let _ = listener.accept().map(|(player, _)| take(&player, &packets, &gone));
         });
-        Self { main_loop, thread: Some(thread), packets }
+        server
     }
 
     fn wait_for_video(&self) {
-        let before = self.packets.load(Ordering::Acquire);
-        eventually("video at the media server", || {
-            (self.packets.load(Ordering::Acquire) > before + 20).then_some(())
-        });
+        eventually("video at the media server", || (self.packets.load(Ordering::Acquire) > 20).then_some(()));
     }
 }
 
 impl Drop for MediaServer {
     fn drop(&mut self) {
-        self.main_loop.quit();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.gone.store(true, Ordering::Release);
     }
 }
 
-/// Takes H.264 and counts its packets.
-fn recorder(packets: &Arc<AtomicU64>) -> RTSPMediaFactory {
-    let factory = RTSPMediaFactory::new();
-    factory.set_launch("( rtph264depay name=depay0 ! fakesink name=taken sync=false )");
-    factory.set_transport_mode(RTSPTransportMode::RECORD);
-    factory.add_role_from_structure(
-        &gstreamer::Structure::builder("any")
-            .field("media.factory.access", true)
-            .field("media.factory.construct", true)
-            .build(),
-    );
-    let packets = Arc::clone(packets);
-    factory.connect_media_configure(move |_, media| {
-        let bin = media.element().downcast::<gstreamer::Bin>().unwrap();
-        let pad = bin.by_name("taken").unwrap().static_pad("sink").unwrap();
-        let packets = Arc::clone(&packets);
-        let kinds = gstreamer::PadProbeType::BUFFER | gstreamer::PadProbeType::BUFFER_LIST;
-        pad.add_probe(kinds, move |_, _| {
+/// Answers requests and counts packets of video, which come between them, until `gone`.
+fn take(pusher: &TcpStream, packets: &AtomicU64, gone: &AtomicBool) -> std::io::Result<()> {
+    let mut from = BufReader::new(pusher);
+    while !gone.load(Ordering::Acquire) {
+        let mut first = [0];
+        from.read_exact(&mut first)?;
+        if first == *b"$" {
+            let mut header = [0; 3];
+            from.read_exact(&mut header)?;
+            let length = u16::from_be_bytes([header[1], header[2]]);
+            from.read_exact(&mut vec![0; length.into()])?;
             packets.fetch_add(1, Ordering::AcqRel);
-            gstreamer::PadProbeReturn::Ok
-        });
-    });
-    factory
+        } else {
+            let request = read_request(&mut from)?;
+            (&*pusher).write_all(answer(&request).as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// A request's lines, without the first letter of the first.
+fn read_request(from: &mut impl BufRead) -> std::io::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        from.read_line(&mut line)?;
+        match line.trim_end() {
+            "" => break,
+            line => lines.push(line.to_owned()),
+        }
+    }
+    let length = field(&lines, "Content-Length:").and_then(|length| length.parse().ok()).unwrap_or(0);
+    from.read_exact(&mut vec![0; length])?;
+    Ok(lines)
+}
+
+fn field<'a>(lines: &'a [String], name: &str) -> Option<&'a str> {
+    lines.iter().find_map(|line| line.strip_prefix(name)).map(str::trim)
+}
+
+fn answer(request: &[String]) -> String {
+    let sequence = field(request, "CSeq:").unwrap_or_default();
+    let known = request.iter().any(|line| line == PUSHER) || request[0].starts_with("PTIONS");
+    let (status, more) = match field(request, "Transport:") {
+        _ if !known => ("401 Unauthorized", "WWW-Authenticate: Basic realm=\"media\"\r\n".to_owned()),
+        Some(transport) => ("200 OK", format!("Transport: {transport}\r\nSession: 1\r\n")),
+        None => ("200 OK", "Session: 1\r\nPublic: OPTIONS, ANNOUNCE, SETUP, RECORD, TEARDOWN\r\n".to_owned()),
+    };
+    format!("RTSP/1.0 {status}\r\nCSeq: {sequence}\r\n{more}\r\n")
 }
 
 #[test]
@@ -105,6 +109,5 @@ fn video_is_pushed_to_a_media_server_that_comes_late_and_goes() {
     server.wait_for_video();
     play(&url, "tcp", 10);
     drop(server);
-    let server = MediaServer::start(port);
-    server.wait_for_video();
+    MediaServer::start(port).wait_for_video();
 }
