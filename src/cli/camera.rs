@@ -44,6 +44,9 @@ pub struct CameraArgs {
     /// Pictures a second where they are encoded.
     #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=120))]
     fps: u32,
+    /// Thousands of bits a second where they are encoded, instead of an even quality.
+    #[arg(long, value_name = "KBIT/S", value_parser = clap::value_parser!(u32).range(50..=100_000))]
+    kbps: Option<u32>,
     /// Ask for this user and a password.
     #[arg(long, requires = "password_file")]
     user: Option<String>,
@@ -146,7 +149,7 @@ fn recipe(codec: &str, args: &CameraArgs) -> Result<Recipe, Fault> {
     let codec = if codec == "copy" { "h264" } else { codec };
     let codec: Codec = codec.parse().map_err(|e| Fault::new(FaultKind::Usage, format!("--codec: {e}")))?;
     let sizes = if args.sizes.is_empty() { vec![args.size] } else { args.sizes.clone() };
-    Ok(Recipe { codec, sizes, fps: args.fps, every: args.every.0 })
+    Ok(Recipe { codec, sizes, fps: args.fps, kbps: args.kbps, every: args.every.0 })
 }
 
 fn user(args: &CameraArgs) -> Result<Option<User>, Fault> {

@@ -35,18 +35,25 @@ impl Codec {
         [Self::H264, Self::H265, Self::Mjpeg].into_iter().find(|codec| codec.media_type() == name.as_str())
     }
 
-    /// Encoder text with a keyframe at every `key_int`-th picture and nowhere else, and never a picture out of order.
-    fn encoder(self, key_int: usize) -> String {
+    /// Encoder text with a keyframe at every `key_int`-th picture and nowhere else, and never a picture out of order. Motion
+    /// JPEG knows no rate.
+    fn encoder(self, key_int: usize, kbps: Option<u32>) -> String {
         match self {
-            Self::H264 => format!(
-                "x264enc speed-preset=veryfast tune=zerolatency pass=qual quantizer=23 key-int-max={key_int} \
-                 option-string=scenecut=0 ! video/x-h264,profile=main,stream-format=byte-stream,alignment=au"
-            ),
-            Self::H265 => format!(
-                "x265enc speed-preset=ultrafast tune=zerolatency key-int-max={key_int} \
-                 option-string=scenecut=0:open-gop=0:qp=26 log-level=none ! h265parse config-interval=-1 \
-                 ! video/x-h265,stream-format=byte-stream,alignment=au"
-            ),
+            Self::H264 => {
+                let rate = kbps.map_or("pass=qual quantizer=23".to_owned(), |kbps| format!("pass=cbr bitrate={kbps}"));
+                format!(
+                    "x264enc speed-preset=veryfast tune=zerolatency {rate} key-int-max={key_int} \
+                     option-string=scenecut=0 ! video/x-h264,profile=main,stream-format=byte-stream,alignment=au"
+                )
+            }
+            Self::H265 => {
+                let rate = kbps.map_or("qp=26".to_owned(), |kbps| format!("bitrate={kbps}"));
+                format!(
+                    "x265enc speed-preset=ultrafast tune=zerolatency key-int-max={key_int} \
+                     option-string=scenecut=0:open-gop=0:{rate} log-level=none ! h265parse config-interval=-1 \
+                     ! video/x-h265,stream-format=byte-stream,alignment=au"
+                )
+            }
             Self::Mjpeg => "jpegenc quality=85".into(),
         }
     }
@@ -106,6 +113,8 @@ pub struct Recipe {
     pub sizes: Vec<PictureSize>,
     /// Pictures a second.
     pub fps: u32,
+    /// Thousands of bits a second; `None` for an even quality, whatever that takes.
+    pub kbps: Option<u32>,
     /// How long each size lasts before the next one's turn.
     pub every: Duration,
 }
@@ -236,7 +245,7 @@ pub(super) fn encoding_text(source: &str, recipe: &Recipe, size: PictureSize) ->
         "{input} ! videoconvert ! videoscale add-borders=true ! videorate \
          ! video/x-raw,format=I420,width={width},height={height},framerate={fps}/1,pixel-aspect-ratio=1/1 \
          ! {}",
-        recipe.codec.encoder(recipe.keyframe_interval())
+        recipe.codec.encoder(recipe.keyframe_interval(), recipe.kbps)
     )
 }
 

@@ -14,7 +14,7 @@ const SMALLER: PictureSize = PictureSize { width: 96, height: 64 };
 
 fn clip(codec: Codec, sizes: &[PictureSize]) -> Clip {
     super::ready().unwrap();
-    let recipe = Recipe { codec, sizes: sizes.to_vec(), fps: 20, every: Duration::from_millis(500) };
+    let recipe = Recipe { codec, sizes: sizes.to_vec(), fps: 20, kbps: None, every: Duration::from_millis(500) };
     let mut clip = Clip::encode("test:", &recipe).unwrap();
     // A second of it, so that the loop begins again soon.
     clip.units.truncate(20);

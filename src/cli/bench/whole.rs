@@ -25,17 +25,22 @@ use crate::track::{self, Track};
 /// Rounds at least, however long they take.
 const ROUNDS: usize = 3;
 
-/// Frames that the daemon may hold beside those that it analyses.
+/// Frames that the daemon may hold beside those in [`in_flight`].
 const SLOTS_BESIDE_ANALYSES: usize = 4;
+
+/// Frames of a file that the daemon analyses, that wait for an earlier one, and the next.
+fn in_flight(sessions: usize) -> usize {
+    2 * sessions + 1
+}
 
 /// Decoded by the capture child and fetched from the ring, against decoding alone.
 pub(super) fn ring(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
-    let (clip, spawner) = (bench.clip.path()?, spawner()?);
+    let (clip, spawner, in_flight) = (bench.clip.path()?, spawner()?, in_flight(bench.models.config().sessions()));
     let (mut times, mut bare) = (Vec::new(), Vec::new());
     let began = Instant::now();
     while began.elapsed() < bench.time || times.len() < ROUNDS {
         bare.push(decode::cost(|| decode::bare(&clip))?);
-        times.push(decode::cost(|| fetch_all(source(bench, &spawner, 1)?))?);
+        times.push(decode::cost(|| fetch_all(source(bench, &spawner, in_flight)?))?);
     }
     let figure = |name, what: &str, part: fn(&Cost) -> f64| Figure {
         name,
@@ -67,10 +72,10 @@ fn spawner() -> Result<Spawner, Fault> {
     Spawner::start().map_err(|e| Fault::unavailable(format!("cannot start a thread: {e}")))
 }
 
-fn source(bench: &Bench, spawner: &Spawner, analyses: usize) -> Result<Source, Fault> {
+fn source(bench: &Bench, spawner: &Spawner, in_flight: usize) -> Result<Source, Fault> {
     let mut config = Config::new(bench.clip.uri()?.as_str().into());
     config.pace = FilePace::Fast;
-    let slots = u32::try_from(analyses + SLOTS_BESIDE_ANALYSES).unwrap_or(u32::MAX);
+    let slots = u32::try_from(in_flight + SLOTS_BESIDE_ANALYSES).unwrap_or(u32::MAX);
     let settings = config.resolve(slots);
     let settings = settings
         .map_err(|problems| Fault::config(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
@@ -94,7 +99,7 @@ pub(super) fn file(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
             .0,
         );
         alone[1].push(1e3 / decode::bare(&clip)?.millis()?);
-        whole.push(1e3 / see_all(source(bench, &spawner, model.sessions() + 1)?, &model)?);
+        whole.push(1e3 / see_all(source(bench, &spawner, in_flight(model.sessions()))?, &model)?);
     }
     let whole = median(&mut whole);
     let figure = |name, rates: &mut [Vec<f64>; 2], aim, how: &str| {
