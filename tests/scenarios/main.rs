@@ -21,6 +21,7 @@ mod identity;
 mod many_cameras;
 mod mask;
 mod mask_live;
+mod mask_identity;
 mod mask_plan;
 mod mask_switch;
 mod mask_who;
