@@ -1,7 +1,9 @@
 //! Nothing is written to disk: the daemon, its children and all its threads under `strace`, with an empty home.
 #![cfg(feature = "media")]
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use visor::restream::child::SimulatedCamera;
@@ -30,6 +32,17 @@ fn changes_a_file(line: &str) -> bool {
     let opens = ["open(", "openat(", "openat2("].iter().any(|name| call.contains(name));
     let for_writing = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"].iter().any(|flag| call.contains(flag));
     if opens { for_writing } else { call.contains('(') }
+}
+
+/// Watches masked video until some of it has come: from then on there was an encoder, and a client of the server's.
+fn watch(url: &str, config: &Path) {
+    let mut player = Command::new(visor());
+    player.args(["track", url, "--format", "json", "--config"]).arg(config);
+    let mut player = player.stdout(Stdio::piped()).spawn().unwrap();
+    let first = BufReader::new(player.stdout.take().unwrap()).lines().next();
+    player.kill().unwrap();
+    player.wait().unwrap();
+    assert!(first.is_some_and(|line| line.is_ok()), "nothing came from {url}");
 }
 
 #[test]
@@ -65,16 +78,24 @@ fn soak_no_file_is_opened_for_writing() {
     let gallery = people.as_ref().map(|people| format!("[gallery]\nfolder = \"{}\"\n", people.display()));
     let daemon = Daemon::start_with(
         &format!(
-            "{}{}[log]\nevents = true\n[mqtt]\nurl = \"{}\"\n[cameras.a]\nuri = \"{a}\"\n[cameras.b]\nuri = \"{b}\"\n",
+            "{}{}[log]\nevents = true\n[mqtt]\nurl = \"{}\"\n[restream]\nlisten = \"127.0.0.1:0\"\n\
+             [cameras.a]\nuri = \"{a}\"\nsnapshots = \"clear\"\n\
+             [cameras.b]\nuri = \"{b}\"\nsnapshots = \"masked\"\n[cameras.b.restream]\n",
             models(),
             gallery.unwrap_or_default(),
             broker.url()
         ),
         command,
     );
+    let served = daemon.wait_for_log("serves masked video", |_| true);
+    watch(&format!("rtsp://{}/b", served["address"].as_str().unwrap()), &daemon.dir.path().join("visor.toml"));
     let began = Instant::now();
     for camera in ["a", "b"] {
         recorder.wait_for_json(&format!("visor/{camera}/events"), |event| event["type"] == "ended");
+    }
+    for camera in ["a", "b"] {
+        let topic = format!("visor/{camera}/snapshot/");
+        eventually("a snapshot", || recorder.messages().iter().any(|m| m.topic.starts_with(&topic)).then_some(()));
     }
     if let Some(people) = people {
         recorder.send("visor/people/alice/enroll", std::fs::read(people.join("Robin/portrait.jpg")).unwrap());
