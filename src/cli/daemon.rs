@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, select, tick};
+use crossbeam_channel::{select, tick};
 use tokio::runtime;
 use tracing::{error, info, warn};
 
@@ -18,7 +18,7 @@ use crate::lifecycle::signals::{DRAIN_DEADLINE, Drained, Wishes, drain};
 use crate::lifecycle::systemd;
 use crate::metrics::{self, CONFIG_RELOADS};
 use crate::pipeline::FaceModels;
-use crate::sink::{Hub, SwitchCommand, log, mqtt};
+use crate::sink::{Hub, SwitchWishes, log, mqtt};
 use crate::supervisor::{Engine, Keeper, Supervisor};
 
 mod reload;
@@ -37,7 +37,7 @@ pub(super) struct Daemon {
     wishes: Wishes,
     engine: Arc<Engine>,
     hub: Hub,
-    switches: Receiver<SwitchCommand>,
+    switches: Arc<SwitchWishes>,
     supervisor: Supervisor,
     keeper: Keeper,
     /// The embedder that is in use, and what goes with it.
@@ -139,9 +139,9 @@ impl Daemon {
                 recv(self.wishes.stop) -> _ => return End::Asked,
                 recv(asked) -> _ => self.reload(),
                 recv(loaded) -> loaded => self.reloaded(loaded.unwrap_or_else(|_| Err(broken_off()))),
-                recv(self.switches) -> command => if let Ok(command) = command {
-                    self.supervisor.switch(&command);
-                },
+                recv(self.switches.bell()) -> _ => {
+                    self.switches.take().iter().for_each(|command| self.supervisor.switch(command));
+                }
                 recv(ticks) -> _ => {
                     self.supervisor.tick();
                     if let Err(reason) = self.engine.health() {

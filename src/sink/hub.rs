@@ -10,15 +10,13 @@ use uuid::Uuid;
 
 use super::board::{Board, CameraStats, CameraStatus, GalleryStats};
 use super::presence::Roster;
-use super::{Context, PersonCommand, SINKS, Settings, Sink, Snapshot, Switch, SwitchCommand, lock};
+use super::{Context, PersonCommand, SINKS, Settings, Sink, Snapshot, Switch, SwitchWishes, lock};
 use crate::event::{Draft, Event, Number, TrackNumbers};
 use crate::fault::Fault;
 use crate::metrics::EVENTS_LOST;
 
-/// Users' wishes waiting for the supervisor. Full: the newest is refused, and the sink that brought it says so.
-const COMMANDS: usize = 64;
-
-/// Users' wishes waiting for the gallery; pictures are large. Full: as above.
+/// Users' wishes waiting for the gallery; pictures are large. Full: the newest is refused, and the sink that brought it says
+/// so.
 const PEOPLE: usize = 32;
 
 /// Numbers events and hands them to all sinks in one order; holds the board. Clones are the same hub.
@@ -30,7 +28,7 @@ pub struct Hub {
 struct Shared {
     board: Arc<Board>,
     order: Mutex<Order>,
-    commands: (Sender<SwitchCommand>, Receiver<SwitchCommand>),
+    switches: Arc<SwitchWishes>,
     people: (Sender<PersonCommand>, Receiver<PersonCommand>),
 }
 
@@ -48,7 +46,7 @@ impl Hub {
     /// A hub without sinks, under a new boot id.
     pub fn new() -> Self {
         let board = Arc::new(Board::new(Uuid::new_v4().to_string().into()));
-        let shared = Shared { board, order: Mutex::default(), commands: bounded(COMMANDS), people: bounded(PEOPLE) };
+        let shared = Shared { board, order: Mutex::default(), switches: Arc::default(), people: bounded(PEOPLE) };
         Self { shared: Arc::new(shared) }
     }
 
@@ -98,8 +96,8 @@ impl Hub {
     }
 
     fn context(&self) -> Context {
-        let (commands, people) = (self.shared.commands.0.clone(), self.shared.people.0.clone());
-        Context { board: Arc::clone(&self.shared.board), commands, people }
+        let Shared { board, switches, people, .. } = &*self.shared;
+        Context { board: Arc::clone(board), switches: Arc::clone(switches), people: people.0.clone() }
     }
 
     /// Adds a running sink; it gets every event published from now on.
@@ -234,9 +232,9 @@ impl Hub {
         self.shared.board.change(camera, |state| state.stats = stats);
     }
 
-    /// What users ask of switches. One receiver's take is another one's miss: meant for the supervisor alone.
-    pub fn switches(&self) -> Receiver<SwitchCommand> {
-        self.shared.commands.1.clone()
+    /// What users ask of switches. What one takes another one misses: meant for the supervisor alone.
+    pub fn switches(&self) -> Arc<SwitchWishes> {
+        Arc::clone(&self.shared.switches)
     }
 
     /// The cameras as they are now, and this run's boot id.

@@ -28,7 +28,7 @@ pub use hub::Hub;
 pub use person::{PersonAnswer, PersonCommand, PersonWish};
 pub use presence::{PersonState, Presence};
 pub use snapshot::{Lens, Photographer, Snapshot, Snapshots, Studio};
-pub use switch::{SWITCHES, Switch, SwitchCommand, SwitchLine};
+pub use switch::{SWITCHES, Switch, SwitchCommand, SwitchLine, SwitchWishes};
 pub use video::VideoTaker;
 
 /// A receiver of events and of the board's changes. Both calls come under the hub's lock: they must not block.
@@ -62,7 +62,7 @@ pub struct Context {
     /// The cameras as they are now.
     pub board: Arc<Board>,
     /// Takes what users ask of a camera's switches.
-    pub commands: Sender<SwitchCommand>,
+    pub switches: Arc<SwitchWishes>,
     /// Takes what users ask of the gallery.
     pub people: Sender<PersonCommand>,
 }

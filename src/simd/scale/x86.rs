@@ -77,7 +77,9 @@ fn look_ahead(rows: &[u8], row: usize, x: usize) {
     if x.is_multiple_of(LINE / BYTES) {
         // SAFETY: a hint reads nothing, and an address that is not there makes none fault.
         #[allow(unused_unsafe, reason = "newer compilers know as much")]
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(rows.as_ptr().wrapping_add(row + x * BYTES).cast()) };
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T1>(rows.as_ptr().wrapping_add(row + x * BYTES).cast())
+        };
     }
 }
 

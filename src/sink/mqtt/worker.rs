@@ -297,10 +297,7 @@ impl Worker {
             warn!(topic, "no camera here has this switch");
             return;
         };
-        let command = SwitchCommand { camera: Arc::clone(camera), switch, on };
-        if self.context.commands.try_send(command).is_err() {
-            warn!(topic, "too many wishes for switches at once: this one is refused");
-        }
+        self.context.switches.ask(SwitchCommand { camera: Arc::clone(camera), switch, on });
     }
 
     fn say_stats(&mut self) {
