@@ -53,7 +53,13 @@ pub fn confine() -> Result<Confinement, Fault> {
     forbid_writes().map_err(|error| Fault::internal(format!("cannot forbid file writes with Landlock: {error}")))
 }
 
+/// Where memory runs out the kernel is to take a child, which is started again, before the daemon, whose own score is 0: a
+/// camera's bytes say how much memory a decoder needs.
+const OUT_OF_MEMORY_SCORE: &str = "500";
+
 fn harden() -> rustix::io::Result<()> {
+    // first, as who is not dumpable may not write it; where it cannot be said it remains the kernel's choice
+    let _ = std::fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY_SCORE);
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;

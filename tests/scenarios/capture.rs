@@ -341,6 +341,14 @@ fn nothing_is_written() {
 }
 
 #[test]
+fn where_memory_runs_out_a_child_goes_before_the_daemon() {
+    let mut child = CaptureChild::start(settings("test:", Pace::Realtime));
+    child.opened();
+    let score = std::fs::read_to_string(format!("/proc/{}/oom_score_adj", child.id())).unwrap();
+    assert!(score.trim().parse::<i32>().unwrap() >= 500, "{score}");
+}
+
+#[test]
 fn a_source_started_by_hand_says_so() {
     let output = Command::new(env!("CARGO_BIN_EXE_visor")).arg("capture").output().unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -189,6 +189,10 @@ impl CaptureChild {
         }
     }
 
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
     pub fn stop(&self) {
         self.channel.send(&ToChild::Stop, None).unwrap();
     }
