@@ -115,7 +115,8 @@ impl Control {
         self.cover_until.fetch_max(Monotonic::now().plus(time).as_nanos(), Ordering::AcqRel);
     }
 
-    pub(super) fn covers(&self, now: Monotonic) -> bool {
+    /// Whether that time has not passed at `now`.
+    pub fn covers(&self, now: Monotonic) -> bool {
         now.as_nanos() < self.cover_until.load(Ordering::Acquire)
     }
 

@@ -9,9 +9,6 @@ use crate::frame::Frame;
 use crate::recognise::Verdict;
 use crate::track::{Analysis, Thumbnail, TrackState, Tracker};
 
-/// Names that decide who goes unmasked are waited for no longer than this: frames are held for them.
-const MASKED_NAMING: Duration = Duration::from_millis(60);
-
 /// What gives tracks their names: one for each camera, after its tracker. What fails in it leaves a track undecided and
 /// holds up nobody.
 pub trait Names: Send {
@@ -128,12 +125,12 @@ impl<O: Observer> Follower<O> {
         });
         let track = self.last.elapsed();
         self.observer.look(frame, self.tracker.tracks());
+        let patience = self.witness.as_ref().map_or(patience, |witness| witness.patience(patience));
         let (mut early, mut late) = (self.witness.as_mut(), None);
         if early.as_ref().is_some_and(|witness| witness.asks_for_names()) {
             (early, late) = (None, early);
         }
         early.into_iter().for_each(|witness| witness.analysed(seen, self.tracker.tracks(), None));
-        let patience = if late.is_some() { patience.min(MASKED_NAMING) } else { patience };
         let began = Instant::now();
         let wanted = self.control.recognises();
         if self.naming && !wanted {

@@ -38,6 +38,8 @@ pub struct Masking {
     /// Whether there has been a frame.
     begun: bool,
     epoch: u64,
+    /// Which model has seen the test face last.
+    model: Option<usize>,
     /// Frames for takers alone are painted here.
     memory: Vec<u8>,
     age: Histogram,
@@ -57,6 +59,7 @@ impl Masking {
             shut: None,
             begun: false,
             epoch: 0,
+            model: None,
             memory: Vec::new(),
             age: histogram!(FRAME_AGE, "camera" => camera(), "stage" => "masked"),
             hold: gauge!(MASK_HOLD, "camera" => camera()),
@@ -141,8 +144,8 @@ impl Masking {
         match report {
             Report::Analysed(analysis, arrived_at) => self.line.analysed(&analysis, arrived_at.elapsed()),
             Report::Failed(number, generation) => self.line.failed(number, generation),
-            Report::Sees { at, anew } => {
-                if anew {
+            Report::Sees { at, model } => {
+                if self.model.replace(model).is_some_and(|before| before != model) {
                     self.line.interrupt(Cause::ModelChanged);
                 }
                 self.shutter.sees(at);

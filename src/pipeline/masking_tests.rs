@@ -105,7 +105,7 @@ impl Rig {
     }
 
     fn sees(&self) {
-        self.tell(Report::Sees { at: Monotonic::now(), anew: false });
+        self.tell(Report::Sees { at: Monotonic::now(), model: 1 });
     }
 
     fn event(&self, event: SourceEvent) {
@@ -279,6 +279,18 @@ fn nothing_is_shown_before_the_test_face_was_seen_and_what_is_held_is_covered_wh
     let out = rig.end();
     assert!(out[..3].iter().all(|out| *out == Err(Cause::Starting)), "{out:?}");
     assert!(out[3..].iter().all(|out| *out == Err(Cause::Blind)), "{out:?}");
+}
+
+#[test]
+fn another_model_proves_nothing_together_with_the_one_before() {
+    let mut rig = Rig::held();
+    rig.sees();
+    (0..3).for_each(|_| rig.feed_and_see());
+    drop((rig.feed(), rig.feed()));
+    rig.tell(Report::Sees { at: Monotonic::now(), model: 2 });
+    (0..3).for_each(|_| rig.feed_and_see());
+    let changed = Err(Cause::ModelChanged);
+    assert_eq!(rig.end(), [Ok(()), Ok(()), Ok(()), changed, changed, Ok(()), Ok(()), Ok(())]);
 }
 
 #[test]

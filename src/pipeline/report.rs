@@ -22,8 +22,8 @@ pub(super) enum Report {
     Sees {
         /// When it was shown to it.
         at: Monotonic,
-        /// This detector was not there before: what another one found says nothing about what this one does.
-        anew: bool,
+        /// Tells models apart: what another one found says nothing about what this one does.
+        model: usize,
     },
     /// The detector did not find the test face, or failed.
     Blind,

@@ -52,8 +52,7 @@ impl Sight {
     pub fn test(&mut self, model: &Arc<Model>, detector: impl FnOnce() -> Result<Detector, String>) {
         let (at, clock) = (Instant::now(), Monotonic::now());
         let before = self.tested.take();
-        let anew = before.as_ref().is_none_or(|tested| !Arc::ptr_eq(tested.detector.model(), model));
-        let known = before.filter(|_| !anew);
+        let known = before.filter(|tested| Arc::ptr_eq(tested.detector.model(), model));
         let saw = known.as_ref().map(|tested| tested.sees);
         let mut detector = match known.map_or_else(detector, |tested| Ok(tested.detector)) {
             Ok(detector) => detector,
@@ -76,6 +75,7 @@ impl Sight {
             _ => {}
         }
         self.tested = Some(Tested { detector, at, sees });
-        self.reporter.tell(if sees { Report::Sees { at: clock, anew } } else { Report::Blind });
+        let model = Arc::as_ptr(model).addr();
+        self.reporter.tell(if sees { Report::Sees { at: clock, model } } else { Report::Blind });
     }
 }

@@ -1,5 +1,7 @@
 //! What an analysis proves to the delay line of a masked camera.
 
+use std::time::Duration;
+
 use super::report::{Report, Reporter};
 use super::{Analysed, Faces, Named, Seen, Sightings};
 use crate::mask::Settings;
@@ -10,13 +12,26 @@ pub struct Witness {
     reporter: Reporter,
     sightings: Sightings,
     asks_for_names: bool,
+    /// Whether each frame is to be analysed.
+    hurries: bool,
 }
+
+/// Names are waited for no longer than this, since frames are held for them, or for the analysis after …
+const NAMING: Duration = Duration::from_millis(60);
+
+/// … nor longer than this where the very next frame is to be analysed, too.
+const HURRIED_NAMING: Duration = Duration::from_millis(10);
 
 impl Witness {
     /// One that reports to `reporter` what a camera with these settings must know.
     pub fn new(reporter: Reporter, settings: &Settings) -> Self {
         let asks_for_names = Sightings::vigil(settings).is_some();
-        Self { reporter, sightings: Sightings::new(settings), asks_for_names }
+        Self { reporter, sightings: Sightings::new(settings), asks_for_names, hurries: settings.lookahead.is_zero() }
+    }
+
+    /// How long names may take, where `patience` would do without masks.
+    pub(super) fn patience(&self, patience: Duration) -> Duration {
+        patience.min(if self.hurries && !self.asks_for_names { HURRIED_NAMING } else { NAMING })
     }
 
     /// Whether it must know who the tracks are before it can say anything.

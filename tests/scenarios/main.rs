@@ -20,6 +20,7 @@ mod gallery;
 mod identity;
 mod many_cameras;
 mod mask;
+mod mask_audit;
 mod mask_identity;
 mod mask_live;
 mod mask_plan;

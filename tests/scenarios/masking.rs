@@ -41,7 +41,7 @@ fn watch(daemon: &Daemon, frames: u32) -> JoinHandle<()> {
     let (frames, patience) = (frames.to_string(), (3 * PATIENCE.as_secs()).to_string());
     std::thread::spawn(move || {
         let input = ["ffmpeg", "-v", "error", "-xerror", "-rtsp_transport", "tcp", "-i", &url];
-        let output = ["-frames:v", &frames, "-f", "null", "-"];
+        let output = ["-frames:v", &frames, "-f", "framemd5", "-"];
         let player = Command::new("timeout").arg(patience).args(input).args(output).output().unwrap();
         assert!(player.status.success() && player.stderr.is_empty(), "{}", String::from_utf8_lossy(&player.stderr));
     })
