@@ -76,10 +76,7 @@ unsafe fn blend_many(weights: &[u16], rows: &[u8], stride: usize, out: &mut [u8]
 fn look_ahead(rows: &[u8], row: usize, x: usize) {
     if x.is_multiple_of(LINE / BYTES) {
         // SAFETY: a hint reads nothing, and an address that is not there makes none fault.
-        #[allow(unused_unsafe, reason = "newer compilers know as much")]
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T1>(rows.as_ptr().wrapping_add(row + x * BYTES).cast())
-        };
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(rows.as_ptr().wrapping_add(row + x * BYTES).cast()) };
     }
 }
 
