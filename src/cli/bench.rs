@@ -20,6 +20,8 @@ mod gallery;
 #[cfg(feature = "media")]
 mod live;
 mod machine;
+#[cfg(feature = "media")]
+mod masked;
 mod masks;
 mod models;
 mod ring;
@@ -88,6 +90,8 @@ const ITEMS: &[Item] = &[
     Item { name: "file", measure: whole::file },
     #[cfg(feature = "media")]
     Item { name: "live", measure: live::measure },
+    #[cfg(feature = "media")]
+    Item { name: "masked", measure: masked::measure },
 ];
 
 /// Runs the command.

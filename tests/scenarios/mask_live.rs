@@ -78,10 +78,13 @@ fn watch(clip: &Composed, analysis_fps: u32, mask: &str, frames: usize) -> Optio
     let daemon = Daemon::start(&format!(
         "{}[mqtt]\nurl = {:?}\n[restream]\nlisten = \"127.0.0.1:0\"\n[cameras.front]\nuri = {:?}\n\
          analysis_fps = {analysis_fps}\n[cameras.front.mask]\ncolour = {GREEN:?}\n{mask}\n\
-         [cameras.front.restream]\nbitrate_kbps = 12000\n",
+         [cameras.front.restream]\nbitrate_kbps = 12000\nwidth = {}\nheight = {}\n",
         models(),
         broker.url(),
-        camera.url("front").unwrap()
+        camera.url("front").unwrap(),
+        // or it would be as large as what is shown until the camera's first frame
+        SIZE.width,
+        SIZE.height,
     ));
     let address = daemon.wait_for_log("serves masked video", |_| true)["address"].as_str().unwrap().to_owned();
     let mut player = receive(&format!("rtsp://{address}/front"));
