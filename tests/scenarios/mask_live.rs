@@ -129,11 +129,12 @@ impl Received {
     fn print(&self, what: &str) {
         let Report { frames, faces, leaks, .. } = &self.report;
         println!(
-            "{what}: {frames} frames, {} covered, {} missing, {faces} faces, {} show, area {:.2}: {leaks:?}",
+            "{what}: {frames} frames, {} covered, {} missing, {faces} faces, {} show, area {:.2}: {:?}",
             self.covered,
             self.missing,
             leaks.len(),
-            self.report.area_ratio()
+            self.report.area_ratio(),
+            &leaks[..leaks.len().min(8)]
         );
     }
 }
