@@ -55,6 +55,15 @@ fn a_planted_write_is_seen() {
     assert_eq!(writes(trace).len(), 2);
 }
 
+/// Somebody becomes known and unknown again, and somebody is recognised.
+fn enrol_and_forget(recorder: &Recorder, people: &Path) {
+    recorder.send("visor/people/alice/enroll", std::fs::read(people.join("Robin/portrait.jpg")).unwrap());
+    recorder.wait_for_json("visor/people/alice/enroll/result", |answer| answer["ok"] == true);
+    recorder.publish("visor/people/alice/forget", false, "");
+    recorder.wait_for_json("visor/people/alice/forget/result", |answer| answer["ok"] == true);
+    recorder.wait_for_json("visor/a/events", |event| event["type"] == "identified");
+}
+
 #[test]
 fn soak_no_file_is_opened_for_writing() {
     let (Some(clip), Some(broker)) = (sample(), Broker::open()) else { return };
@@ -92,17 +101,11 @@ fn soak_no_file_is_opened_for_writing() {
     let began = Instant::now();
     for camera in ["a", "b"] {
         recorder.wait_for_json(&format!("visor/{camera}/events"), |event| event["type"] == "ended");
-    }
-    for camera in ["a", "b"] {
         let topic = format!("visor/{camera}/snapshot/");
         eventually("a snapshot", || recorder.messages().iter().any(|m| m.topic.starts_with(&topic)).then_some(()));
     }
     if let Some(people) = people {
-        recorder.send("visor/people/alice/enroll", std::fs::read(people.join("Robin/portrait.jpg")).unwrap());
-        recorder.wait_for_json("visor/people/alice/enroll/result", |answer| answer["ok"] == true);
-        recorder.publish("visor/people/alice/forget", false, "");
-        recorder.wait_for_json("visor/people/alice/forget/result", |answer| answer["ok"] == true);
-        recorder.wait_for_json("visor/a/events", |event| event["type"] == "identified");
+        enrol_and_forget(&recorder, &people);
     }
     while began.elapsed() < soak_time() {
         daemon.wait_for_frames("a", 5.0);
