@@ -65,7 +65,7 @@ impl<'a> Original<'a> {
 /// Longest time for which is waited for frames that are not covered, in seconds.
 const PATIENCE: &str = "90";
 
-fn receive(url: &str) -> Child {
+pub fn receive(url: &str) -> Child {
     let input = ["-v", "error", "-rtsp_transport", "tcp", "-i", url, "-t", PATIENCE];
     let output = ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"];
     Command::new("ffmpeg").args(input).args(output).stdout(Stdio::piped()).spawn().unwrap()

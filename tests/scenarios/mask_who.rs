@@ -3,13 +3,21 @@
 #![cfg(feature = "media")]
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
+use visor::restream::child::SimulatedCamera;
 
 use super::detect::media;
+use super::mask_live;
+use super::support::broker::Broker;
+use super::support::daemon::{Daemon, models, visor};
 use super::support::leaks::{self, Leak};
 use super::support::mot;
+use super::support::recorder::Recorder;
+use super::support::wait::PATIENCE;
 
 /// A green that no skin has.
 const GREEN: &str = "#00ff00";
@@ -107,4 +115,93 @@ fn nobody_who_is_known_shows_where_strangers_go_unmasked() {
 #[test]
 fn one_who_is_exempt_goes_unmasked_and_nobody_else_of_the_gallery() {
     check("synth_cross5", &["d0", "d3", "d20"], &["--exempt", "d3"], &["d3"], 0.1);
+}
+
+/// Two heads side by side, never near each other, above a strip that no covered frame has.
+struct Pair {
+    _folder: tempfile::TempDir,
+    video: PathBuf,
+}
+
+/// The pair's frames: as wide and high, the middle of each face, and of the strip.
+const PAIR: (usize, usize) = (960, 512);
+const LEFT: (usize, usize) = (270, 240);
+const RIGHT: (usize, usize) = (715, 250);
+const STRIP: (usize, usize) = (480, 500);
+
+impl Pair {
+    fn compose(left: &str, right: &str) -> Option<Self> {
+        let heads = [media(&format!("video/lp_heads/{left}.mp4"))?, media(&format!("video/lp_heads/{right}.mp4"))?];
+        let folder = tempfile::tempdir().unwrap();
+        let video = folder.path().join("pair.mp4");
+        let filter = "[0]fps=25,scale=480:480[a];[1]fps=25,scale=480:480[b];[a][b]hstack,pad=960:512:0:0:magenta";
+        let mut command = std::process::Command::new("ffmpeg");
+        command.args(["-v", "error", "-i"]).arg(&heads[0]).arg("-i").arg(&heads[1]).args(["-filter_complex", filter]);
+        command.args(["-an", "-t", "8", "-c:v", "libx264", "-preset", "veryfast", "-g", "25", "-bf", "0"]).arg(&video);
+        if !command.status().is_ok_and(|status| status.success()) {
+            eprintln!("skipped: there is no ffmpeg to compose a clip with");
+            return None;
+        }
+        Some(Self { _folder: folder, video })
+    }
+}
+
+/// Luma, and both parts of chroma, of a pixel of I420.
+fn pixel(picture: &[u8], (x, y): (usize, usize)) -> [u8; 3] {
+    let (w, h) = PAIR;
+    let cell = (y / 2) * (w / 2) + x / 2;
+    [picture[y * w + x], picture[w * h + cell], picture[w * h * 5 / 4 + cell]]
+}
+
+/// Whether a pixel is of the masks' green, and of the strip's magenta: their chroma lies at opposite ends.
+fn is_green(picture: &[u8], at: (usize, usize)) -> bool {
+    matches!(pixel(picture, at), [_, 0..=90, 0..=90])
+}
+
+fn is_magenta(picture: &[u8], at: (usize, usize)) -> bool {
+    matches!(pixel(picture, at), [_, 160..=255, 160..=255])
+}
+
+#[test]
+fn who_is_forgotten_over_mqtt_is_masked_again_and_a_stranger_beside_never_shows() {
+    let (Some(pair), Some(sequence)) = (Pair::compose("d3", "d9"), Sequence::open("synth_cross5")) else { return };
+    let Some(broker) = Broker::open() else { return };
+    let (recorder, gallery) = (Recorder::at(broker.port), sequence.gallery(&["d3"]));
+    let camera = SimulatedCamera::start(visor(), &["--mount", &format!("front={}", pair.video.display())]).unwrap();
+    let daemon = Daemon::start(&format!(
+        "{}[gallery]\nfolder = {:?}\ntags.staff = [\"d3\"]\n[mqtt]\nurl = {:?}\n[restream]\nlisten = \"127.0.0.1:0\"\n\
+         [cameras.front]\nuri = {:?}\n[cameras.front.mask]\ncolour = {GREEN:?}\nexempt = [\"staff\"]\n[cameras.front.restream]\nwidth = 960\nheight = 512\n",
+        models(),
+        gallery.path(),
+        broker.url(),
+        camera.url("front").unwrap()
+    ));
+    let address = daemon.wait_for_log("serves masked video", |_| true)["address"].as_str().unwrap().to_owned();
+    let mut player = mask_live::receive(&format!("rtsp://{address}/front"));
+    let (mut video, mut picture) = (player.stdout.take().unwrap(), vec![0; PAIR.0 * PAIR.1 * 3 / 2]);
+    // the next frame that is not covered: whether the person on the left is to be seen
+    let mut next = || loop {
+        video.read_exact(&mut picture).unwrap();
+        if is_magenta(&picture, STRIP) {
+            assert!(is_green(&picture, RIGHT), "a stranger shows");
+            return !is_green(&picture, LEFT);
+        }
+    };
+    let deadline = Instant::now() + 2 * PATIENCE;
+    let mut shown = 0;
+    while shown < 20 {
+        assert!(Instant::now() < deadline, "only {shown} frames show who goes unmasked");
+        shown += usize::from(next());
+    }
+    recorder.publish("visor/people/d3/forget", false, "");
+    recorder.wait_for_json("visor/people/d3/forget/result", |_| true);
+    // what was on its way to the player by then comes first
+    let settled = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < settled {
+        next();
+    }
+    assert!((0..75).all(|_| !next()), "who was forgotten shows");
+    player.kill().unwrap();
+    player.wait().unwrap();
+    assert!(daemon.stop().success());
 }
