@@ -45,6 +45,8 @@ const SURE: f32 = 0.4;
 const FAR: f32 = 2.5;
 /// … unless that is no more than so many sizes a second.
 const FAST: f32 = 6.0;
+/// Analyses further apart than so many seconds are few.
+const SELDOM: f32 = 0.25;
 /// Faces no further apart than this, in sizes, may have been taken for each other.
 pub(super) const CLOSE: f32 = 1.5;
 /// Distance between two boxes that stand for a way, in shares of the smaller side.
@@ -186,10 +188,11 @@ impl Strand {
         let away = seconds(at.saturating_sub(from.at));
         let velocity = self.velocity(from, -1.0);
         // whatever the analysis before the frame found is masked up to the one after it
-        if from.at < between.from && away > self.held(from, velocity) {
+        let next_to = from.at >= between.from;
+        if !next_to && away > self.held(from, velocity) {
             return;
         }
-        let doubt = doubt(velocity, &from.sighting, away);
+        let doubt = doubt(velocity, &from.sighting, away) + if next_to { starved(away) } else { 0.0 };
         places.push(Place { rect: from.sighting.rect, doubt });
         if open {
             places.push(Place { rect: self.predicted(from, at, velocity), doubt });
@@ -219,11 +222,12 @@ impl Strand {
         let last = self.knots.iter().rev().find(|knot| knot.sighting.seen).unwrap_or(to);
         let known = FIRST + seconds(last.at.saturating_sub(self.since));
         let back = if to.sighting.firm { BACK.min(known) } else { WEAK };
-        if to.at > between.to && lead > back {
+        let next_to = to.at <= between.to;
+        if !next_to && lead > back {
             return;
         }
         let velocity = self.velocity(to, 1.0);
-        let doubt = doubt(velocity, &to.sighting, lead);
+        let doubt = doubt(velocity, &to.sighting, lead) + if next_to { starved(lead) } else { 0.0 };
         places.push(Place { rect: to.sighting.rect, doubt });
         if let Some(velocity) = velocity {
             places.push(Place { rect: moved(to.sighting.rect, velocity, -lead), doubt });
@@ -270,6 +274,12 @@ fn doubt(velocity: Option<Point>, sighting: &Sighting, unseen: f32) -> f32 {
         None => (UNKNOWN * unseen).min(MOST_UNKNOWN),
         Some(velocity) => ((DRIFT + TURN * speed(velocity, sighting.rect)) * unseen).min(MOST_DOUBT),
     }
+}
+
+/// What comes to the doubt about a face that only one of the analyses around the frame found, and so long ago, or later, that
+/// analyses have become few: it may have gone anywhere.
+fn starved(unseen: f32) -> f32 {
+    (unseen - SELDOM).max(0.0) * FAST
 }
 
 /// In sizes a second.

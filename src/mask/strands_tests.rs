@@ -114,6 +114,13 @@ fn a_face_seen_once_is_not_held_for_long() {
 }
 
 #[test]
+fn a_face_found_by_one_of_two_analyses_far_apart_may_be_anywhere_around() {
+    let strands = strands(&[(0, &[]), (600, &[face(Some(1), 300.0)])]);
+    assert!(hides(&regions(&strands, 300, 0, 600), face(None, 270.0).rect));
+    assert!(hides(&regions(&strands, 100, 0, 600), face(None, 220.0).rect));
+}
+
+#[test]
 fn a_face_that_went_out_of_the_picture_is_held_for_a_moment() {
     let strands = known(2.0);
     assert!(hides(&regions(&strands, 1300, 1300, 1300), face(None, 2.0).rect));
