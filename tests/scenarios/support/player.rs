@@ -9,6 +9,15 @@ use visor::sink::restream::{CameraConfig, Config, Restream};
 use super::film::Film;
 use super::wait::PATIENCE;
 
+/// Whether there is a player; says so aloud where there is none.
+pub fn there_is_one() -> bool {
+    let there = ["ffmpeg", "ffprobe"].iter().all(|program| Command::new(program).arg("-version").output().is_ok());
+    if !there {
+        eprintln!("skipped: ffmpeg is not installed (apt install ffmpeg)");
+    }
+    there
+}
+
 /// What the made-up cameras film.
 pub const SIZE: Size = Size::new(640, 360);
 
