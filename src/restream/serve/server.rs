@@ -5,19 +5,21 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use gstreamer::glib;
 use gstreamer::prelude::*;
 use gstreamer_app::AppSrc;
 use gstreamer_rtsp_server::prelude::*;
 use gstreamer_rtsp_server::{
-    RTSPAuth, RTSPContext, RTSPMedia, RTSPMediaFactory, RTSPMountPoints, RTSPServer, RTSPSuspendMode, RTSPThreadPool,
-    RTSPToken, gst_rtsp,
+    RTSPAuth, RTSPContext, RTSPMedia, RTSPMediaFactory, RTSPMediaStatus, RTSPMountPoints, RTSPServer, RTSPSuspendMode,
+    RTSPThreadPool, RTSPToken, gst_rtsp,
 };
 use rustix::fs::{MemfdFlags, memfd_create};
 use secrecy::ExposeSecret;
 
 use super::{Link, Mount, codec};
+use crate::clock::Monotonic;
 use crate::fault::Fault;
 use crate::gst::text;
 use crate::restream::broken;
@@ -29,6 +31,9 @@ const VIEWER: &str = "viewer";
 
 /// Connections at once; one more is closed as it comes. Each has a thread, so that none waits for another's mount.
 const CONNECTIONS: usize = 100;
+
+/// How long the media of players who have left may take to end.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 const DOING: &str = "cannot serve";
 
@@ -131,6 +136,13 @@ fn watch_clients(server: &RTSPServer, mounts: &Mounts) {
             return client.close();
         }
         let known = Arc::clone(&mounts);
+        client.connect_pre_describe_request(move |_, context| {
+            if let Some(mount) = asked_for(&known, context) {
+                wait_for_farewell(&mount);
+            }
+            gst_rtsp::RTSPStatusCode::Ok
+        });
+        let known = Arc::clone(&mounts);
         client.connect_pre_play_request(move |client, context| {
             if let Some(mount) = asked_for(&known, context) {
                 mount.admit(client);
@@ -145,6 +157,15 @@ fn watch_clients(server: &RTSPServer, mounts: &Mounts) {
             }
         });
     });
+}
+
+/// Waits until the media of players who have just left is gone: whoever comes meanwhile would be turned away with it.
+fn wait_for_farewell(mount: &Mount) {
+    let give_up = Monotonic::now().plus(FAREWELL);
+    let leaving = |media: RTSPMedia| media.status() == RTSPMediaStatus::Unpreparing;
+    while mount.media().is_some_and(leaving) && Monotonic::now() < give_up {
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// The mount of a request: its address may go on after the mount's path.
