@@ -12,7 +12,7 @@ use gstreamer_app::AppSrc;
 const WAITING: u64 = 60;
 
 /// How long a keyframe is kept back for a player that is about to join: as long as the server takes to answer it.
-const GATE: Duration = Duration::from_millis(200);
+const GATE: Duration = Duration::from_millis(500);
 
 /// How long a player may wait for the keyframe that it is to begin with.
 const JOINING: Duration = Duration::from_millis(1000);
