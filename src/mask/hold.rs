@@ -13,6 +13,13 @@ pub const EXPECTED_P99: Duration = Duration::from_millis(60);
 /// Longest hold: what takes longer is covered, since a picture of the past helps nobody.
 pub const MOST: Duration = Duration::from_secs(2);
 
+/// Two analyses that are further apart say too little about where a face was in between: one that moves fast may have gone
+/// elsewhere, or come from there …
+const FARTHEST: Duration = Duration::from_millis(250);
+
+/// … unless that is how far apart they are to be, and as much more as frames that do not come evenly add.
+const UNEVEN: f32 = 1.25;
+
 /// Analyses over which the p99 is taken.
 const REMEMBERED: usize = 300;
 
@@ -56,6 +63,11 @@ impl Hold {
         let wanted = hold(self.lookahead, self.period, p99);
         // longer at once, shorter by and by
         self.now = if wanted >= self.now { wanted } else { self.now - (self.now - wanted) / SHRINK };
+    }
+
+    /// How far apart, in stream time, two analyses may be that prove what lies between them.
+    pub fn farthest(&self) -> Duration {
+        FARTHEST.max(self.period.mul_f32(UNEVEN))
     }
 
     /// The hold of frames that arrive now.

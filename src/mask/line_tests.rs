@@ -95,6 +95,39 @@ fn frames_are_shown_between_two_analyses_and_after_the_hold() {
 }
 
 #[test]
+fn analyses_far_apart_prove_nothing_in_between() {
+    let mut line = Line::new(Policy {
+        lookahead: Lookahead::Held(Hold::new(ms(1200), ms(100), ms(20))),
+        capacity: 60,
+        margins: Margins::HEAD,
+        nobody: false,
+    });
+    push(&mut line, 0..14);
+    for number in [0, 6, 13] {
+        line.analysed(&analysis(&line, number), ms(20));
+    }
+    let ruled: Vec<_> = drain(&mut line, 9999).into_iter().map(|(_, outcome)| outcome).collect();
+    assert_eq!(ruled[1], Ok((0, 6)), "240 ms apart");
+    assert_eq!(ruled[6], Ok((6, 6)));
+    assert!(ruled[7..13].iter().all(|outcome| *outcome == Err(Cause::Late)), "280 ms apart: {ruled:?}");
+    assert_eq!(ruled[13], Ok((13, 13)));
+}
+
+#[test]
+fn a_frame_whose_time_stands_still_is_not_shown_by_its_time() {
+    let mut line = live();
+    for (number, time) in [0, 40, 44, 48, 52, 200].into_iter().enumerate() {
+        assert!(line.push(frame(number as u64, time, 8)).is_none());
+    }
+    let at = |number, time| Analysis { at: ms(time), ..analysis(&line, number) };
+    let ends = [at(0, 0), at(5, 200)];
+    ends.iter().for_each(|end| line.analysed(end, ms(20)));
+    let jumped = Err(Cause::ClockJumped);
+    let ruled: Vec<_> = drain(&mut line, 9999).into_iter().map(|(_, outcome)| outcome).collect();
+    assert_eq!(ruled, [Ok((0, 0)), Ok((0, 5)), Ok((0, 5)), jumped, jumped, Ok((5, 5))]);
+}
+
+#[test]
 fn a_failed_analysis_proves_nothing_around_it() {
     let mut line = live();
     push(&mut line, 0..5);

@@ -85,6 +85,7 @@ impl World {
         let Bracket { from, to } = bracket;
         let whole = |broken: &u64| !(from < *broken && *broken <= to);
         let sound = |failed: &u64| !(from < *failed && *failed < to);
+        let apart = self.facts[&to].time - self.facts[&from].time;
         from <= number
             && number <= to
             && self.analysed.contains(&from)
@@ -92,6 +93,7 @@ impl World {
             && self.breaks.iter().all(whole)
             && self.failed.iter().all(sound)
             && number >= self.condemned_below
+            && (number == to || self.is_file || apart <= 250)
             && (from..=to).all(|n| self.facts[&n].width == self.facts[&number].width)
     }
 }
