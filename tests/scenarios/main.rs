@@ -27,6 +27,7 @@ mod mask_plan;
 mod mask_switch;
 mod mask_who;
 mod masking;
+mod masking_faults;
 mod models;
 mod mqtt;
 mod mqtt_daemon;

@@ -26,4 +26,6 @@ pub mod recorder;
 pub mod scene;
 #[cfg(feature = "media")]
 pub mod shim;
+#[cfg(feature = "media")]
+pub mod viewer;
 pub mod wait;
