@@ -1,4 +1,5 @@
 //! The self-audit with a real detector: it tells of a face in masked video, and of no mask.
+#![cfg(feature = "media")]
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
