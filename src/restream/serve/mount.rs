@@ -219,6 +219,10 @@ impl Worker {
     fn frame(&mut self, slot: Slot, layout: &Layout, pts: Duration) -> Result<(), Fault> {
         let now = Monotonic::now();
         self.frame_at = Some(now);
+        if self.form.is_none() {
+            // until now only a slate was shown, of a size that was guessed
+            self.encoder = None;
+        }
         let form = *self.form.get_or_insert(*layout);
         let at = self.pace.frame(pts, since_origin(now));
         self.show(slot, layout, (form, at))
