@@ -169,7 +169,9 @@ fn soak_no_face_shows_at_any_size_and_rate() {
                 let Some(received) = watch(&clip, analysis_fps, "", 350) else { return };
                 received.print(&format!("{name} {scale:?}, {analysis_fps} analyses a second"));
                 let (faces, shown) = (received.report.faces, received.report.leaks.len());
-                assert!(faces > 300 && shown * 100 <= faces, "{shown} of {faces} show");
+                // heads of which another one hides two thirds move further between five analyses than their masks reach
+                let most = if analysis_fps == 5 { faces / 200 } else { 0 };
+                assert!(faces > 300 && shown <= most, "{shown} of {faces} show");
                 assert!(received.covered_share() <= 0.005, "{} covered", received.covered);
             }
         }
