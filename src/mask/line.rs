@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::hold::Hold;
+use super::rhythm::Rhythm;
 use super::ruling::{Bracket, Cause, Fingerprint, Plan, Ruling};
 use super::sighting::Sighting;
 use super::strand::Between;
@@ -121,6 +122,7 @@ pub struct Line {
     /// While set, every frame is covered.
     shut: Option<Cause>,
     last: Option<(u64, Duration, Monotonic, Size)>,
+    rhythm: Rhythm,
     released: Option<u64>,
     ended: bool,
 }
@@ -138,6 +140,7 @@ impl Line {
             broken: Cause::Starting,
             shut: None,
             last: None,
+            rhythm: Rhythm::default(),
             released: None,
             ended: false,
         }
@@ -183,6 +186,9 @@ impl Line {
             self.eras.push_back(Era { number: self.era() + 1, strands: Strands::default() });
         }
         let stamp = frame.stamp;
+        if let Some((_, before, ..)) = self.last {
+            self.rhythm.step(stamp.pts.saturating_sub(before));
+        }
         self.last = Some((frame.number, stamp.pts, stamp.arrived_at, frame.size()));
         let hold = self.hold();
         // a hold that shrinks must not let a frame overtake the one before
@@ -252,6 +258,8 @@ impl Line {
             Lookahead::Held(hold) => (true, from.is_some_and(|from| to.at.saturating_sub(from.at) > hold.farthest())),
             Lookahead::Own(_) | Lookahead::File(_) => (false, false),
         };
+        let spans = |from: Mark| self.rhythm.fits(to.number.saturating_sub(from.number), to.at.saturating_sub(from.at));
+        let squeezed = live && from.is_some_and(|from| !spans(from));
         let itself = Bracket { from: to.number, to: to.number };
         for held in self.held.iter_mut().filter(|held| held.state == State::Open && held.frame.number <= to.number) {
             let number = held.frame.number;
@@ -259,6 +267,7 @@ impl Line {
                 _ if number == to.number => State::Bracketed(itself, Between { from: to.at, to: to.at }),
                 _ if own => State::Condemned(Cause::NotAnalysed),
                 _ if too_far => State::Condemned(Cause::Late),
+                _ if squeezed => State::Condemned(Cause::ClockJumped),
                 Some(from) if live && is_uneven((from, to), number, held.frame.stamp.pts) => {
                     State::Condemned(Cause::ClockJumped)
                 }

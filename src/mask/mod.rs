@@ -13,6 +13,7 @@
 //! | `strand` | where each may be at any instant |
 //! | [`hold`] | how long a frame is held |
 //! | [`line`](Line) | release by proof |
+//! | `rhythm` | whether a stream's times can be true |
 //! | [`ruling`](Ruling) | shown with masks, or covered, and why |
 //! | `shape` `stencil` | which pixels |
 //! | [`kinds`](KINDS) | what takes their place: a file and a table line each |
@@ -30,6 +31,7 @@ mod masked;
 mod painter;
 #[cfg(test)]
 mod painter_tests;
+mod rhythm;
 mod ruling;
 mod shape;
 mod sighting;
