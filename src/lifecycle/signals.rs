@@ -247,11 +247,14 @@ mod tests {
         assert_eq!(seen, [false, false, false, true]);
     }
 
-    /// Real signals to a real process: the test's own binary, which runs `child` below and nothing else.
+    /// Real signals to a real process: the test's own binary, which runs this test and nothing else, and listens in it.
     #[test]
     fn signals_reach_the_wishes_in_order() {
+        if std::env::var_os(CHILD).is_some() {
+            return listen();
+        }
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--ignored", "--nocapture", "lifecycle::signals::tests::child"])
+            .args(["--exact", "--nocapture", "lifecycle::signals::tests::signals_reach_the_wishes_in_order"])
             .env(CHILD, "1")
             .stdout(Stdio::piped())
             .spawn()
@@ -276,12 +279,7 @@ mod tests {
 
     const CHILD: &str = "VISOR_TEST_SIGNALS";
 
-    #[test]
-    #[ignore = "the child of signals_reach_the_wishes_in_order"]
-    fn child() {
-        if std::env::var_os(CHILD).is_none() {
-            return;
-        }
+    fn listen() {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let wishes = Wishes::listen(runtime.handle()).unwrap();
         println!("listening");
