@@ -13,6 +13,7 @@ use super::ruling::{Bracket, Cause, Fingerprint, Plan, Ruling};
 use super::sighting::Sighting;
 use super::strand::Between;
 use super::strands::{Margins, Strands};
+use super::stretch::{Mark, Stretch};
 use crate::clock::Monotonic;
 use crate::frame::Frame;
 use crate::geometry::Size;
@@ -22,10 +23,6 @@ const JUMP: Duration = Duration::from_millis(500);
 
 /// Between two frames of a stream that goes on without a break.
 const MOST_GAP: Duration = Duration::from_secs(2);
-
-/// A frame whose time differs by more than this from what its place between two analysed frames says cannot be told where its
-/// faces were on their way: a stream's times stand still, or jump, while its pictures go on.
-const MOST_UNEVEN: Duration = Duration::from_millis(50);
 
 /// When frames are released.
 #[derive(Debug)]
@@ -96,13 +93,6 @@ enum State {
     Open,
     Bracketed(Bracket, Between),
     Condemned(Cause),
-}
-
-/// An analysed frame.
-#[derive(Clone, Copy, Debug)]
-struct Mark {
-    number: u64,
-    at: Duration,
 }
 
 /// The delay line of one camera.
@@ -253,28 +243,16 @@ impl Line {
 
     /// Says what the frames up to `to` are worth, now that it was analysed.
     fn prove(&mut self, from: Option<Mark>, to: Mark) {
-        let own = matches!(self.policy.lookahead, Lookahead::Own(_));
-        let (live, too_far) = match &self.policy.lookahead {
-            Lookahead::Held(hold) => (true, from.is_some_and(|from| to.at.saturating_sub(from.at) > hold.farthest())),
-            Lookahead::Own(_) | Lookahead::File(_) => (false, false),
+        let stretch = Stretch::new(from, to, self.broken);
+        let stretch = match &self.policy.lookahead {
+            Lookahead::Held(hold) => stretch.live(hold.farthest(), &self.rhythm),
+            Lookahead::Own(_) => stretch.apart(),
+            Lookahead::File(_) => stretch,
         };
-        let spans = |from: Mark| self.rhythm.fits(to.number.saturating_sub(from.number), to.at.saturating_sub(from.at));
-        let squeezed = live && from.is_some_and(|from| !spans(from));
-        let itself = Bracket { from: to.number, to: to.number };
         for held in self.held.iter_mut().filter(|held| held.state == State::Open && held.frame.number <= to.number) {
-            let number = held.frame.number;
-            held.state = match from {
-                _ if number == to.number => State::Bracketed(itself, Between { from: to.at, to: to.at }),
-                _ if own => State::Condemned(Cause::NotAnalysed),
-                _ if too_far => State::Condemned(Cause::Late),
-                _ if squeezed => State::Condemned(Cause::ClockJumped),
-                Some(from) if live && is_uneven((from, to), number, held.frame.stamp.pts) => {
-                    State::Condemned(Cause::ClockJumped)
-                }
-                Some(from) if from.number <= number && from.at <= held.frame.stamp.pts => {
-                    State::Bracketed(Bracket { from: from.number, to: to.number }, Between { from: from.at, to: to.at })
-                }
-                _ => State::Condemned(self.broken),
+            held.state = match stretch.brackets(held.frame.number, held.frame.stamp.pts) {
+                Ok((bracket, between)) => State::Bracketed(bracket, between),
+                Err(cause) => State::Condemned(cause),
             };
         }
     }
@@ -404,11 +382,4 @@ impl Line {
         assert!(self.held.iter().all(|held| self.eras.iter().any(|era| era.number == held.era)), "faces are forgotten");
         self.eras.iter().for_each(|era| era.strands.check_invariants());
     }
-}
-
-/// Whether a frame between two analysed ones is far from where its number would have it in time.
-fn is_uneven((from, to): (Mark, Mark), number: u64, at: Duration) -> bool {
-    let (before, all) = (number.saturating_sub(from.number), to.number.saturating_sub(from.number).max(1));
-    let even = from.at + to.at.saturating_sub(from.at).mul_f64(before as f64 / all as f64);
-    at.abs_diff(even) > MOST_UNEVEN
 }

@@ -13,7 +13,7 @@
 //! | `strand` | where each may be at any instant |
 //! | [`hold`] | how long a frame is held |
 //! | [`line`](Line) | release by proof |
-//! | `rhythm` | whether a stream's times can be true |
+//! | `stretch` `rhythm` | what two analyses prove of the frames between; whether these come as they use to |
 //! | [`ruling`](Ruling) | shown with masks, or covered, and why |
 //! | `shape` `stencil` | which pixels |
 //! | [`kinds`](KINDS) | what takes their place: a file and a table line each |
@@ -40,6 +40,7 @@ mod strand;
 mod strands;
 #[cfg(test)]
 mod strands_tests;
+mod stretch;
 mod test_face;
 mod who;
 
