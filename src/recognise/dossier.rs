@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::best_shot::BestShots;
 use super::continuity::{Continuity, Sighting};
 use super::decide::{Bar, STRANGER_AFTER, Standing};
 use super::fusion::{Crop, Evidence, Pose};
@@ -29,8 +28,6 @@ pub struct Dossier {
     pub ranking: Option<Ranking>,
     /// Fitness of its face in this analysis.
     pub quality: Option<Quality>,
-    /// Its pictures.
-    pub shots: BestShots,
     /// Whether the tracker follows it at present.
     pub present: bool,
     /// Its last detection.
@@ -58,7 +55,6 @@ impl Default for Dossier {
             evidence: Evidence::default(),
             ranking: None,
             quality: None,
-            shots: BestShots::default(),
             present: false,
             at: Duration::ZERO,
             continuity: Continuity::default(),

@@ -15,13 +15,11 @@
 //! | [`schedule`] [`continuity`] | when a face is worth an embedding; whether it is still the same face |
 //! | [`vigil`] | who may go unmasked is verified all the time |
 //! | [`strangers`] [`rejoin`] | who is not enrolled but was here before; who was away for a moment |
-//! | [`best_shot`] | a track's best pictures |
 //! | [`dossier`] [`ledger`] | what is known of a track; of all tracks of a camera |
 //! | [`recogniser`] | one camera's recognition |
 //! | [`still`] | who is on a picture |
 
 pub mod align;
-pub mod best_shot;
 pub mod closeup;
 mod config;
 pub mod continuity;

@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use super::best_shot::BestShots;
 use super::continuity::{Look, Sighting, is_near};
-use super::dossier::Dossier;
 use super::embedder::Embedder;
 use super::fusion::{Crop, Pose};
 use super::landmarks::Landmarker;
@@ -79,7 +77,6 @@ pub struct Recogniser {
     ledger: Ledger,
     last: Option<Duration>,
     verdicts: Vec<Verdict>,
-    ended: Vec<(u64, Dossier)>,
 }
 
 /// A face that is to be embedded.
@@ -110,7 +107,6 @@ impl Recogniser {
             ledger: Ledger::default(),
             last: None,
             verdicts: Vec::new(),
-            ended: Vec::new(),
         }
     }
 
@@ -124,7 +120,6 @@ impl Recogniser {
         deadline: Instant,
     ) -> &[Verdict] {
         self.verdicts.clear();
-        self.ended.clear();
         let former = self.ledger.identities();
         let mut faces = self.look(picture, stamp, tracks, deadline);
         faces.sort_by_key(|face| std::cmp::Reverse(face.urgency));
@@ -164,9 +159,6 @@ impl Recogniser {
             let vigil = self.settings.vigil.as_ref();
             dossier.watch(vigil.and_then(|vigil| vigil.over(&dossier.identity, &self.people.gallery)));
             let urgency = dossier.see(sighting, quality, pose);
-            if detection.landmarks.is_some() {
-                dossier.shots.see(picture, rect, quality.score, stamp);
-            }
             if let (Some(urgency), Some(landmarks), Some(pose)) = (urgency, detection.landmarks, pose) {
                 let (score, quality) = (detection.score, quality.score);
                 faces.push(Face { urgency, track: track.id, landmarks, score, quality, pose });
@@ -215,14 +207,7 @@ impl Recogniser {
             let change = super::ledger::change(former.get(&track), &identity);
             let (verified, tags) = (None, Arc::default());
             self.verdicts.push(Verdict { track, identity, quality: None, change, verified, tags });
-            self.ended.push((track, dossier));
         }
-    }
-
-    /// The best pictures of a track; of one that ended, until the next call of [`Recogniser::recognise`].
-    pub fn shots(&self, track: u64) -> Option<&BestShots> {
-        let ended = self.ended.iter().find(|(id, _)| *id == track).map(|(_, dossier)| dossier);
-        self.ledger.dossier(track).or(ended).map(|dossier| &dossier.shots)
     }
 
     /// The stream broke, or the tracker begins anew: what was known of tracks is kept for a while for who comes back.
@@ -230,7 +215,6 @@ impl Recogniser {
         self.ledger.clear(crate::clock::Monotonic::now());
         self.last = None;
         self.verdicts.clear();
-        self.ended.clear();
     }
 }
 
@@ -367,27 +351,5 @@ mod tests {
         assert!(fake.calls.lock().unwrap().is_empty());
         let graded: Vec<Option<Quality>> = verdicts.iter().map(|verdict| verdict.quality).collect();
         assert!(graded[0].is_some() && graded[1].is_none(), "{graded:?}");
-    }
-
-    #[test]
-    fn a_track_that_ends_keeps_its_pictures_for_one_more_call() {
-        let fake = Fake { together: 1, ..Fake::default() };
-        let mut recogniser = recogniser(&fake);
-        for ms in [0, 400] {
-            recognise(&mut recogniser, ms, &[track(1, true)], PATIENT);
-        }
-        assert!(recogniser.shots(1).is_some_and(|shots| shots.early().is_some() && shots.best().is_some()));
-        let stamp = Stamp {
-            pts: Duration::from_millis(500),
-            arrived_at: Monotonic::from_nanos(500_000_000),
-            decode: None,
-            captured_at: SystemTime::UNIX_EPOCH,
-            clock: ClockSource::Media,
-        };
-        recogniser.verdicts.clear();
-        recogniser.end(1, &stamp, &super::super::ledger::Former::new());
-        assert!(recogniser.shots(1).is_some());
-        recognise(&mut recogniser, 600, &[], PATIENT);
-        assert!(recogniser.shots(1).is_none());
     }
 }

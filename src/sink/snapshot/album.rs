@@ -12,7 +12,7 @@ use crate::event::{Event, EventType};
 const MOST_TRACKS: usize = 256;
 
 /// How long after a track's first event its first shot is published, so that it is not the first best.
-const FIRST: Duration = Duration::from_secs(1);
+const FIRST: Duration = Duration::from_millis(300);
 
 /// Between two shots of one track.
 const NEXT: Duration = Duration::from_secs(3);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_shot_of_the_first_second_comes_and_later_only_markedly_better_ones() {
+    fn the_best_shot_of_the_first_moments_comes_and_later_only_markedly_better_ones() {
         let begin = Instant::now();
         let at = |s: u64| begin + Duration::from_secs(s);
         let mut album = album(begin);
