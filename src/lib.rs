@@ -23,6 +23,7 @@
 //! | [`pipeline`] | the two loops of a camera, naming each stage |
 //! | [`config`] | composes each part's own settings |
 //! | [`supervisor`] | start, replace, shut down |
+//! | [`api`] | the engine over HTTP: pictures, people, cameras, events |
 //! | [`cli`] | the commands |
 //!
 //! What is absent: no module right of `capture` and `restream` can reach a media parser, and nothing here opens a
@@ -30,6 +31,7 @@
 #![warn(missing_docs)]
 
 pub mod address;
+pub mod api;
 mod canvas;
 #[cfg(feature = "media")]
 pub mod capture;

@@ -48,6 +48,7 @@ const ORDER: &[&str] = &[
     "pipeline",
     "config",
     "supervisor",
+    "api",
     "cli",
 ];
 
@@ -56,7 +57,7 @@ const IMPORTED_ONLY_BY: &[(&str, &[&str])] = &[
     ("gst", &["capture", "restream", "cli"]),
     ("capture", &["cli"]),
     ("restream", &["cli"]),
-    ("pipeline", &["supervisor", "cli"]),
+    ("pipeline", &["supervisor", "api", "cli"]),
 ];
 
 /// Crates that only these modules may name.

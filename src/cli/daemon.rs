@@ -9,6 +9,7 @@ use crossbeam_channel::{select, tick};
 use tokio::runtime;
 use tracing::{error, info, warn};
 
+use crate::api::{self, Api};
 use crate::config::Resolved;
 use crate::fault::{Fault, FaultKind};
 use crate::http::{App, Server};
@@ -97,6 +98,7 @@ impl Daemon {
             boot_id: hub.board().boot_id().to_string(),
             onnxruntime: infer::library_version(),
             health: health(&engine),
+            api: api::router(Api::new(Arc::clone(&engine), hub.clone())),
         };
         let server = Server::start(settings.http.clone(), app, runtime.handle())?;
         let keeper = Keeper::start(Arc::clone(&engine), hub.clone())?;

@@ -11,8 +11,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
-use super::Settings;
 use super::problem::ProblemJson;
+use super::{Principal, Settings};
 use crate::fault::Problem;
 
 /// A shorter token could be guessed.
@@ -80,14 +80,21 @@ fn hash_of_line(line: &str) -> Result<[u8; 32], String> {
 }
 
 /// Lets a request through, or answers it.
-pub(super) async fn guard(State(settings): State<Arc<ArcSwap<Settings>>>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(
+    State(settings): State<Arc<ArcSwap<Settings>>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let refused = {
         let settings = settings.load();
         check_host(&settings, &request).and_then(|()| check_token(&settings, &request)).err()
     };
     match refused {
         Some(problem) => problem.into_response(),
-        None => next.run(request).await,
+        None => {
+            request.extensions_mut().insert(Principal::LOCAL);
+            next.run(request).await
+        }
     }
 }
 

@@ -24,10 +24,13 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::Exporter;
 
 mod guard;
+mod principal;
 mod problem;
 mod routes;
 
 pub use guard::Tokens;
+pub use principal::{Principal, Role};
+pub use problem::ProblemJson;
 
 /// Connections served at once; another one waits in the kernel's queue.
 const MAX_CONNECTIONS: usize = 128;
@@ -106,6 +109,8 @@ pub struct App {
     pub onnxruntime: Option<String>,
     /// For `/livez`: why the daemon should be restarted, if it should.
     pub health: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// What else is asked over HTTP, behind the same guard.
+    pub api: Router,
 }
 
 /// The running server. Dropping it stops it.

@@ -4,14 +4,17 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 /// An error answer.
-pub(super) struct ProblemJson {
-    pub(super) status: StatusCode,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProblemJson {
+    /// HTTP's word for it.
+    pub status: StatusCode,
     /// What is wrong and what to do, for people.
-    pub(super) detail: String,
+    pub detail: String,
 }
 
 impl ProblemJson {
-    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+    /// An answer of this status; `detail` is for people.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { status, detail: detail.into() }
     }
 }

@@ -22,11 +22,12 @@ pub(super) fn router(app: App, settings: Arc<ArcSwap<Settings>>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/version", get(version))
+        .with_state(app.clone())
+        .merge(app.api)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(settings, guard))
         .layer(middleware::from_fn(finish))
-        .with_state(app)
 }
 
 /// 200 while the daemon need not be restarted.

@@ -29,6 +29,7 @@ fn serve(settings: Settings) -> Bench {
             crate::lifecycle::Phase::Stopped => Err("stopped".to_owned()),
             _ => Ok(()),
         }),
+        api: Router::new(),
     };
     let server = Server::start(settings, app, runtime.handle()).unwrap();
     Bench { runtime, lifecycle, start: Some(start), server }
