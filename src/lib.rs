@@ -9,6 +9,7 @@
 //! | [`simd`] | vector kernels, and memory kept out of swap and dumps: `unsafe` is here and in `ring` alone |
 //! | [`ring`] | frames cross from child to brain in sealed shared memory |
 //! | [`address`] | what an address asks for beyond where it points |
+//! | [`outbound`] | addresses that somebody else has named: which may be asked, and webhooks |
 //! | `gst` `capture` | the child that speaks to the camera: untrusted bytes stay there |
 //! | `restream` | the RTSP server child |
 //! | [`infer`] | ONNX Runtime: library, manifests, sessions, tensors |
@@ -50,6 +51,7 @@ pub mod infer;
 pub mod lifecycle;
 pub mod mask;
 pub mod metrics;
+pub mod outbound;
 pub mod pipeline;
 pub mod recognise;
 #[cfg(feature = "media")]

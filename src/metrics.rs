@@ -71,6 +71,7 @@ metrics! {
     GALLERY_FACES Gauge "visor_gallery_faces" "references in the gallery";
     GALLERY_SEARCH_SECONDS Histogram "visor_gallery_search_seconds" "time of one search of the gallery";
     HTTP_REQUESTS Counter "visor_http_requests_total" "answered requests, by status {status}";
+    WEBHOOK_DELIVERIES Counter "visor_webhook_deliveries_total" "tries to tell a webhook that a job has ended: delivered, retried, given_up or overflowed {outcome}";
 }
 
 /// Upper bounds of every histogram's buckets, in seconds: from a tracker's microseconds to a stall.
@@ -170,6 +171,7 @@ visor_embeddings_total
 visor_gallery_faces
 visor_gallery_search_seconds
 visor_http_requests_total
+visor_webhook_deliveries_total
 ";
 
     #[test]

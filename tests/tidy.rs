@@ -32,6 +32,7 @@ const ORDER: &[&str] = &[
     "simd",
     "ring",
     "address",
+    "outbound",
     "gst",
     "capture",
     "restream",

@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use axum::Router;
 
-use crate::http::Role;
+use crate::http::{Admission, Role};
+use crate::outbound::Client;
 use crate::sink::Hub;
 use crate::supervisor::Engine;
 
@@ -27,16 +28,22 @@ use rights::Routes;
 #[derive(Clone)]
 pub struct Api(Arc<Parts>);
 
-struct Parts {
-    #[expect(dead_code, reason = "pictures are looked at with it")]
-    engine: Arc<Engine>,
-    hub: Hub,
+/// What an [`Api`] is made of.
+pub struct Parts {
+    /// Looks at pictures.
+    pub engine: Arc<Engine>,
+    /// Cameras, people and events as they are now.
+    pub hub: Hub,
+    /// Asks addresses that a request names.
+    pub outbound: Client,
+    /// The places of requests that put pictures before the engine.
+    pub admission: Admission,
 }
 
 impl Api {
-    /// Over this engine and this hub's cameras and people.
-    pub fn new(engine: Arc<Engine>, hub: Hub) -> Self {
-        Self(Arc::new(Parts { engine, hub }))
+    /// Over these parts.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
     }
 }
 

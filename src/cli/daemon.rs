@@ -12,12 +12,13 @@ use tracing::{error, info, warn};
 use crate::api::{self, Api};
 use crate::config::Resolved;
 use crate::fault::{Fault, FaultKind};
-use crate::http::{App, Server};
+use crate::http::{Admission, App, Server};
 use crate::infer;
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::signals::{DRAIN_DEADLINE, Drained, Wishes, drain};
 use crate::lifecycle::systemd;
 use crate::metrics::{self, CONFIG_RELOADS};
+use crate::outbound::{Client, Reach};
 use crate::pipeline::FaceModels;
 use crate::sink::{Hub, SwitchWishes, log, mqtt};
 use crate::supervisor::{Engine, Keeper, Supervisor};
@@ -98,7 +99,7 @@ impl Daemon {
             boot_id: hub.board().boot_id().to_string(),
             onnxruntime: infer::library_version(),
             health: health(&engine),
-            api: api::router(Api::new(Arc::clone(&engine), hub.clone())),
+            api: api::router(Api::new(api_parts(&engine, &hub))),
         };
         let server = Server::start(settings.http.clone(), app, runtime.handle())?;
         let keeper = Keeper::start(Arc::clone(&engine), hub.clone())?;
@@ -235,6 +236,15 @@ impl Daemon {
             End::Asked => ExitCode::SUCCESS,
             End::Hung => ExitCode::from(FaultKind::Internal.exit_code()),
         }
+    }
+}
+
+fn api_parts(engine: &Arc<Engine>, hub: &Hub) -> api::Parts {
+    api::Parts {
+        engine: Arc::clone(engine),
+        hub: hub.clone(),
+        outbound: Client::new(Reach::Public(Vec::new())),
+        admission: Admission::new(64),
     }
 }
 

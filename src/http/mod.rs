@@ -23,11 +23,13 @@ use crate::fault::{Fault, Problem};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Exporter;
 
+mod admission;
 mod guard;
 mod principal;
 mod problem;
 mod routes;
 
+pub use admission::{Admission, admit};
 pub use guard::Tokens;
 pub use principal::{Principal, Role};
 pub use problem::ProblemJson;
