@@ -107,7 +107,7 @@ const VARIANTS: &[Variants] = &[
     Variants {
         folder: "sink",
         table: "SINKS",
-        helpers: &["board", "hub", "person", "presence", "restream", "snapshot", "switch", "video"],
+        helpers: &["board", "history", "hub", "person", "presence", "restream", "snapshot", "switch", "video"],
     },
 ];
 

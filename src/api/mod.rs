@@ -5,6 +5,8 @@
 //! | `rights` | which role a route asks for |
 //! | `openapi` | the description of all routes, made from them, and the page that shows it |
 //! | `cameras` | the cameras as they are now |
+//! | `events` | what happens, as it happens |
+//! | `streams` | how many answers without an end there are |
 //!
 //! Each module gives its routes by role; [`router`] puts them together. The server, and who may ask at all, is in
 //! [`crate::http`].
@@ -15,14 +17,18 @@ use axum::Router;
 
 use crate::http::{Admission, Role};
 use crate::outbound::Client;
-use crate::sink::Hub;
+use crate::sink::{History, Hub};
 use crate::supervisor::Engine;
 
 mod cameras;
+mod events;
 mod openapi;
 mod rights;
+mod streams;
 
 use rights::Routes;
+
+pub use streams::Streams;
 
 /// What the routes work with. Clones are handles to the same.
 #[derive(Clone)]
@@ -38,6 +44,10 @@ pub struct Parts {
     pub outbound: Client,
     /// The places of requests that put pictures before the engine.
     pub admission: Admission,
+    /// The events so far.
+    pub history: Arc<History>,
+    /// The places of answers without an end.
+    pub streams: Streams,
 }
 
 impl Api {
@@ -53,5 +63,5 @@ pub fn router(api: Api) -> Router {
 }
 
 fn routes() -> Routes {
-    Routes::new().with(Role::Viewer, cameras::viewer())
+    Routes::new().with(Role::Viewer, cameras::viewer().merge(events::viewer()))
 }

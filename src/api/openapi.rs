@@ -18,7 +18,7 @@ const PREFIX: &str = "/api/v1";
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Visor", description = "Faces in pictures and on cameras: detect, mask, compare, enrol, search."),
-    tags((name = "cameras", description = "What is watched"))
+    tags((name = "cameras", description = "What is watched"), (name = "events", description = "What happens"))
 )]
 struct Head;
 

@@ -9,7 +9,7 @@ use crossbeam_channel::{select, tick};
 use tokio::runtime;
 use tracing::{error, info, warn};
 
-use crate::api::{self, Api};
+use crate::api::{self, Api, Streams};
 use crate::config::Resolved;
 use crate::fault::{Fault, FaultKind};
 use crate::http::{Admission, App, Server};
@@ -20,7 +20,7 @@ use crate::lifecycle::systemd;
 use crate::metrics::{self, CONFIG_RELOADS};
 use crate::outbound::{Client, Reach};
 use crate::pipeline::FaceModels;
-use crate::sink::{Hub, SwitchWishes, log, mqtt};
+use crate::sink::{History, Hub, SwitchWishes, log, mqtt};
 use crate::supervisor::{Engine, Keeper, Supervisor};
 
 mod reload;
@@ -245,6 +245,8 @@ fn api_parts(engine: &Arc<Engine>, hub: &Hub) -> api::Parts {
         hub: hub.clone(),
         outbound: Client::new(Reach::Public(Vec::new())),
         admission: Admission::new(64),
+        history: History::of(hub),
+        streams: Streams::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is said to the outside: an analysed frame ([`Observation`]) becomes drafts of [`Event`]s in a [`Journal`]; a
 //! sink hub later gives them their gapless numbers.
 
+mod filter;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod journal;
@@ -16,6 +17,7 @@ use crate::geometry::Size;
 use crate::recognise::Verdict;
 use crate::track::Track;
 
+pub use filter::Filter;
 pub use journal::{DEFAULT_UPDATE_INTERVAL, Journal, Settings, TrackNumbers};
 pub use message::{Draft, Event, Fractions, Identity, LatencyMs, Models, Number, SCHEMA, Status};
 pub use zone::{Zone, ZoneConfig};
@@ -75,6 +77,15 @@ pub enum EventType {
 }
 
 impl EventType {
+    /// Each of them.
+    pub const ALL: [Self; 7] =
+        [Self::Started, Self::Identified, Self::Revised, Self::Retracted, Self::Updated, Self::Ended, Self::FaceSeen];
+
+    /// The one that events call `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The word that stands for it in an event.
     pub const fn name(self) -> &'static str {
         match self {

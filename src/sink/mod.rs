@@ -5,6 +5,7 @@
 //! its faces, its switches) stands on the [`Board`]; a sink reads from there what it wants to say.
 
 mod board;
+mod history;
 mod hub;
 pub mod log;
 pub mod mqtt;
@@ -24,6 +25,7 @@ use crate::event::Event;
 use crate::fault::Fault;
 
 pub use board::{Board, CameraState, CameraStats, CameraStatus, GalleryStats};
+pub use history::{History, Reached, Stretch};
 pub use hub::Hub;
 pub use person::{PersonAnswer, PersonCommand, PersonWish};
 pub use presence::{PersonState, Presence};

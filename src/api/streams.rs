@@ -1,0 +1,30 @@
+//! Answers that go on until somebody ends them: a bounded number at once, so that they leave connections to the others.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::http::ProblemJson;
+
+/// Streams of events and of pictures at once.
+const MOST: usize = 64;
+
+/// Places for answers without an end.
+pub struct Streams(Arc<Semaphore>);
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST)))
+    }
+}
+
+impl Streams {
+    /// A place, for as long as the answer goes on.
+    pub(super) fn enter(&self) -> Result<OwnedSemaphorePermit, ProblemJson> {
+        Arc::clone(&self.0).try_acquire_owned().map_err(|_| {
+            let detail = format!("{MOST} streams are open already; close one, or try again later");
+            ProblemJson::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(5)
+        })
+    }
+}
