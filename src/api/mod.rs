@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `rights` | which role a route asks for |
 //! | `openapi` | the description of all routes, made from them, and the page that shows it |
+//! | `desk` | where pictures are looked at, behind the cameras |
+//! | `input` | how pictures come in |
+//! | `detect` | faces in a picture |
 //! | `cameras` | the cameras as they are now |
 //! | `events` | what happens, as it happens |
 //! | `streams` | how many answers without an end there are |
@@ -21,11 +24,16 @@ use crate::sink::{History, Hub};
 use crate::supervisor::Engine;
 
 mod cameras;
+mod desk;
+mod detect;
 mod events;
+mod input;
 mod openapi;
 mod rights;
 mod streams;
 
+pub use desk::Desk;
+pub use input::Intake;
 use rights::Routes;
 
 pub use streams::Streams;
@@ -40,6 +48,8 @@ pub struct Parts {
     pub engine: Arc<Engine>,
     /// Cameras, people and events as they are now.
     pub hub: Hub,
+    /// Where pictures are looked at.
+    pub desk: Desk,
     /// Asks addresses that a request names.
     pub outbound: Client,
     /// The places of requests that put pictures before the engine.
@@ -48,12 +58,19 @@ pub struct Parts {
     pub history: Arc<History>,
     /// The places of answers without an end.
     pub streams: Streams,
+    /// Memory for what comes in.
+    pub intake: Intake,
 }
 
 impl Api {
     /// Over these parts.
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    /// Where pictures are looked at.
+    fn desk(&self) -> &Desk {
+        &self.0.desk
     }
 }
 
@@ -63,5 +80,5 @@ pub fn router(api: Api) -> Router {
 }
 
 fn routes() -> Routes {
-    Routes::new().with(Role::Viewer, cameras::viewer().merge(events::viewer()))
+    Routes::new().with(Role::Viewer, cameras::viewer().merge(events::viewer())).with(Role::Operator, detect::operator())
 }

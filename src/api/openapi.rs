@@ -18,7 +18,11 @@ const PREFIX: &str = "/api/v1";
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Visor", description = "Faces in pictures and on cameras: detect, mask, compare, enrol, search."),
-    tags((name = "cameras", description = "What is watched"), (name = "events", description = "What happens"))
+    tags(
+        (name = "cameras", description = "What is watched"),
+        (name = "events", description = "What happens"),
+        (name = "pictures", description = "Faces in pictures"),
+    )
 )]
 struct Head;
 

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::faces::{Face, ModelArgs, Models, Viewer};
+use super::faces::{ModelArgs, Models, Viewer};
 use super::{Outcome, complain, print};
 use crate::fault::Fault;
+use crate::recognise::Portrait;
+use crate::recognise::grading::fourth;
 
 /// Arguments of `visor compare`.
 #[derive(clap::Args, Debug)]
@@ -37,7 +39,7 @@ pub fn run(args: &CompareArgs) -> Outcome {
     let mut viewer = Models::load(&args.models, 1)?.viewer()?;
     let (a, b) = (face(&mut viewer, &args.a)?, face(&mut viewer, &args.b)?);
     let (similarity, threshold) = (a.embedding.cosine(&b.embedding), viewer.threshold());
-    let answer = Answer { similarity: rounded(similarity), threshold, same: similarity >= threshold };
+    let answer = Answer { similarity: fourth(similarity), threshold, same: similarity >= threshold };
     let text = if args.json {
         serde_json::to_string(&answer).map_err(|e| Fault::internal(e.to_string()))?
     } else {
@@ -49,7 +51,7 @@ pub fn run(args: &CompareArgs) -> Outcome {
 }
 
 /// The face that a picture is of; says what makes the answer less sure.
-fn face(viewer: &mut Viewer, path: &Path) -> Result<Face, Fault> {
+fn face(viewer: &mut Viewer, path: &Path) -> Result<Portrait, Fault> {
     let shown = path.display();
     let face = viewer.look(path)?.ok_or_else(|| Fault::input(format!("{shown}: no face was found")))?;
     if face.of > 1 {
@@ -59,8 +61,4 @@ fn face(viewer: &mut Viewer, path: &Path) -> Result<Face, Fault> {
         complain(&format!("{shown}: the face is hardly fit for recognition ({})", reason.name()));
     }
     Ok(face)
-}
-
-fn rounded(similarity: f32) -> f32 {
-    (similarity * 1e4).round() / 1e4
 }

@@ -9,7 +9,7 @@ use crossbeam_channel::{select, tick};
 use tokio::runtime;
 use tracing::{error, info, warn};
 
-use crate::api::{self, Api, Streams};
+use crate::api::{self, Api, Desk, Intake, Streams};
 use crate::config::Resolved;
 use crate::fault::{Fault, FaultKind};
 use crate::http::{Admission, App, Server};
@@ -99,7 +99,7 @@ impl Daemon {
             boot_id: hub.board().boot_id().to_string(),
             onnxruntime: infer::library_version(),
             health: health(&engine),
-            api: api::router(Api::new(api_parts(&engine, &hub))),
+            api: api::router(Api::new(api_parts(&engine, &hub)?)),
         };
         let server = Server::start(settings.http.clone(), app, runtime.handle())?;
         let keeper = Keeper::start(Arc::clone(&engine), hub.clone())?;
@@ -239,15 +239,17 @@ impl Daemon {
     }
 }
 
-fn api_parts(engine: &Arc<Engine>, hub: &Hub) -> api::Parts {
-    api::Parts {
+fn api_parts(engine: &Arc<Engine>, hub: &Hub) -> Result<api::Parts, Fault> {
+    Ok(api::Parts {
         engine: Arc::clone(engine),
         hub: hub.clone(),
+        desk: Desk::open(engine)?,
         outbound: Client::new(Reach::Public(Vec::new())),
         admission: Admission::new(64),
         history: History::of(hub),
         streams: Streams::default(),
-    }
+        intake: Intake::default(),
+    })
 }
 
 /// Masks hide faces; what the configuration excepts from that is not to go unnoticed.

@@ -10,10 +10,11 @@ use serde::Serialize;
 use super::Outcome;
 use super::settings::{ModelSource, input_size, may_run};
 use crate::config;
-use crate::detect::{Config, Detection, Detector, Settings, View, still};
+use crate::detect::{Config, Detector, Settings, View, still};
 use crate::fault::{Fault, FaultKind};
 use crate::infer::{InputSize, Runtime};
-use crate::recognise::{Quality, Reason, quality};
+use crate::recognise::GradedFace;
+use crate::recognise::grading::grade;
 
 #[cfg(feature = "media")]
 mod video;
@@ -133,14 +134,8 @@ fn analyse(
     detector: &mut Detector,
     printer: &mut Printer<impl Write>,
 ) -> Result<(), Fault> {
-    let least = detector.settings().score;
-    let found = detector
-        .detect(view, Instant::now() + PATIENCE)
+    let faces = grade(view, detector, Instant::now() + PATIENCE)
         .map_err(|e| Fault::internal(format!("{}: {e}", place.file.display())))?;
-    let faces: Vec<Detection> = found.iter().filter(|face| face.score >= least).copied().collect();
-    let demands = quality::Config::default();
-    let graded = |face| FaceLine::new(face, quality::assess(view, face, &faces, &demands));
-    let faces = faces.iter().map(graded).collect();
     let size = view.size();
     printer.print(&Line {
         file: place.file.display().to_string(),
@@ -160,37 +155,7 @@ struct Line {
     time: Option<f64>,
     width: u32,
     height: u32,
-    faces: Vec<FaceLine>,
-}
-
-#[derive(Serialize)]
-struct FaceLine {
-    #[serde(rename = "box")]
-    rect: [f32; 4],
-    score: f32,
-    landmarks: Option<[[f32; 2]; 5]>,
-    /// How fit for recognition, 0 to 1.
-    quality: f32,
-    /// Why recognition does not use it.
-    reason: Option<&'static str>,
-}
-
-impl FaceLine {
-    fn new(face: &Detection, quality: Quality) -> Self {
-        let tenth = |v: f32| (v * 10.0).round() / 10.0;
-        let rect = face.rect;
-        Self {
-            rect: [rect.x, rect.y, rect.w, rect.h].map(tenth),
-            score: fourth(face.score),
-            landmarks: face.landmarks.map(|points| points.map(|p| [tenth(p.x), tenth(p.y)])),
-            quality: fourth(quality.score),
-            reason: quality.reason.map(Reason::name),
-        }
-    }
-}
-
-fn fourth(value: f32) -> f32 {
-    (value * 1e4).round() / 1e4
+    faces: Vec<GradedFace>,
 }
 
 struct Printer<W> {
@@ -224,7 +189,7 @@ fn table(line: &Line) -> String {
     let mut text = format!("{}{frame}: {}x{}, {faces}", line.file, line.width, line.height);
     for face in &line.faces {
         let [x, y, w, h] = face.rect;
-        let reason = face.reason.map_or(String::new(), |reason| format!(", {reason}"));
+        let reason = face.reason.map_or(String::new(), |reason| format!(", {}", reason.name()));
         text += &format!("\n  {w:>7.1} x {h:<7.1} at {x:>7.1},{y:<7.1}  score {:.3}", face.score);
         text += &format!("  quality {:.2}{reason}", face.quality);
     }

@@ -11,7 +11,7 @@ use crate::fault::Fault;
 use crate::infer::store::{self, LANDMARKER, State};
 use crate::infer::{Config, InferError, Manifest, Model, Runtime};
 use crate::recognise::gallery::{self, Enroller};
-use crate::recognise::{self, Closeup, Embedder, Embedding, Gallery, Landmarker, Quality, quality};
+use crate::recognise::{self, Closeup, Embedder, Embedding, Gallery, Landmarker, LookError, Portrait};
 
 /// How long one picture may wait for a model; nothing but this command uses it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -124,16 +124,6 @@ pub struct Viewer {
     embedder: Embedder,
 }
 
-/// The largest face of a picture.
-pub struct Face {
-    /// As numbers.
-    pub embedding: Embedding,
-    /// How fit it is for recognition.
-    pub quality: Quality,
-    /// How many faces the picture shows.
-    pub of: usize,
-}
-
 impl Viewer {
     /// The model's own threshold for a pair.
     pub fn threshold(&self) -> f32 {
@@ -141,16 +131,15 @@ impl Viewer {
     }
 
     /// The largest face of a picture file; `None` where there is none.
-    pub fn look(&mut self, path: &Path) -> Result<Option<Face>, Fault> {
-        let failed = |e: InferError| Fault::internal(format!("{}: {e}", path.display()));
+    pub fn look(&mut self, path: &Path) -> Result<Option<Portrait>, Fault> {
         let Some(still) = still::open(path)? else {
             return Err(Fault::input(format!("{}: not a picture", path.display())));
         };
-        let faces = self.faces(still.view()).map_err(failed)?;
-        let Some(face) = faces.first() else { return Ok(None) };
-        let quality = quality::assess(still.view(), face, &faces, &quality::Config::default());
-        let embedding = self.embed(still.view(), &landmarks(face)?).map_err(failed)?;
-        Ok(Some(Face { embedding, quality, of: faces.len() }))
+        let portrait = self.eyes.portrait(&mut self.embedder, still.view(), Instant::now() + PATIENCE);
+        portrait.map_err(|error| match error {
+            LookError::Infer(error) => Fault::internal(format!("{}: {error}", path.display())),
+            LookError::NoLandmarks => no_landmarks(),
+        })
     }
 
     /// The faces of a picture, largest first.
@@ -167,8 +156,9 @@ impl Viewer {
 
 /// The landmarks of a face; without them it cannot be aligned.
 pub fn landmarks(face: &Detection) -> Result<Landmarks, Fault> {
-    face.landmarks.ok_or_else(|| {
-        Fault::unavailable("the detector gives no landmarks, and there is no model for them")
-            .remedy(format!("fetch it: visor models pull {LANDMARKER}"))
-    })
+    face.landmarks.ok_or_else(no_landmarks)
+}
+
+fn no_landmarks() -> Fault {
+    Fault::unavailable(LookError::NoLandmarks.to_string()).remedy(format!("fetch it: visor models pull {LANDMARKER}"))
 }

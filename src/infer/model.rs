@@ -1,12 +1,13 @@
 //! A model that is loaded and checked: sessions that take turns, and outputs in the manifest's order.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::{PrimitiveTensorElementType, TensorElementType, TensorRef, ValueType};
 
 use super::manifest::{InputSpec, Kind, Manifest, OutputSpec};
-use super::pool::Pool;
+use super::pool::{Pool, Turn};
 use super::provider::Provider;
 use super::tensor::{Input, Outputs, Values};
 use crate::fault::Fault;
@@ -28,6 +29,13 @@ pub enum InferError {
 
 /// A model ready to run; shared by all who use it.
 pub struct Model {
+    loaded: Arc<Loaded>,
+    /// When its callers get a session where others wait, too.
+    turn: Turn,
+}
+
+/// What all handles to a model share.
+struct Loaded {
     manifest: Manifest,
     provider: Provider,
     input: [usize; 4],
@@ -40,7 +48,7 @@ pub struct Model {
     in_use: metrics::Gauge,
 }
 
-impl Drop for Model {
+impl Drop for Loaded {
     fn drop(&mut self) {
         self.in_use.decrement(1.0);
     }
@@ -49,10 +57,10 @@ impl Drop for Model {
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Model")
-            .field("name", &self.manifest.name)
-            .field("provider", &self.provider)
-            .field("input", &self.input)
-            .field("sessions", &self.sessions.len())
+            .field("name", &self.loaded.manifest.name)
+            .field("provider", &self.loaded.provider)
+            .field("input", &self.loaded.input)
+            .field("sessions", &self.loaded.sessions.len())
             .finish_non_exhaustive()
     }
 }
@@ -72,33 +80,41 @@ impl Model {
         let order = find_outputs(&manifest, first)?;
         let in_use = metrics::gauge!(PROVIDER_INFO, "provider" => provider.name(), "model" => manifest.name.clone());
         in_use.increment(1.0);
-        Ok(Self { manifest, provider, input, single, order, sessions: Pool::new(sessions), in_use })
+        let loaded = Loaded { manifest, provider, input, single, order, sessions: Pool::new(sessions), in_use };
+        Ok(Self { loaded: Arc::new(loaded), turn: Turn::First })
+    }
+
+    /// The same sessions for those who can wait: they get one when nobody else wants it, and while others use the model
+    /// at all one session is kept free of them.
+    #[must_use]
+    pub fn deferred(&self) -> Self {
+        Self { loaded: Arc::clone(&self.loaded), turn: Turn::Last }
     }
 
     /// What the model is.
     pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+        &self.loaded.manifest
     }
 
     /// Where it runs.
     pub fn provider(&self) -> Provider {
-        self.provider
+        self.loaded.provider
     }
 
     /// Dimensions of the input of one call; the first, the batch, may be another in each call.
     pub fn input_shape(&self) -> [usize; 4] {
-        self.input
+        self.loaded.input
     }
 
     /// How many calls can run at once.
     pub fn sessions(&self) -> usize {
-        self.sessions.len()
+        self.loaded.sessions.len()
     }
 
     /// For how long the oldest call that has not come back is running. Nothing can stop a call that hangs; the
     /// watchdog asks here.
     pub fn oldest_call(&self) -> Option<Duration> {
-        self.sessions.oldest()
+        self.loaded.sessions.oldest()
     }
 
     /// Runs a batch and copies what comes out to `outputs`, in the manifest's order. Waits for a free session until the deadline;
@@ -106,8 +122,8 @@ impl Model {
     pub fn run(&self, input: &Input, deadline: Instant, outputs: &mut Outputs) -> Result<(), InferError> {
         let batch = self.batch_of(input)?;
         outputs.clear();
-        let mut session = self.sessions.take(deadline).ok_or(InferError::DeadlinePassed)?;
-        if !self.single {
+        let mut session = self.loaded.sessions.take(self.turn, deadline).ok_or(InferError::DeadlinePassed)?;
+        if !self.loaded.single {
             return self.run_part(&mut session, input, 0..batch, outputs);
         }
         (0..batch).try_for_each(|item| self.run_part(&mut session, input, item..item + 1, outputs))
@@ -116,7 +132,7 @@ impl Model {
     /// How long ONNX Runtime alone takes for the first item of `input`: what a benchmark compares [`Model::run`] with.
     pub fn time_bare(&self, input: &Input, deadline: Instant) -> Result<Duration, InferError> {
         self.batch_of(input)?;
-        let mut session = self.sessions.take(deadline).ok_or(InferError::DeadlinePassed)?;
+        let mut session = self.loaded.sessions.take(self.turn, deadline).ok_or(InferError::DeadlinePassed)?;
         let start = Instant::now();
         drop(self.run_session(&mut session, input, &(0..1))?);
         Ok(start.elapsed())
@@ -130,7 +146,7 @@ impl Model {
         outputs: &mut Outputs,
     ) -> Result<(), InferError> {
         let found = self.run_session(session, input, &items)?;
-        for (index, (spec, &place)) in self.manifest.outputs.iter().zip(&self.order).enumerate() {
+        for (index, (spec, &place)) in self.loaded.manifest.outputs.iter().zip(&self.loaded.order).enumerate() {
             let (shape, data) =
                 found[place].try_extract_tensor::<f32>().map_err(|e| self.wrong_output(spec, e.message()))?;
             if !spec.fits(shape, Some(items.len())) {
@@ -151,7 +167,7 @@ impl Model {
             Values::F32(values) => run_items(session, input.shape, values, items),
             Values::U8(values) => run_items(session, input.shape, values, items),
         }
-        .map_err(|e| InferError::Failed(format!("model {}: {}", self.manifest.name, e.message())))
+        .map_err(|e| InferError::Failed(format!("model {}: {}", self.loaded.manifest.name, e.message())))
     }
 
     /// The number of items in `input`, once its dimensions, type and length are right.
@@ -161,15 +177,20 @@ impl Model {
             Values::U8(values) => (Kind::U8, values.len()),
         };
         let [batch, rest @ ..] = input.shape;
-        let [_, expected @ ..] = self.input;
+        let [_, expected @ ..] = self.loaded.input;
         let right = batch > 0
             && rest == expected
-            && kind == self.manifest.input.kind
+            && kind == self.loaded.manifest.input.kind
             && length == input.shape.iter().product::<usize>();
         right.then_some(batch).ok_or_else(|| {
             InferError::Shape(format!(
                 "model {}: expected an input of [N, {}, {}, {}] {:?}, found {:?} {kind:?} with {length} values",
-                self.manifest.name, expected[0], expected[1], expected[2], self.manifest.input.kind, input.shape
+                self.loaded.manifest.name,
+                expected[0],
+                expected[1],
+                expected[2],
+                self.loaded.manifest.input.kind,
+                input.shape
             ))
         })
     }
@@ -177,9 +198,9 @@ impl Model {
     fn wrong_output(&self, spec: &OutputSpec, found: &str) -> InferError {
         InferError::Shape(format!(
             "{}: output {} is not what the manifest of {} says: expected {}, {found}",
-            self.manifest.file,
+            self.loaded.manifest.file,
             spec.name,
-            self.manifest.name,
+            self.loaded.manifest.name,
             spec.dims()
         ))
     }

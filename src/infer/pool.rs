@@ -1,4 +1,8 @@
-//! A pool of things that one caller at a time may use: first come, first served, and nobody waits past a deadline.
+//! A pool of things that one caller at a time may use: nobody waits past a deadline, and of those who wait alike the first
+//! is served first.
+//!
+//! Whoever can wait is served last. While others ask at all one thing is kept free of them, so that a camera need not
+//! wait for a call that is under way, which nothing can interrupt.
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
@@ -16,9 +20,42 @@ struct State {
     free: Vec<usize>,
     /// For each thing, since when it is in use.
     taken: Vec<Option<Instant>>,
-    /// Tickets of those who wait, the first in front.
-    queue: VecDeque<u64>,
+    /// Tickets of those who wait, the first in front: by turn.
+    queues: [VecDeque<u64>; 2],
     next_ticket: u64,
+    /// When somebody asked who cannot wait.
+    asked: Option<Instant>,
+}
+
+/// Whose turn it is where several wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// As soon as anything is free: cameras.
+    First,
+    /// Once nobody of the others waits.
+    Last,
+}
+
+/// For how long after a call of those who come first one thing is kept free for their next.
+const KEPT_FREE: Duration = Duration::from_secs(1);
+
+impl State {
+    /// The thing that the holder of `ticket` may have now.
+    fn grant(&mut self, turn: Turn, ticket: u64, now: Instant) -> Option<usize> {
+        if self.queues[turn as usize].front() != Some(&ticket) {
+            return None;
+        }
+        if turn == Turn::Last {
+            let expected = self.taken.len() > 1 && self.asked.is_some_and(|asked| now - asked < KEPT_FREE);
+            if !self.queues[Turn::First as usize].is_empty() || self.free.len() <= usize::from(expected) {
+                return None;
+            }
+        }
+        let index = self.free.pop()?;
+        self.queues[turn as usize].pop_front();
+        self.taken[index] = Some(now);
+        Some(index)
+    }
 }
 
 /// A thing in use; dropping it gives it back.
@@ -33,30 +70,30 @@ impl<T> Pool<T> {
         let state = State {
             free: (0..things.len()).collect(),
             taken: vec![None; things.len()],
-            queue: VecDeque::new(),
+            queues: Default::default(),
             next_ticket: 0,
+            asked: None,
         };
         Self { things: things.into_iter().map(Mutex::new).collect(), state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// A thing, once all who asked before have theirs; `None` when the deadline passes first.
-    pub(super) fn take(&self, deadline: Instant) -> Option<Lease<'_, T>> {
+    /// A thing, once all who come before have theirs; `None` when the deadline passes first.
+    pub(super) fn take(&self, turn: Turn, deadline: Instant) -> Option<Lease<'_, T>> {
         let mut state = self.lock();
         let ticket = state.next_ticket;
         state.next_ticket += 1;
-        state.queue.push_back(ticket);
+        state.queues[turn as usize].push_back(ticket);
         loop {
             let now = Instant::now();
+            if turn == Turn::First {
+                state.asked = Some(now);
+            }
             if now >= deadline {
-                state.queue.retain(|&waiting| waiting != ticket);
+                state.queues[turn as usize].retain(|&waiting| waiting != ticket);
                 self.changed.notify_all();
                 return None;
             }
-            if state.queue.front() == Some(&ticket)
-                && let Some(index) = state.free.pop()
-            {
-                state.queue.pop_front();
-                state.taken[index] = Some(now);
+            if let Some(index) = state.grant(turn, ticket, now) {
                 drop(state);
                 // The next in the queue may find another thing free.
                 self.changed.notify_all();
@@ -119,29 +156,32 @@ mod tests {
     #[test]
     fn nobody_waits_past_the_deadline() {
         let pool = Pool::new(vec![1]);
-        let held = pool.take(soon()).unwrap();
-        assert!(pool.take(Instant::now() + Duration::from_millis(20)).is_none());
-        assert!(pool.take(Instant::now()).is_none(), "a deadline that passed before is no licence to wait");
+        let held = pool.take(Turn::First, soon()).unwrap();
+        assert!(pool.take(Turn::First, Instant::now() + Duration::from_millis(20)).is_none());
+        assert!(
+            pool.take(Turn::First, Instant::now()).is_none(),
+            "a deadline that passed before is no licence to wait"
+        );
         assert!(pool.oldest().unwrap() >= Duration::from_millis(20));
         drop(held);
         assert_eq!(pool.oldest(), None);
-        assert_eq!(*pool.take(soon()).unwrap(), 1, "who gave up does not block those who come later");
+        assert_eq!(*pool.take(Turn::First, soon()).unwrap(), 1, "who gave up does not block those who come later");
     }
 
     #[test]
     fn who_asked_first_is_served_first() {
         let pool = Pool::new(vec![()]);
-        let held = pool.take(soon()).unwrap();
+        let held = pool.take(Turn::First, soon()).unwrap();
         let (served, order) = mpsc::channel();
         std::thread::scope(|scope| {
             for caller in 0..5 {
                 let (pool, served) = (&pool, served.clone());
                 scope.spawn(move || {
-                    let lease = pool.take(soon()).unwrap();
+                    let lease = pool.take(Turn::First, soon()).unwrap();
                     served.send(caller).unwrap();
                     drop(lease);
                 });
-                while pool.lock().queue.len() <= caller {
+                while pool.lock().queues[0].len() <= caller {
                     std::thread::yield_now();
                 }
             }
@@ -157,12 +197,52 @@ mod tests {
         let panicked = std::thread::scope(|scope| {
             scope
                 .spawn(|| {
-                    let _lease = pool.take(soon()).unwrap();
+                    let _lease = pool.take(Turn::First, soon()).unwrap();
                     panic!("on purpose");
                 })
                 .join()
         });
         assert!(panicked.is_err());
-        assert_eq!(*pool.take(soon()).unwrap(), 7);
+        assert_eq!(*pool.take(Turn::First, soon()).unwrap(), 7);
+    }
+
+    #[test]
+    fn who_can_wait_is_served_last() {
+        let pool = Pool::new(vec![()]);
+        let held = pool.take(Turn::First, soon()).unwrap();
+        let (served, order) = mpsc::channel();
+        std::thread::scope(|scope| {
+            for (place, turn) in [Turn::Last, Turn::First, Turn::Last, Turn::First].into_iter().enumerate() {
+                let (pool, served) = (&pool, served.clone());
+                scope.spawn(move || {
+                    let lease = pool.take(turn, soon()).unwrap();
+                    served.send(place).unwrap();
+                    drop(lease);
+                });
+                while pool.lock().queues.iter().map(VecDeque::len).sum::<usize>() <= place {
+                    std::thread::yield_now();
+                }
+            }
+            drop(held);
+        });
+        drop(served);
+        assert_eq!(order.iter().collect::<Vec<_>>(), [1, 3, 0, 2]);
+    }
+
+    #[test]
+    fn one_is_kept_free_for_those_who_come_first() {
+        let pool = Pool::new(vec![(), ()]);
+        let shortly = || Instant::now() + Duration::from_millis(20);
+        let (one, two) = (pool.take(Turn::Last, shortly()), pool.take(Turn::Last, shortly()));
+        assert!(one.is_some() && two.is_some(), "nobody else has asked");
+        drop((one, two));
+        drop(pool.take(Turn::First, soon()));
+        let one = pool.take(Turn::Last, soon());
+        assert!(one.is_some() && pool.take(Turn::Last, shortly()).is_none());
+        let camera = pool.take(Turn::First, shortly());
+        assert!(camera.is_some(), "it does not wait");
+        drop(camera);
+        pool.lock().asked = Instant::now().checked_sub(KEPT_FREE);
+        assert!(pool.take(Turn::Last, shortly()).is_some(), "nobody has asked for a while");
     }
 }

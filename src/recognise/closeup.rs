@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use super::align::Affine;
 use super::landmarks::Landmarker;
+use super::quality;
 use super::warp::Warper;
+use super::{Embedder, Embedding, Quality};
 use crate::detect::{Detection, Detector, ToChannels, View, Writer};
 use crate::geometry::{Point, Rect};
 use crate::infer::manifest::{Channels, InputSpec, Kind, Layout, Resize};
@@ -32,6 +34,29 @@ pub struct Closeup {
     canvas: Values,
 }
 
+/// The largest face of a still.
+pub struct Portrait {
+    /// Where it is.
+    pub face: Detection,
+    /// As numbers.
+    pub embedding: Embedding,
+    /// How fit it is for recognition.
+    pub quality: Quality,
+    /// How many faces the picture shows.
+    pub of: usize,
+}
+
+/// Why a still could not be looked at.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookError {
+    /// A model failed, or was not done by the deadline.
+    #[error("{0}")]
+    Infer(#[from] InferError),
+    /// Without landmarks a face cannot be aligned.
+    #[error("the detector gives no landmarks, and there is no model for them")]
+    NoLandmarks,
+}
+
 impl Closeup {
     /// Finds faces with `detector`; the landmarker is for one that gives no landmarks.
     pub fn new(detector: Detector, landmarker: Option<Landmarker>) -> Self {
@@ -47,6 +72,30 @@ impl Closeup {
             resize: Resize::Stretch,
         };
         Self { detector, landmarker, warper: Warper::default(), spec, canvas: Values::none(Kind::U8) }
+    }
+
+    /// What finds the faces.
+    pub fn detector(&mut self) -> &mut Detector {
+        &mut self.detector
+    }
+
+    /// The largest face of a still; `None` where there is none.
+    ///
+    /// # Errors
+    /// A model failed or was not done by the deadline, or the face has no landmarks.
+    pub fn portrait(
+        &mut self,
+        embedder: &mut Embedder,
+        view: View<'_>,
+        deadline: Instant,
+    ) -> Result<Option<Portrait>, LookError> {
+        let faces = self.faces(view, deadline)?;
+        let Some(&face) = faces.first() else { return Ok(None) };
+        let quality = quality::assess(view, &face, &faces, &quality::Config::default());
+        let landmarks = face.landmarks.ok_or(LookError::NoLandmarks)?;
+        let embedding = embedder.embed(view, &[landmarks], deadline)?.pop();
+        let embedding = embedding.ok_or_else(|| InferError::Shape("no embedding for a face".into()))?;
+        Ok(Some(Portrait { face, embedding, quality, of: faces.len() }))
     }
 
     /// The faces of a still that reach the detector's score, largest first: found in the whole picture, and

@@ -8,6 +8,7 @@
 //! | [`landmarks`] | landmarks for detectors that give none |
 //! | [`closeup`] | faces of stills, looked at twice |
 //! | [`quality`] | how fit a face is for recognition |
+//! | [`grading`] | the faces of a picture as answers show them |
 //! | [`families`] [`embedder`] | aligned face → embedding |
 //! | [`verification`] [`identification`] | how well similarities tell people apart; how often a track is named |
 //! | [`gallery`] | the people who are known, in memory only |
@@ -30,6 +31,7 @@ pub mod embedding;
 pub mod families;
 pub mod fusion;
 pub mod gallery;
+pub mod grading;
 pub mod identification;
 pub mod identity;
 pub mod landmarks;
@@ -47,11 +49,12 @@ pub mod verification;
 pub mod vigil;
 pub mod warp;
 
-pub use closeup::Closeup;
+pub use closeup::{Closeup, LookError, Portrait};
 pub use config::Config;
 pub use embedder::Embedder;
 pub use embedding::Embedding;
 pub use gallery::Gallery;
+pub use grading::GradedFace;
 pub use identity::{Change, Identity, Quality, Reason, Verdict};
 pub use landmarks::Landmarker;
 pub use ledger::People;

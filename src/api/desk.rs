@@ -1,0 +1,131 @@
+//! The desk: where pictures that come over HTTP are looked at, on threads of its own, behind the cameras.
+//!
+//! There are as many places as the detector has sessions. Who sits there waits for a session until no camera wants one
+//! (see [`Model::deferred`](crate::infer::Model::deferred)), and the threads yield the processor to those of cameras.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use tokio::sync::oneshot;
+use tracing::{error, warn};
+
+use crate::fault::Fault;
+use crate::http::ProblemJson;
+use crate::supervisor::Engine;
+
+mod looker;
+
+pub(super) use looker::{Looker, deadline, decode, failed};
+
+/// Work that waits for a place; more is refused, and whoever asked is told.
+const WAITING: usize = 256;
+
+/// What a place keeps in memory for its next picture goes after so long without one.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// How much less of the processor the threads get where others want it: steps of `nice`.
+const NICE: i32 = 5;
+
+/// How long a desk that is closed waits for the work in hand.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+type Work = Box<dyn FnOnce(&mut Looker) + Send>;
+
+/// Takes work to whichever place is free. Dropping it ends its threads.
+pub struct Desk {
+    /// `None` only while it is being dropped.
+    work: Option<Sender<Work>>,
+    closed: Arc<AtomicBool>,
+    places: Vec<JoinHandle<()>>,
+}
+
+impl Desk {
+    /// Opens places for as many as the engine's detector serves at once.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn open(engine: &Arc<Engine>) -> Result<Self, Fault> {
+        let (work, waiting) = bounded::<Work>(WAITING);
+        let closed = Arc::new(AtomicBool::new(false));
+        let mut desk = Self { work: Some(work), closed: Arc::clone(&closed), places: Vec::new() };
+        for number in 0..engine.detector().load().sessions() {
+            let (waiting, closed, engine) = (waiting.clone(), Arc::clone(&closed), Arc::clone(engine));
+            let place = std::thread::Builder::new()
+                .name(format!("desk-{number}"))
+                .spawn(move || sit(&waiting, &closed, &engine))
+                .map_err(|e| Fault::unavailable(format!("cannot start the thread desk-{number}: {e}")))?;
+            desk.places.push(place);
+        }
+        Ok(desk)
+    }
+
+    /// Has `work` done at the next free place. Where whoever asked has gone by then, nothing is done.
+    ///
+    /// # Errors
+    /// `503` where too much waits already, `500` where the work failed by a bug.
+    pub(super) async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Looker) -> T + Send + 'static,
+    ) -> Result<T, ProblemJson> {
+        let (answer, answered) = oneshot::channel();
+        let work: Work = Box::new(move |looker| {
+            if !answer.is_closed() {
+                let _ = answer.send(work(looker));
+            }
+        });
+        let busy = || {
+            ProblemJson::new(StatusCode::SERVICE_UNAVAILABLE, "too many pictures wait already; try again")
+                .retry_after(1)
+        };
+        self.work.as_ref().ok_or_else(busy)?.try_send(work).map_err(|_| busy())?;
+        answered.await.map_err(|_| {
+            ProblemJson::new(StatusCode::INTERNAL_SERVER_ERROR, "this could not be answered; the log says why")
+        })
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.work = None;
+        let deadline = Instant::now() + PATIENCE;
+        while self.places.iter().any(|place| !place.is_finished()) {
+            if Instant::now() >= deadline {
+                return warn!("the desk's threads do not end; they are left behind");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// One place: takes work until the desk is closed.
+fn sit(waiting: &Receiver<Work>, closed: &AtomicBool, engine: &Arc<Engine>) {
+    // of the calling thread alone: Linux has a priority for each
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        warn!(%error, "pictures cannot be made to give way to cameras");
+    }
+    let mut looker = Looker::new(engine);
+    loop {
+        let work = match waiting.recv_timeout(IDLE) {
+            Ok(work) => work,
+            Err(RecvTimeoutError::Timeout) => {
+                looker = Looker::new(engine);
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        if closed.load(Ordering::Relaxed) {
+            return;
+        }
+        // the hook has logged where it happened; what it left half done goes
+        if catch_unwind(AssertUnwindSafe(|| work(&mut looker))).is_err() {
+            error!("a picture could not be looked at: a bug");
+            looker = Looker::new(engine);
+        }
+    }
+}
