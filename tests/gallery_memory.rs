@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use visor::infer::manifest::Impostors;
 use visor::recognise::Embedding;
-use visor::recognise::gallery::{Calibration, Enrolment, Gallery, Settings};
+use visor::recognise::gallery::{Calibration, Enrolment, Gallery, Profile, Settings};
 use zeroize::Zeroizing;
 
 const DIMENSION: usize = 256;
@@ -96,10 +96,8 @@ fn enrol(gallery: &Gallery, name: &str, seeds: std::ops::Range<u64>, expires: Op
     let references = seeds.map(|seed| (Embedding::new(&numbers(seed)), 0.9)).collect();
     let enrolment = Enrolment {
         id: None,
-        name: name.into(),
-        tags: Vec::new(),
+        profile: Profile { expires, ..Profile::named(name) },
         references,
-        expires,
         negative: false,
         source: "test".into(),
     };

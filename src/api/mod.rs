@@ -7,9 +7,12 @@
 //! | `desk` | where pictures are looked at, behind the cameras |
 //! | `input` | how pictures come in |
 //! | `detect` | faces in a picture |
+//! | `extract` `list` | what is taken out of requests; lists, a page at a time |
 //! | `cameras` | the cameras as they are now |
 //! | `events` | what happens, as it happens |
 //! | `streams` | how many answers without an end there are |
+//! | `gallery` | who is known: read at once, changed by the gallery's thread alone |
+//! | `persons` | the people who are known |
 //!
 //! Each module gives its routes by role; [`router`] puts them together. The server, and who may ask at all, is in
 //! [`crate::http`].
@@ -27,8 +30,12 @@ mod cameras;
 mod desk;
 mod detect;
 mod events;
+mod extract;
+mod gallery;
 mod input;
+mod list;
 mod openapi;
+mod persons;
 mod rights;
 mod streams;
 
@@ -80,5 +87,10 @@ pub fn router(api: Api) -> Router {
 }
 
 fn routes() -> Routes {
-    Routes::new().with(Role::Viewer, cameras::viewer().merge(events::viewer())).with(Role::Operator, detect::operator())
+    Routes::new()
+        .with(Role::Viewer, cameras::viewer())
+        .with(Role::Viewer, events::viewer())
+        .with(Role::Viewer, persons::viewer())
+        .with(Role::Operator, detect::operator())
+        .with(Role::Operator, persons::operator())
 }

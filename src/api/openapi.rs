@@ -22,6 +22,7 @@ const PREFIX: &str = "/api/v1";
         (name = "cameras", description = "What is watched"),
         (name = "events", description = "What happens"),
         (name = "pictures", description = "Faces in pictures"),
+        (name = "people", description = "Who is known, and who was seen"),
     )
 )]
 struct Head;
@@ -37,6 +38,8 @@ pub(super) struct Problem {
     status: u16,
     /// What is wrong and what to do, for people.
     detail: String,
+    /// The same as a word for programs, where there is one.
+    reason: Option<String>,
 }
 
 /// The routes with `/openapi.json` and `/docs`.

@@ -14,12 +14,14 @@ pub struct ProblemJson {
     pub detail: String,
     /// Seconds after which it is worth another try, where that is known.
     pub retry_after: Option<u64>,
+    /// The same as a word for programs, where there is one.
+    pub reason: Option<&'static str>,
 }
 
 impl ProblemJson {
     /// An answer of this status; `detail` is for people.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), retry_after: None }
+        Self { status, detail: detail.into(), retry_after: None, reason: None }
     }
 
     /// The same with `Retry-After`.
@@ -27,6 +29,12 @@ impl ProblemJson {
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
+    }
+
+    /// The same with a word for programs.
+    #[must_use]
+    pub fn because(self, reason: &'static str) -> Self {
+        Self { reason: Some(reason), ..self }
     }
 }
 
@@ -45,12 +53,15 @@ impl From<Failure> for ProblemJson {
 
 impl IntoResponse for ProblemJson {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({
+        let mut body = serde_json::json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
+        if let Some(reason) = self.reason {
+            body["reason"] = reason.into();
+        }
         let mut response = (self.status, body.to_string()).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after {

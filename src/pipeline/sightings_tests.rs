@@ -14,7 +14,7 @@ use crate::infer::manifest::Impostors;
 use crate::mask::{Config, Hold, Line, Lookahead, Policy, Release, Ruling, Settings, Who};
 use crate::recognise::continuity::{Look, Sighting};
 use crate::recognise::fusion::{Crop, Pose};
-use crate::recognise::gallery::{self, Calibration, Enrolment, Gallery, PersonId, Tags};
+use crate::recognise::gallery::{self, Calibration, Enrolment, Gallery, PersonId, Profile, Tags};
 use crate::recognise::ledger::Ledger;
 use crate::recognise::{Embedding, People, Quality, Reason, Strangers, Verdict};
 use crate::track::{Track, TrackState};
@@ -62,10 +62,8 @@ fn people(tags: Tags) -> People {
     for (person, name) in NAMES.iter().enumerate().take(2) {
         let enrolment = Enrolment {
             id: Some(PersonId::new(name).unwrap()),
-            name: name.to_uppercase(),
-            tags: Vec::new(),
+            profile: Profile::named(&name.to_uppercase()),
             references: vec![(face(person, 1.0, 0), 0.9)],
-            expires: None,
             negative: false,
             source: "test".into(),
         };

@@ -6,7 +6,7 @@ mod handover;
 
 use super::continuity::{Look, Sighting};
 use super::fusion::{Crop, Pose};
-use super::gallery::{Calibration, Enrolment, Gallery, PersonId, Settings};
+use super::gallery::{Calibration, Enrolment, Gallery, PersonId, Profile, Settings};
 use super::ledger::{Ledger, People};
 use super::strangers::Strangers;
 use super::{Change, Embedding, Identity, Quality, Reason, Verdict};
@@ -50,10 +50,8 @@ fn enrol(people: &People, person: usize, negative: Option<Embedding>) {
     let reference = negative.unwrap_or_else(|| face(person, 1.0, 0));
     let enrolment = Enrolment {
         id: Some(PersonId::new(NAMES[person]).unwrap()),
-        name: NAMES[person].to_uppercase(),
-        tags: Vec::new(),
+        profile: Profile::named(&NAMES[person].to_uppercase()),
         references: vec![(reference, 0.9)],
-        expires: None,
         negative: is_anchor,
         source: "test".into(),
     };

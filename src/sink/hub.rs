@@ -181,6 +181,11 @@ impl Hub {
         self.shared.people.1.clone()
     }
 
+    /// Hands a wish to the gallery. `false`: too many wait already, and nobody will answer.
+    pub fn wish(&self, command: PersonCommand) -> bool {
+        self.shared.people.0.try_send(command).is_ok()
+    }
+
     /// The counter that names a camera's tracks; the same for all its journals within this boot.
     pub fn track_numbers(&self, camera: &str) -> TrackNumbers {
         lock(&self.shared.order).tracks.entry(camera.into()).or_default().clone()

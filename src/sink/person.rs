@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::recognise::gallery::{LookAlike, Receipt, Rejection};
+use crate::recognise::gallery::{Amendment, LookAlike, Person, PersonId, Profile, Receipt, Rejection};
 
 /// What is asked of one person.
 pub enum PersonWish {
     /// To be known from this picture: the bytes of a file.
     Enrol(Vec<u8>),
+    /// To be known by name alone, for now; without an id by that which the name gives.
+    Declare(Option<PersonId>, Profile),
+    /// To have something else said of them.
+    Amend(Amendment),
     /// To be forgotten.
     Forget,
 }
@@ -19,7 +23,9 @@ pub enum PersonWish {
 pub enum PersonAnswer {
     /// The picture was taken in.
     Enrolled(Receipt),
-    /// It was not.
+    /// The person as they are now.
+    Stands(Arc<Person>),
+    /// It was not done.
     Refused(Rejection),
     /// Recognition is off, not ready yet, or has too much to do: the word and a sentence.
     NotNow(&'static str, String),
@@ -29,12 +35,12 @@ pub enum PersonAnswer {
 
 /// A user's wish, and who waits for its answer.
 pub struct PersonCommand {
-    /// The person's id, as it was written.
+    /// The person's id, as it was written; empty where the wish says who it is.
     pub person: Arc<str>,
     /// What is asked.
     pub wish: PersonWish,
     /// Takes the answer, on the gallery's thread: must not block.
-    pub answer: Box<dyn FnOnce(&PersonAnswer) + Send>,
+    pub answer: Box<dyn FnOnce(PersonAnswer) + Send>,
 }
 
 impl PersonAnswer {
@@ -56,6 +62,7 @@ impl PersonAnswer {
                     "look_alikes": look_alikes.iter().map(alike).collect::<Vec<_>>(),
                 })
             }
+            Self::Stands(person) => json!({ "ok": true, "person": &*person.id }),
             Self::Refused(rejection) => refused(rejection.reason.word(), &rejection.detail),
             Self::NotNow(reason, detail) => refused(reason, detail),
             Self::Forgotten(true) => json!({ "ok": true, "person": person }),

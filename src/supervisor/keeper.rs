@@ -5,35 +5,31 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select, tick};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use super::Engine;
 use super::reading::{self, Pace};
-use crate::clock::Monotonic;
 use crate::fault::Fault;
 use crate::infer::Model;
 use crate::metrics::GALLERY_FACES;
 use crate::pipeline::{FaceModels, Recognition};
-use crate::recognise::gallery::PersonId;
-use crate::recognise::gallery::enroller::{Enroller, Who};
+use crate::recognise::gallery::enroller::Enroller;
 use crate::recognise::gallery::folder::Folder;
-use crate::recognise::{Config, Gallery, People, Strangers};
-use crate::sink::{GalleryStats, Hub, PersonAnswer, PersonCommand, PersonWish};
+use crate::recognise::{Config, People, Strangers};
+use crate::sink::{Hub, PersonCommand, PersonWish};
+
+mod desk;
+
+use desk::{Desk, SENT_IN};
 
 /// How often people whose time is over are looked for.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Pictures that wait while the folder is being read; more are refused, and whoever asked is told.
-const WAITING: usize = 32;
-
 /// How long the thread may take to end.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// Where references come from that were sent in.
-const SENT_IN: &str = "mqtt";
 
 /// What recognition is to work with from now on; the same as before means that the folder is read again.
 struct Order {
@@ -103,17 +99,6 @@ struct Work {
     kept: Option<Kept>,
 }
 
-/// Whoever comes with a wish.
-struct Desk {
-    hub: Hub,
-    wishes: Receiver<PersonCommand>,
-    /// What came while the folder was being read.
-    waiting: VecDeque<PersonCommand>,
-    /// What cameras use while another one is being made.
-    before: Option<Gallery>,
-    stop: Arc<AtomicBool>,
-}
-
 /// A gallery, and what fills it.
 struct Kept {
     models: FaceModels,
@@ -158,7 +143,7 @@ impl Work {
         };
         match kept {
             Ok(mut kept) => {
-                self.desk.before = self.kept.as_ref().map(|kept| kept.people.gallery.clone());
+                self.desk.before = self.engine.recognition().load().as_ref().map(|now| now.people.gallery.clone());
                 kept.read(&mut self.desk);
                 self.desk.before = None;
                 self.present(kept);
@@ -190,83 +175,11 @@ impl Work {
 
     fn obey(&mut self, command: PersonCommand) {
         let PersonCommand { person, wish, answer } = command;
-        let Some(kept) = &mut self.kept else { return answer(&recognition_off()) };
-        answer(&match wish {
-            PersonWish::Forget => self.desk.forget(&person, &kept.people.gallery),
-            PersonWish::Enrol(picture) => self.desk.enrol(&person, &picture, kept, &self.engine),
+        answer(match (&mut self.kept, wish) {
+            (None, _) => desk::recognition_off(),
+            (Some(kept), PersonWish::Enrol(picture)) => self.desk.enrol(&person, &picture, kept, &self.engine),
+            (Some(kept), wish) => self.desk.grant(&person, wish, &kept.people),
         });
-    }
-}
-
-fn recognition_off() -> PersonAnswer {
-    PersonAnswer::NotNow("recognition_off", "there is no embedder, or the gallery is still being made".to_owned())
-}
-
-impl Desk {
-    fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    /// What cannot wait until the folder has been read: to forget, and to see who has left.
-    fn attend(&mut self, people: &People) {
-        let commands: Vec<_> = self.wishes.try_iter().take(WAITING).collect();
-        for command in commands {
-            match command.wish {
-                PersonWish::Forget => (command.answer)(&self.forget(&command.person, &people.gallery)),
-                PersonWish::Enrol(_) if self.waiting.len() < WAITING => self.waiting.push_back(command),
-                PersonWish::Enrol(_) => {
-                    let detail = "the gallery's folder is being read; try again".to_owned();
-                    (command.answer)(&PersonAnswer::NotNow("busy", detail));
-                }
-            }
-        }
-        self.look_after(Some(people));
-    }
-
-    fn forget(&self, person: &str, gallery: &Gallery) -> PersonAnswer {
-        let before = self.before.as_ref().is_some_and(|before| before.forget(person));
-        let known = gallery.forget(person) || before;
-        self.hub.forget(person);
-        info!(person, known, "forgotten");
-        PersonAnswer::Forgotten(known)
-    }
-
-    fn enrol(&self, person: &str, picture: &[u8], kept: &mut Kept, engine: &Engine) -> PersonAnswer {
-        let enrolled = PersonId::new(person).and_then(|id| {
-            let source = SENT_IN.into();
-            let name = String::new();
-            let who = Who { id: Some(id), name, tags: Vec::new(), expires: None, negative: false, source };
-            kept.keep_up(engine);
-            kept.enroller.enrol(&who, picture)
-        });
-        match enrolled {
-            Ok(receipt) => {
-                let known = kept.people.gallery.person(&receipt.person);
-                let shown = known.map(|person| (person.id.shared(), Arc::clone(&person.name)));
-                self.hub.enrolled(shown.iter().map(|(id, name)| (id, name)));
-                info!(person, added = receipt.added.len(), duplicates = receipt.duplicates, "enrolled");
-                PersonAnswer::Enrolled(receipt)
-            }
-            Err(rejection) => {
-                info!(person, reason = rejection.reason.word(), detail = rejection.detail, "not enrolled");
-                PersonAnswer::Refused(rejection)
-            }
-        }
-    }
-
-    /// Ends whose time is over.
-    fn look_after(&self, people: Option<&People>) {
-        let Some(People { gallery, strangers }) = people else {
-            self.hub.gallery_stats(GalleryStats::default());
-            return self.hub.look_after_people(|_| false);
-        };
-        for person in gallery.sweep(SystemTime::now()) {
-            self.hub.forget(&person);
-            info!(person = &*person, "forgotten: the time is over");
-        }
-        strangers.sweep(Monotonic::now());
-        self.hub.gallery_stats(GalleryStats { people: gallery.size(), references: gallery.references() });
-        self.hub.look_after_people(|person| gallery.holds(person));
     }
 }
 

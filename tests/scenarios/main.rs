@@ -17,6 +17,7 @@ mod detect;
 mod faults_together;
 mod file_cameras;
 mod gallery;
+mod http_people;
 mod identity;
 mod many_cameras;
 mod mask;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use visor::detect::{self, Detection, Detector, View, still};
 use visor::infer::{self, Model, Runtime};
 use visor::mask::{Config, Painter, Sighting, still_regions};
-use visor::recognise::gallery::{Enrolment, Gallery, PersonId, Settings};
+use visor::recognise::gallery::{Enrolment, Gallery, PersonId, Profile, Settings};
 use visor::recognise::{Closeup, Embedder, Embedding};
 
 use super::detect::media;
@@ -124,10 +124,8 @@ fn gallery(embedder: &Embedder, shots: &[Shot], faces: &[Embedding]) -> Gallery 
     for (shot, face) in shots.iter().zip(faces) {
         let enrolment = Enrolment {
             id: None,
-            name: shot.person.clone(),
-            tags: Vec::new(),
+            profile: Profile::named(&shot.person),
             references: vec![(face.clone(), 1.0)],
-            expires: None,
             negative: false,
             source: "test".into(),
         };

@@ -13,7 +13,7 @@ use super::Bench;
 use super::figure::{Aim, Figure, Watch, median};
 use crate::fault::Fault;
 use crate::recognise::Embedding;
-use crate::recognise::gallery::{Enrolment, Gallery, Rejection, synthetic};
+use crate::recognise::gallery::{Enrolment, Gallery, Profile, Rejection, synthetic};
 use crate::simd::pages::Pages;
 
 /// Numbers of an embedding, as most large models have it.
@@ -173,10 +173,8 @@ fn enrol(gallery: &Gallery, run: &AtomicBool, enrolling: &AtomicBool, enrolled: 
         let visitor = number % VISITORS;
         gallery.enrol(Enrolment {
             id: None,
-            name: format!("visitor {visitor}"),
-            tags: Vec::new(),
+            profile: Profile::named(&format!("visitor {visitor}")),
             references: vec![(face, 1.0)],
-            expires: None,
             negative: false,
             source: "bench".into(),
         })?;

@@ -6,11 +6,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::person::PersonId;
 use super::rejection::{Refusal, Rejection};
-use super::store::{Enrolment, Gallery, Receipt};
+use super::store::{Enrolment, Gallery, Profile, Receipt};
 use crate::detect::still::{self, Still, Unreadable};
 use crate::detect::{Detection, Detector};
 use crate::fault::Fault;
@@ -34,14 +34,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Whom a picture is of.
 #[derive(Clone, Debug)]
 pub struct Who {
-    /// The person; `None`: the slug of `name`.
+    /// The person; `None`: the slug of the profile's name.
     pub id: Option<PersonId>,
-    /// The name to show; empty: the one that the person has, or else the id.
-    pub name: String,
-    /// Added to the person's tags.
-    pub tags: Vec<String>,
-    /// When the person goes by itself; `None` leaves what was said before.
-    pub expires: Option<SystemTime>,
+    /// What is said of the person.
+    pub profile: Profile,
     /// The picture is of somebody whom the person must not be taken for.
     pub negative: bool,
     /// Where the picture comes from, as listings show it.
@@ -102,14 +98,12 @@ impl Enroller {
     /// Nothing was enrolled, for the reason given.
     pub fn enrol(&mut self, who: &Who, picture: &[u8]) -> Result<Receipt, Rejection> {
         // A name that will be refused is not worth a model's time.
-        let id = who.id.clone().map_or_else(|| PersonId::of_name(&who.name), Ok)?;
+        let id = who.id.clone().map_or_else(|| PersonId::of_name(&who.profile.name), Ok)?;
         let face = self.look(picture)?;
         let enrolment = Enrolment {
             id: who.id.as_ref().map(|_| id),
-            name: who.name.clone(),
-            tags: who.tags.clone(),
+            profile: who.profile.clone(),
             references: vec![(face.embedding, face.quality.score)],
-            expires: who.expires,
             negative: who.negative,
             source: Arc::clone(&who.source),
         };

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use super::enroller::{Enroller, Who};
 use super::person::PersonId;
 use super::rejection::{Refusal, Rejection};
-use super::store::{Gallery, LookAlike};
+use super::store::{Gallery, LookAlike, Profile};
 use crate::fault::Fault;
 
 /// Folder within a person's: pictures of people whom the person must not be taken for.
@@ -188,9 +188,7 @@ impl Folder {
     fn read(&mut self, picture: &Picture, enroller: &mut Enroller, report: &mut Report) {
         let who = Who {
             id: None,
-            name: picture.name.clone(),
-            tags: Vec::new(),
-            expires: None,
+            profile: Profile::named(&picture.name),
             negative: picture.negative,
             source: picture.path.to_string_lossy().into(),
         };

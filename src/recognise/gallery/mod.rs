@@ -42,5 +42,5 @@ pub use enroller::{Enroller, Who};
 pub use person::{Person, PersonId, Reference};
 pub use rejection::{Refusal, Rejection};
 pub use search::{Hit, Ranking};
-pub use store::{Enrolment, Gallery, LookAlike, Receipt, Settings};
+pub use store::{Amendment, Enrolment, Filter, Gallery, LookAlike, Page, Profile, Receipt, Settings};
 pub use tags::Tags;

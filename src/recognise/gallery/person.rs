@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::rejection::{Refusal, Rejection};
 
@@ -121,6 +122,8 @@ pub struct Reference {
     pub quality: f32,
     /// Where it came from: a file's path, or the name of an interface.
     pub source: Arc<str>,
+    /// When it came.
+    pub created_at: SystemTime,
 }
 
 /// Somebody in the gallery.
@@ -140,9 +143,37 @@ pub struct Person {
     pub anchors: Vec<Reference>,
     /// From then on nobody is this person any more.
     pub expires: Option<SystemTime>,
+    /// What another system calls the person; unique in the gallery.
+    pub external_id: Option<Arc<str>>,
+    /// What else another system wants to know of the person; never looked at here.
+    pub metadata: Arc<Map<String, Value>>,
+    /// When the person came.
+    pub created_at: SystemTime,
+    /// When the person, or a reference, was last changed.
+    pub updated_at: SystemTime,
+    /// Was made by name alone, and so stays without a reference.
+    pub declared: bool,
 }
 
 impl Person {
+    /// Somebody of whom nothing is known but the id, which is the name as well.
+    pub(super) fn new(id: PersonId, model: &Arc<str>, now: SystemTime) -> Self {
+        Self {
+            name: id.shared(),
+            id,
+            tags: BTreeSet::new(),
+            model: Arc::clone(model),
+            references: Vec::new(),
+            anchors: Vec::new(),
+            expires: None,
+            external_id: None,
+            metadata: Arc::default(),
+            created_at: now,
+            updated_at: now,
+            declared: false,
+        }
+    }
+
     /// Whether the person's time is over.
     pub fn has_expired(&self, now: SystemTime) -> bool {
         self.expires.is_some_and(|expires| expires <= now)

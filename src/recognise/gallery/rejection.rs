@@ -34,6 +34,10 @@ pub enum Refusal {
     BadName,
     /// The id belongs to somebody of another name.
     NameTaken,
+    /// The external id is somebody else's.
+    ExternalIdTaken,
+    /// A tag, an external id or metadata beyond what is kept.
+    BadProfile,
     /// Nobody in the gallery has that id.
     UnknownPerson,
     /// The gallery, or the person's share of it, is full.
@@ -59,6 +63,8 @@ impl Refusal {
             Self::Unusable => "unusable",
             Self::BadName => "bad_name",
             Self::NameTaken => "name_taken",
+            Self::ExternalIdTaken => "external_id_taken",
+            Self::BadProfile => "bad_profile",
             Self::UnknownPerson => "unknown_person",
             Self::GalleryFull => "gallery_full",
             Self::Failed => "failed",

@@ -18,13 +18,16 @@ type Shard = HashMap<PersonId, Arc<Person>>;
 #[derive(Clone)]
 pub(super) struct People {
     shards: Vec<Arc<Shard>>,
+    /// Ids by what other systems call people.
+    externals: Vec<Arc<HashMap<Arc<str>, PersonId>>>,
     len: usize,
     chances: f64,
 }
 
 impl Default for People {
     fn default() -> Self {
-        Self { shards: vec![Arc::default(); SHARDS], len: 0, chances: 0.0 }
+        let (shards, externals) = (vec![Arc::default(); SHARDS], vec![Arc::default(); SHARDS]);
+        Self { shards, externals, len: 0, chances: 0.0 }
     }
 }
 
@@ -42,12 +45,29 @@ impl People {
         self.chances.max(0.0)
     }
 
+    /// Whom another system calls `external`.
+    pub(super) fn of_external(&self, external: &str) -> Option<&PersonId> {
+        self.externals[shard(external)].get(external)
+    }
+
     pub(super) fn insert(&mut self, person: Arc<Person>) {
         let shard = Arc::make_mut(&mut self.shards[shard(&person.id)]);
         self.chances += chances(person.references.len());
-        match shard.insert(person.id.clone(), person) {
+        let called = person.external_id.clone().map(|external| (external, person.id.clone()));
+        let before = shard.insert(person.id.clone(), person);
+        match &before {
             Some(before) => self.chances -= chances(before.references.len()),
             None => self.len += 1,
+        }
+        before.iter().for_each(|before| self.drop_external(before));
+        if let Some((external, id)) = called {
+            Arc::make_mut(&mut self.externals[self::shard(&external)]).insert(external, id);
+        }
+    }
+
+    fn drop_external(&mut self, person: &Person) {
+        if let Some(external) = &person.external_id {
+            Arc::make_mut(&mut self.externals[shard(external)]).remove(external);
         }
     }
 
@@ -59,6 +79,7 @@ impl People {
         if let Some(gone) = Arc::make_mut(&mut self.shards[index]).remove(id) {
             self.chances -= chances(gone.references.len());
             self.len -= 1;
+            self.drop_external(&gone);
         }
     }
 
@@ -128,6 +149,9 @@ impl Snapshot {
         assert_eq!(listed(|p| &p.references), stored(&self.references));
         assert_eq!(listed(|p| &p.anchors), stored(&self.anchors));
         assert_eq!(self.people.iter().count(), self.people.len());
+        let called: Vec<_> = self.people.iter().filter_map(|p| Some((p.external_id.as_ref()?, &p.id))).collect();
+        assert_eq!(called.len(), self.people.externals.iter().map(|shard| shard.len()).sum::<usize>());
+        assert!(called.iter().all(|(external, id)| self.people.of_external(external) == Some(*id)));
         let expected: f64 = self.people.iter().map(|person| chances(person.references.len())).sum();
         assert!((self.people.chances() - expected).abs() < 1e-6);
         assert_eq!(self.soonest, self.people.iter().filter_map(|person| person.expires).min());

@@ -16,10 +16,14 @@ use crate::metrics::{GALLERY_FACES, GALLERY_SEARCH_SECONDS};
 use crate::recognise::{Embedder, Embedding};
 
 mod enrolment;
+mod listing;
+mod profile;
 mod removal;
 
-pub(super) use enrolment::LONGEST_TAG;
 pub use enrolment::{Enrolment, LookAlike, Receipt};
+pub use listing::{Filter, Page};
+pub(super) use profile::LONGEST_TAG;
+pub use profile::{Amendment, Profile};
 
 /// What a gallery is made for.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,7 @@
 //! A made-up gallery of any size, for benchmarks.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::calibration::{Calibration, Own};
 use super::person::{Person, PersonId, Reference};
@@ -61,16 +62,10 @@ pub fn gallery(dimension: usize, faces: impl Iterator<Item = Embedding>) -> Resu
 /// Adds the reference to its person.
 fn list(snapshot: &mut Snapshot, label: Label) {
     let known = snapshot.people.get(&label.owner).map(|known| Person::clone(known));
-    let mut person = known.unwrap_or_else(|| Person {
-        name: label.owner.shared(),
-        id: label.owner,
-        tags: Default::default(),
-        model: "synthetic".into(),
-        references: Vec::new(),
-        anchors: Vec::new(),
-        expires: None,
-    });
-    person.references.push(Reference { id: label.reference, quality: 1.0, source: "synthetic".into() });
+    let now = SystemTime::UNIX_EPOCH;
+    let mut person = known.unwrap_or_else(|| Person::new(label.owner, &"synthetic".into(), now));
+    let (id, source) = (label.reference, "synthetic".into());
+    person.references.push(Reference { id, quality: 1.0, source, created_at: now });
     snapshot.put(Arc::new(person));
 }
 

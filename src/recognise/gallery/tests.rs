@@ -36,10 +36,8 @@ fn between(a: &Embedding, b: &Embedding, share: f32) -> Embedding {
 fn enrolment(name: &str, references: &[Embedding]) -> Enrolment {
     Enrolment {
         id: None,
-        name: name.into(),
-        tags: Vec::new(),
+        profile: Profile::named(name),
         references: references.iter().map(|reference| (reference.clone(), 0.9)).collect(),
-        expires: None,
         negative: false,
         source: "test".into(),
     }
@@ -148,7 +146,8 @@ fn who_has_expired_is_not_found_and_swept() {
     let gallery = gallery();
     let now = SystemTime::now();
     let soon = now + Duration::from_secs(60);
-    gallery.enrol(Enrolment { expires: Some(soon), ..enrolment("Guest", &[face(1, 1.0)]) }).unwrap();
+    let profile = Profile { expires: Some(soon), ..Profile::named("Guest") };
+    gallery.enrol(Enrolment { profile, ..enrolment("Guest", &[face(1, 1.0)]) }).unwrap();
     enrol(&gallery, "Alice", &[2]);
     let named = |at| gallery.search_at(&face(1, 1.0), at).first.unwrap().person.id.to_string();
     assert_eq!(named(now), "guest");

@@ -66,9 +66,9 @@ pub(super) fn ask(wish: Wish, person: &str, publish: &Publish, context: &Context
         Wish::Forget => PersonWish::Forget,
     };
     let (asked, of, back) = (topic.to_owned(), person.to_owned(), Arc::clone(shared));
-    let tell = move |said: &PersonAnswer| {
+    let tell = move |said: PersonAnswer| {
         back.desk.pictures.fetch_sub(bytes, Ordering::Relaxed);
-        answer(&back, &asked, &of, said);
+        answer(&back, &asked, &of, &said);
     };
     if context.people.try_send(PersonCommand { person: person.into(), wish, answer: Box::new(tell) }).is_err() {
         shared.desk.pictures.fetch_sub(bytes, Ordering::Relaxed);

@@ -5,6 +5,8 @@ pub mod capture_child;
 #[cfg(feature = "media")]
 pub mod composed;
 #[cfg(feature = "media")]
+pub mod curl;
+#[cfg(feature = "media")]
 pub mod daemon;
 pub mod faces;
 #[cfg(feature = "media")]

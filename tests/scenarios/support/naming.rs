@@ -13,7 +13,7 @@ use visor::detect::{self, Detection, Detector, Landmarks, Thumbnailer};
 use visor::frame::{Frame, Picture, Stamp};
 use visor::geometry::Rect;
 use visor::infer::{self, InferError, Runtime};
-use visor::recognise::gallery::{self, Enroller, Who};
+use visor::recognise::gallery::{self, Enroller, Profile, Who};
 use visor::recognise::recogniser::{self, Embed};
 use visor::recognise::{
     Change, Embedder, Embedding, Gallery, Identity, People, Recogniser, Strangers, Verdict, quality,
@@ -206,14 +206,7 @@ impl Models {
         let gallery = Gallery::new(settings);
         let mut enroller = Enroller::new(self.detector(), None, self.embedder(), gallery.clone()).unwrap();
         for (person, picture) in clip.pictures.iter().filter(|(person, _)| enrolled.contains(person)) {
-            let who = Who {
-                id: None,
-                name: person.clone(),
-                tags: Vec::new(),
-                expires: None,
-                negative: false,
-                source: "test".into(),
-            };
+            let who = Who { id: None, profile: Profile::named(person), negative: false, source: "test".into() };
             if let Err(rejection) = enroller.enrol_file(&who, picture) {
                 eprintln!("{}: {rejection}", picture.display());
             }

@@ -1,10 +1,9 @@
 //! Enrolment: what comes in, what became of it, and the judgement of new references before they come in.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{Gallery, full, no_memory};
+use super::{Gallery, Profile, full, no_memory};
 use crate::recognise::Embedding;
 use crate::recognise::gallery::calibration::Own;
 use crate::recognise::gallery::person::{Person, PersonId, Reference};
@@ -15,17 +14,13 @@ use crate::recognise::gallery::snapshot::Snapshot;
 use crate::recognise::gallery::vector::{Vector, cosine};
 
 /// People in one gallery.
-const MOST_PEOPLE: usize = 200_000;
+pub(super) const MOST_PEOPLE: usize = 200_000;
 
 /// References of one person, and as many anchors.
 const MOST_REFERENCES: usize = 1000;
 
 /// References in one gallery.
 const MOST_ROWS: usize = 2_000_000;
-
-/// Tags of one person, and the bytes of one.
-const MOST_TAGS: usize = 64;
-pub(in crate::recognise::gallery) const LONGEST_TAG: usize = 63;
 
 /// From this cosine on two references of a person are the same picture: another says nothing new.
 const SAME_PICTURE: f32 = 0.999;
@@ -36,16 +31,12 @@ const MOST_LOOK_ALIKES: usize = 3;
 /// References of one person, on their way in.
 #[derive(Clone, Debug)]
 pub struct Enrolment {
-    /// The person; `None`: the slug of `name`.
+    /// The person; `None`: the slug of the profile's name.
     pub id: Option<PersonId>,
-    /// The name to show; empty: the one that the person has, or else the id.
-    pub name: String,
-    /// Added to the person's tags.
-    pub tags: Vec<String>,
+    /// What is said of the person; adds to what was said before.
+    pub profile: Profile,
     /// What the person looks like, and how good each is, 0 to 1.
     pub references: Vec<(Embedding, f32)>,
-    /// When the person goes by itself; `None` leaves what was said before.
-    pub expires: Option<SystemTime>,
     /// These are of somebody whom the person must not be taken for.
     pub negative: bool,
     /// Where they come from, as listings show it.
@@ -92,13 +83,14 @@ impl Gallery {
     /// Nothing was added: an embedding of another model or of no use, a name that gives no id or that of somebody else, or
     /// a limit was reached.
     pub fn enrol(&self, enrolment: Enrolment) -> Result<Receipt, Rejection> {
-        let id = enrolment.id.clone().map_or_else(|| PersonId::of_name(&enrolment.name), Ok)?;
+        let id = enrolment.id.clone().map_or_else(|| PersonId::of_name(&enrolment.profile.name), Ok)?;
         let mut receipt = Receipt { person: id, added: Vec::new(), duplicates: 0, look_alikes: Vec::new() };
         // Without the lock: looking takes longer than adding, and forgetting must not wait for it.
         let candidates = self.look_at(&enrolment, &mut receipt)?;
         let mut writer = self.lock();
         let mut next = Snapshot::clone(&self.0.current.load());
         let mut person = person_for(&next, &receipt.person, &enrolment, &self.0.settings.model)?;
+        let created_at = person.updated_at;
         let list = if enrolment.negative { &mut person.anchors } else { &mut person.references };
         if list.len() + candidates.len() > MOST_REFERENCES {
             return Err(full(format!(
@@ -116,6 +108,7 @@ impl Gallery {
             id,
             quality: candidate.quality,
             source: Arc::clone(&enrolment.source),
+            created_at,
         });
         list.extend(references);
         let rows = receipt.added.iter().zip(&candidates).map(|(&reference, candidate)| {
@@ -174,8 +167,13 @@ fn person_for(
     let known = snapshot.people.get(id);
     // Whoever came without a name is called by the id, which is no name that another could clash with.
     let named = known.filter(|known| *known.name != **id);
-    if let Some(known) = named.filter(|known| enrolment.id.is_none() && *known.name != *enrolment.name) {
-        let detail = format!("\"{}\" and \"{}\" both have the id \"{id}\"", enrolment.name, known.name);
+    let profile = &enrolment.profile;
+    // Whoever was given another name since then is still the one of the id.
+    let clashes = |known: &&Arc<Person>| {
+        *known.name != *profile.name && PersonId::of_name(&known.name).is_ok_and(|known| known == *id)
+    };
+    if let Some(known) = named.filter(clashes).filter(|_| enrolment.id.is_none()) {
+        let detail = format!("\"{}\" and \"{}\" both have the id \"{id}\"", profile.name, known.name);
         return Err(Rejection::new(Refusal::NameTaken, detail));
     }
     if known.is_none() && (enrolment.negative || enrolment.references.is_empty()) {
@@ -184,26 +182,10 @@ fn person_for(
     if known.is_none() && snapshot.people.len() >= MOST_PEOPLE {
         return Err(full(format!("the gallery is full with {MOST_PEOPLE} people")));
     }
-    let mut person = known.map_or_else(
-        || Person {
-            id: id.clone(),
-            name: id.shared(),
-            tags: BTreeSet::new(),
-            model: Arc::clone(model),
-            references: Vec::new(),
-            anchors: Vec::new(),
-            expires: None,
-        },
-        |known| Person::clone(known),
-    );
-    if !enrolment.name.is_empty() {
-        person.name = enrolment.name.as_str().into();
-    }
-    person.expires = enrolment.expires.or(person.expires);
-    person.tags.extend(enrolment.tags.iter().filter(|tag| tag.len() <= LONGEST_TAG).cloned());
-    if person.tags.len() > MOST_TAGS {
-        return Err(full(format!("\"{id}\" would have more than {MOST_TAGS} tags")));
-    }
+    let now = SystemTime::now();
+    let mut person = known.map_or_else(|| Person::new(id.clone(), model, now), |known| Person::clone(known));
+    person.updated_at = now;
+    profile.put_on(&mut person, snapshot)?;
     Ok(person)
 }
 

@@ -35,7 +35,8 @@ impl Gallery {
         wait_for_readers(&mut writer);
     }
 
-    /// Removes single references or anchors; a person who has no reference left goes as a whole. Gives how many there were.
+    /// Removes single references or anchors; a person who has no reference left goes as a whole, unless made by name
+    /// alone. Gives how many there were.
     pub fn remove(&self, references: &[u64]) -> usize {
         let gone: BTreeSet<u64> = references.iter().copied().collect();
         let mut writer = self.lock();
@@ -52,7 +53,7 @@ impl Gallery {
             let mut rest = Person::clone(person);
             rest.references.retain(|reference| !gone.contains(&reference.id));
             rest.anchors.retain(|anchor| !gone.contains(&anchor.id));
-            if rest.references.is_empty() {
+            if rest.references.is_empty() && !rest.declared {
                 empty.insert(&*person.id);
             }
             next.put(Arc::new(rest));
