@@ -20,7 +20,7 @@ use crate::supervisor::Engine;
 
 mod looker;
 
-pub(super) use looker::{Looker, deadline, decode, failed};
+pub(super) use looker::{Looker, deadline, decode, failed, recognition_off};
 
 /// Work that waits for a place; more is refused, and whoever asked is told.
 const WAITING: usize = 256;
@@ -80,6 +80,7 @@ impl Desk {
         });
         let busy = || {
             ProblemJson::new(StatusCode::SERVICE_UNAVAILABLE, "too many pictures wait already; try again")
+                .because("busy")
                 .retry_after(1)
         };
         self.work.as_ref().ok_or_else(busy)?.try_send(work).map_err(|_| busy())?;

@@ -15,16 +15,19 @@ use axum::http::{StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Api;
+use super::extract::bad_request;
 use crate::http::ProblemJson;
 
+mod comparison;
 mod fields;
 mod form;
 mod intake;
 pub(super) mod schema;
 
+pub(super) use comparison::{Comparison, ComparisonForm, ComparisonJson, Source};
 use fields::{Field, Fields};
 pub(super) use intake::Held;
 pub use intake::Intake;
@@ -55,12 +58,7 @@ impl<O: DeserializeOwned + Send, const MOST: usize> FromRequest<Api> for Picture
     type Rejection = ProblemJson;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, ProblemJson> {
-        let (head, body) = request.into_parts();
-        let fields = Fields::of_query(head.uri.query());
-        let kind = Kind::of(head.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?")))?;
-        let place = api.0.admission.enter()?;
-        let (memory, body) = api.0.intake.receive(&head.headers, body).await?;
-        let mut held = Held::new(place, memory);
+        let Received { kind, fields, mut held, body } = receive(request, api).await?;
         let mut found = Found { pictures: Vec::new(), fields };
         match kind {
             Kind::Raw if body.is_empty() => {}
@@ -72,15 +70,34 @@ impl<O: DeserializeOwned + Send, const MOST: usize> FromRequest<Api> for Picture
         match found.pictures.len() + addresses.len() {
             n if n > MOST => {
                 let most = if MOST == 1 { "one picture".to_owned() } else { format!("at most {MOST} pictures") };
-                return Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, format!("{n} pictures came; send {most}")));
+                return Err(bad_request(format!("{n} pictures came; send {most}")));
             }
             _ => {}
         }
-        let options = found.fields.read().map_err(|what| refuse(StatusCode::UNPROCESSABLE_ENTITY, what))?;
+        let options = found.fields.read().map_err(bad_request)?;
         let mut encoded = found.pictures;
         encoded.extend(api.0.intake.fetch_all(&api.0.outbound, addresses, &mut held).await?);
         Ok(Self { encoded, options, held })
     }
+}
+
+/// A request whose body is in memory.
+struct Received {
+    kind: Kind,
+    /// Of the query.
+    fields: Fields,
+    held: Held,
+    body: Bytes,
+}
+
+/// Takes a request in; a place and memory for it are had before its body is read.
+async fn receive(request: Request, api: &Api) -> Result<Received, ProblemJson> {
+    let (head, body) = request.into_parts();
+    let fields = Fields::of_query(head.uri.query());
+    let kind = Kind::of(head.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?")))?;
+    let place = api.0.admission.enter()?;
+    let (memory, body) = api.0.intake.receive(&head.headers, body).await?;
+    Ok(Received { kind, fields, held: Held::new(place, memory), body })
 }
 
 /// How a body is to be read.
@@ -99,9 +116,9 @@ impl Kind {
         let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match essence.as_str() {
             "application/json" => Ok(Self::Json),
-            "multipart/form-data" => multer::parse_boundary(text).map(Self::Form).map_err(|_| {
-                refuse(StatusCode::BAD_REQUEST, "the form has no boundary; let the client write the Content-Type")
-            }),
+            "multipart/form-data" => multer::parse_boundary(text)
+                .map(Self::Form)
+                .map_err(|_| bad_request("the form has no boundary; let the client write the Content-Type")),
             // what curl says of --data-binary unless told otherwise
             "application/octet-stream" | "application/x-www-form-urlencoded" => Ok(Self::Raw),
             other if other.starts_with("image/") => Ok(Self::Raw),
@@ -121,14 +138,7 @@ struct Found {
 
 impl Found {
     fn take_json(&mut self, body: &[u8]) -> Result<(), ProblemJson> {
-        let value = serde_json::from_slice(body).map_err(|e| {
-            // its words tell the place, and of the text at most a character
-            refuse(StatusCode::BAD_REQUEST, format!("the body is no JSON: {e}"))
-        })?;
-        let Value::Object(object) = value else {
-            return Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, "the body is JSON, but no object"));
-        };
-        self.fields.put_all(object);
+        self.fields.put_all(object(body)?);
         for (name, text) in self.texts("image", "images")? {
             self.pictures.push(decode_base64(&name, &text)?);
         }
@@ -142,7 +152,7 @@ impl Found {
 
     /// The texts in a field for one and a field for several, each with what it is called.
     fn texts(&mut self, one: &str, several: &str) -> Result<Vec<(String, String)>, ProblemJson> {
-        let wrong = |name: &str, what: &str| refuse(StatusCode::UNPROCESSABLE_ENTITY, format!("{name}: {what}"));
+        let wrong = |name: &str, what: &str| bad_request(format!("{name}: {what}"));
         let mut texts = Vec::new();
         match self.fields.take(one) {
             None | Some(Field::Json(Value::Null)) => {}
@@ -167,23 +177,32 @@ impl Found {
     }
 }
 
+/// The object that a body is in JSON.
+fn object(body: &[u8]) -> Result<Map<String, Value>, ProblemJson> {
+    let value = serde_json::from_slice(body).map_err(|e| {
+        // its words tell the place, and of the text at most a character
+        bad_request(format!("the body is no JSON: {e}"))
+    })?;
+    match value {
+        Value::Object(object) => Ok(object),
+        _ => Err(bad_request("the body is JSON, but no object")),
+    }
+}
+
 /// A picture in base64, with or without a `data:` prefix.
 pub(super) fn decode_base64(name: &str, text: &str) -> Result<Bytes, ProblemJson> {
     let plain = match text.strip_prefix("data:") {
         Some(rest) => rest.split_once(',').map_or(rest, |(_, data)| data),
         None => text,
     };
-    let decoded = STANDARD.decode(plain.trim()).map_err(|e| {
-        refuse(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            format!("{name}: is not base64 ({e}); send a picture's bytes in base64"),
-        )
-    })?;
+    let decoded = STANDARD
+        .decode(plain.trim())
+        .map_err(|e| bad_request(format!("{name}: is not base64 ({e}); send a picture's bytes in base64")))?;
     Ok(decoded.into())
 }
 
 /// Nothing came to look at.
 pub(super) fn no_picture() -> ProblemJson {
     let detail = "no picture came; send one as the body, as image in a form or in JSON (base64), or name its url";
-    refuse(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    bad_request(detail).because("no_picture")
 }

@@ -6,8 +6,9 @@
 //! | `openapi` | the description of all routes, made from them, and the page that shows it |
 //! | `desk` | where pictures are looked at, behind the cameras |
 //! | `input` | how pictures come in |
-//! | `detect` | faces in a picture |
 //! | `extract` `list` | what is taken out of requests; lists, a page at a time |
+//! | `detect` `mask` | faces in a picture, and without them |
+//! | `compare` `recognise` | whether faces are of one person; whose they are |
 //! | `cameras` | the cameras as they are now |
 //! | `events` | what happens, as it happens |
 //! | `streams` | how many answers without an end there are |
@@ -27,6 +28,7 @@ use crate::sink::{History, Hub};
 use crate::supervisor::Engine;
 
 mod cameras;
+mod compare;
 mod desk;
 mod detect;
 mod events;
@@ -34,8 +36,10 @@ mod extract;
 mod gallery;
 mod input;
 mod list;
+mod mask;
 mod openapi;
 mod persons;
+mod recognise;
 mod rights;
 mod streams;
 
@@ -92,5 +96,8 @@ fn routes() -> Routes {
         .with(Role::Viewer, events::viewer())
         .with(Role::Viewer, persons::viewer())
         .with(Role::Operator, detect::operator())
+        .with(Role::Operator, mask::operator())
+        .with(Role::Operator, compare::operator())
+        .with(Role::Operator, recognise::operator())
         .with(Role::Operator, persons::operator())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::{EventType, Latency, rfc3339};
 use crate::clock::Monotonic;
@@ -94,7 +95,7 @@ impl Fractions {
 }
 
 /// Whether it is decided who a track is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Not, or not yet.
@@ -120,7 +121,7 @@ impl Status {
 }
 
 /// Who a track is. Without recognition: undecided, and the reason says so.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Identity {
     /// Whether it is decided.
     pub status: Status,

@@ -18,6 +18,7 @@
 //! | `shape` `stencil` | which pixels |
 //! | [`kinds`](KINDS) | what takes their place: a file and a table line each |
 //! | [`painter`](Painter) | copies and masks in one go |
+//! | [`still`](StillMask) | the same for one picture |
 //! | [`masked`](MaskedFrame) | what comes out |
 //! | [`test_face`](TestFace) | whether the detector sees at all |
 
@@ -36,6 +37,7 @@ mod ruling;
 mod shape;
 mod sighting;
 mod stencil;
+mod still;
 mod strand;
 mod strands;
 #[cfg(test)]
@@ -53,6 +55,7 @@ pub use painter::{Painter, TooSmall};
 pub use ruling::{Bracket, Cause, Plan, Ruling};
 pub use shape::{Region, Shape};
 pub use sighting::{Sighting, untracked};
+pub use still::{JPEG_QUALITY, StillMask};
 pub use strands::{Margins, still_regions};
 pub use test_face::TestFace;
 pub use who::{Exempt, Exemptions, Who};

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use crate::detect::{Detector, View};
+use crate::fault::Fault;
 use crate::geometry::{Point, Rect, Size};
 use crate::infer::InferError;
 
@@ -108,6 +109,22 @@ impl TestFace {
     pub fn place(&self) -> Rect {
         let Rect { x, y, w, h } = FACE;
         Rect::new(CENTRE.x + x * SCALE, CENTRE.y + y * SCALE, w * SCALE, h * SCALE)
+    }
+
+    /// Nothing is masked with a detector that does not find it.
+    ///
+    /// # Errors
+    /// The detector does not, or fails.
+    pub fn prove(detector: &mut Detector, deadline: Instant) -> Result<(), Fault> {
+        let name = detector.model().manifest().name.clone();
+        match Self::new().is_seen_by(detector, deadline) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                Err(Fault::unavailable(format!("model {name} does not find the built-in test face: it is blind"))
+                    .remedy("verify its file with visor models verify, or choose another detector"))
+            }
+            Err(error) => Err(Fault::unavailable(format!("model {name} fails on the built-in test face: {error}"))),
+        }
     }
 
     /// Whether a detector finds it, where it is and at a score from which on a face is one.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::detect::Detection;
 use crate::geometry::Rect;
@@ -29,7 +30,7 @@ const STRAIGHT: Duration = Duration::from_millis(500);
 const HIDDEN_FOR: Duration = Duration::from_secs(1);
 
 /// Whose faces are masked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Who {
     /// Everybody.

@@ -8,15 +8,16 @@ use super::fusion::{Crop, Evidence, Pose};
 use super::gallery::Ranking;
 use super::ledger::{People, known};
 use super::quality;
-use super::{Embedder, Identity, Landmarker, Quality, Reason, Verdict};
+use super::{Embedder, Embedding, Identity, Landmarker, Quality, Reason, Verdict};
+use crate::clock::Monotonic;
 use crate::detect::{Detection, View};
 use crate::fault::Fault;
 use crate::infer::InferError;
 
-/// What a stranger on a still is called.
-const STRANGER: &str = "stranger";
+/// What a stranger on a still is called who was on no camera.
+pub const STRANGER: &str = "stranger";
 
-/// Says who the faces of stills are.
+/// Says who the faces of stills are, before somebody goes unmasked for it.
 pub struct Onlooker {
     embedder: Embedder,
     landmarker: Option<Landmarker>,
@@ -50,11 +51,44 @@ impl Onlooker {
         if let Some(landmarker) = &mut self.landmarker {
             landmarker.complete(view, &mut faces, deadline)?;
         }
+        let Self { embedder, people, .. } = self;
+        Glance { embedder, people, rigour: Rigour::Unmasks, deadline }.verdicts(view, &faces)
+    }
+}
+
+/// What depends on who somebody is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rigour {
+    /// A name: as sure as the gallery's threshold and margin make it.
+    Names,
+    /// Whether a face is shown: as sure as a single look has to be for a track.
+    Unmasks,
+}
+
+/// One look at each face of a still.
+pub struct Glance<'a> {
+    /// Makes the faces' numbers.
+    pub embedder: &'a mut Embedder,
+    /// Who is known; by the same embedder.
+    pub people: &'a People,
+    /// How sure it must be.
+    pub rigour: Rigour,
+    /// When the last model must have its session.
+    pub deadline: Instant,
+}
+
+impl Glance<'_> {
+    /// A verdict for each of `faces`, whose track is the face's place in them. Faces that are not fit for it, or have no
+    /// landmarks, are undecided.
+    ///
+    /// # Errors
+    /// A model failed, or was not done by the deadline.
+    pub fn verdicts(&mut self, view: View<'_>, faces: &[Detection]) -> Result<Vec<Verdict>, InferError> {
         let mut verdicts = Vec::with_capacity(faces.len());
-        for (track, face) in (0..).zip(&faces) {
-            let quality = quality::assess(view, face, &faces, &quality::Config::default());
+        for (track, face) in (0..).zip(faces) {
+            let quality = quality::assess(view, face, faces, &quality::Config::default());
             let identity = match quality.reason {
-                None => self.identity(view, face, quality, deadline)?,
+                None => self.identity(view, face, quality)?,
                 reason => Identity::Undecided { reason },
             };
             let verified = (!matches!(identity, Identity::Undecided { .. })).then_some(Duration::ZERO);
@@ -64,32 +98,35 @@ impl Onlooker {
         Ok(verdicts)
     }
 
-    fn identity(
-        &mut self,
-        view: View<'_>,
-        face: &Detection,
-        quality: Quality,
-        deadline: Instant,
-    ) -> Result<Identity, InferError> {
+    fn identity(&mut self, view: View<'_>, face: &Detection, quality: Quality) -> Result<Identity, InferError> {
         let undecided = |reason| Ok(Identity::Undecided { reason: Some(reason) });
         let Some(landmarks) = face.landmarks else { return Ok(Identity::Undecided { reason: None }) };
-        let Some(embedding) = self.embedder.embed(view, &[landmarks], deadline)?.pop() else {
+        let Some(embedding) = self.embedder.embed(view, &[landmarks], self.deadline)?.pop() else {
             return Err(InferError::Shape("no embedding for a face".into()));
         };
         let Ranking { first, second, .. } = self.people.gallery.search(&embedding);
-        let (pose, at) = (Pose::of(&landmarks), Duration::ZERO);
-        let mut evidence = Evidence::default();
-        evidence.add(&Crop { embedding, quality: quality.score, score: face.score, pose, at });
-        let stranger = |score| Ok(Identity::Stranger { alias: STRANGER.into(), score });
-        let Some(first) = first else { return stranger(None) };
+        let Some(first) = first else { return Ok(self.stranger(&embedding, None)) };
         let ahead = second.map(|second| first.score - second.score);
         let bar = self.people.bar();
+        let (pose, at) = (Pose::of(&landmarks), Duration::ZERO);
+        let crop = Crop { embedding: embedding.clone(), quality: quality.score, score: face.score, pose, at };
+        let mut evidence = Evidence::default();
+        evidence.add(&crop);
         match bar.judge(first.score, ahead, &evidence) {
             Standing::Accepted => Ok(known(&first, ahead)),
-            Standing::Below if !bar.keeps(first.score) => stranger(Some(first.score)),
+            // above the threshold, and ahead of the next: there is no second look to wait for
+            Standing::Open if self.rigour == Rigour::Names => Ok(known(&first, ahead)),
+            Standing::Below if !bar.keeps(first.score) => Ok(self.stranger(&embedding, Some(first.score))),
             Standing::Below => undecided(Reason::BelowThreshold),
             Standing::Open | Standing::Ambiguous => undecided(Reason::Ambiguous),
         }
+    }
+
+    /// Somebody whom the gallery does not know: by the alias of cameras, where they have met them.
+    fn stranger(&self, face: &Embedding, score: Option<f32>) -> Identity {
+        let (likeness, asked) = self.people.strangers.find(face, &[], Monotonic::now());
+        let met = likeness.filter(|likeness| likeness.score >= asked.threshold);
+        Identity::Stranger { alias: met.map_or_else(|| STRANGER.into(), |likeness| likeness.alias), score }
     }
 
     fn tags(&self, identity: &Identity) -> Arc<[String]> {

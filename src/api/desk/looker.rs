@@ -1,20 +1,20 @@
 //! What a place at the desk has: the models in use, and the memory that they work in.
 
-#![allow(dead_code, reason = "routes that recognise use it")]
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 
 use crate::detect::still::{self, Still, Unreadable};
-use crate::detect::{self, Detection, Detector, Landmarks, View};
+use crate::detect::{self, Detection, Detector, View};
 use crate::fault::Fault;
 use crate::http::ProblemJson;
 use crate::infer::{InferError, Model};
+use crate::mask::TestFace;
 use crate::pipeline::Recognition;
 use crate::recognise::gallery::enroller::MOST_PIXELS;
-use crate::recognise::{Closeup, Embedder, Embedding, Landmarker, LookError, Portrait};
+use crate::recognise::still::{Glance, Rigour};
+use crate::recognise::{Closeup, Embedder, Landmarker, LookError, Portrait, Verdict};
 use crate::supervisor::Engine;
 
 /// How long one picture may wait for free sessions, all of its looks together.
@@ -35,6 +35,8 @@ struct Sight {
     deferred: Arc<Model>,
     eyes: Closeup,
     embedder: Option<Embedder>,
+    /// Whether the detector has found the built-in face: nothing is masked before.
+    proven: bool,
 }
 
 impl Looker {
@@ -58,7 +60,7 @@ impl Looker {
         let config = detect::Config { score: Some(score), ..detect::Config::default() };
         detect::Settings::new(&config, model.manifest())
             .and_then(|settings| Detector::new(model, settings))
-            .map_err(|fault| ProblemJson::new(StatusCode::UNPROCESSABLE_ENTITY, fault.to_string()))
+            .map_err(|fault| ProblemJson::new(StatusCode::BAD_REQUEST, fault.what))
     }
 
     /// The faces of a still, largest first; looked at twice where it helps.
@@ -73,21 +75,30 @@ impl Looker {
         eyes.portrait(embedder, view, deadline()).map_err(unseen)
     }
 
-    /// The face with these landmarks as numbers.
-    pub(in crate::api) fn embed(
+    /// A verdict for each of these faces, as sure as `rigour` asks.
+    pub(in crate::api) fn verdicts(
         &mut self,
         view: View<'_>,
-        landmarks: Option<Landmarks>,
-    ) -> Result<Embedding, ProblemJson> {
-        let landmarks = landmarks.ok_or_else(|| unseen(LookError::NoLandmarks))?;
-        let embedder = self.embedder()?;
-        let embedding = embedder.embed(view, &[landmarks], deadline()).map_err(failed)?.pop();
-        embedding.ok_or_else(|| failed(InferError::Shape("no embedding for a face".to_owned())))
+        faces: &[Detection],
+        rigour: Rigour,
+    ) -> Result<Vec<Verdict>, ProblemJson> {
+        let recognition = self.recognition().ok_or_else(recognition_off)?;
+        let embedder = self.sight()?.embedder.as_mut().ok_or_else(recognition_off)?;
+        let mut glance = Glance { embedder, people: &recognition.people, rigour, deadline: deadline() };
+        glance.verdicts(view, faces).map_err(failed)
     }
 
-    /// What tells people apart.
-    pub(in crate::api) fn embedder(&mut self) -> Result<&mut Embedder, ProblemJson> {
-        self.sight()?.embedder.as_mut().ok_or_else(recognition_off)
+    /// All that a proven detector finds in a still down to its low score, for masks; and the score of a face by itself.
+    pub(in crate::api) fn suspects(&mut self, view: View<'_>) -> Result<(Vec<Detection>, f32), ProblemJson> {
+        let Sight { eyes, proven, .. } = self.sight()?;
+        let detector = eyes.detector();
+        if !*proven {
+            TestFace::prove(detector, deadline())
+                .map_err(|fault| ProblemJson::new(StatusCode::SERVICE_UNAVAILABLE, fault.to_string()))?;
+            *proven = true;
+        }
+        let found = detector.detect(view, deadline()).map_err(failed)?.to_vec();
+        Ok((found, detector.settings().score))
     }
 
     /// The models in use.
@@ -123,6 +134,7 @@ impl Sight {
             detector,
             deferred: eye,
             embedder,
+            proven: false,
         })
     }
 
@@ -141,13 +153,15 @@ pub(in crate::api) fn decode(encoded: &[u8]) -> Result<Still, ProblemJson> {
         Unreadable::NoPicture => ProblemJson::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "this is no picture that can be read here; send a JPEG, PNG, WebP, BMP or GIF",
-        ),
+        )
+        .because("unreadable"),
         Unreadable::TooLarge(what) => {
             ProblemJson::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{what}; send a smaller picture"))
+                .because("too_large")
         }
         Unreadable::Broken(what) => {
             let detail = format!("the picture is broken: {}", what.trim_end());
-            ProblemJson::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+            ProblemJson::new(StatusCode::UNPROCESSABLE_ENTITY, detail).because("unreadable")
         }
     })
 }
@@ -162,6 +176,8 @@ pub(in crate::api) fn failed(error: InferError) -> ProblemJson {
     match error {
         InferError::DeadlinePassed => {
             ProblemJson::new(StatusCode::SERVICE_UNAVAILABLE, "the models are busy with cameras; try again")
+                .because("busy")
+                .retry_after(1)
         }
         InferError::Shape(_) | InferError::Failed(_) => {
             tracing::error!(%error, "a model failed on a picture");
@@ -174,7 +190,7 @@ pub(in crate::api) fn failed(error: InferError) -> ProblemJson {
 pub(in crate::api) fn recognition_off() -> ProblemJson {
     let detail = "recognition is off: there is no embedder (visor models pull fetches one), or the gallery is still \
                   being read; GET /readyz says which";
-    ProblemJson::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    ProblemJson::new(StatusCode::SERVICE_UNAVAILABLE, detail).because("recognition_off").retry_after(1)
 }
 
 fn unseen(error: LookError) -> ProblemJson {

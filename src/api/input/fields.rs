@@ -45,8 +45,19 @@ impl Fields {
     /// All of them as `T`; the error names the field that is wrong.
     pub(super) fn read<T: DeserializeOwned>(self) -> Result<T, String> {
         let named = self.0.into_iter().map(|(name, field)| (name.clone(), Named { name, field }));
-        T::deserialize(MapDeserializer::new(named)).map_err(|e: Wrong| e.0)
+        T::deserialize(MapDeserializer::new(named)).map_err(|e: Wrong| short(e.0))
     }
+}
+
+/// What is wrong, without all of what was sent: that may be a picture.
+pub(super) fn short(mut text: String) -> String {
+    const MOST: usize = 300;
+    if text.len() > MOST {
+        let end = (0..=MOST).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 impl Field {
@@ -252,5 +263,7 @@ mod tests {
             let error = Fields::of_query(Some(query)).read::<Options>().unwrap_err();
             assert!(error.starts_with(expected), "{query}: {error}");
         }
+        let long = Fields::of_query(Some(&format!("score={}", "ä".repeat(5000)))).read::<Options>().unwrap_err();
+        assert!(long.len() < 310 && long.ends_with('…'), "{} bytes", long.len());
     }
 }

@@ -8,6 +8,7 @@ use multer::{Constraints, Multipart, SizeLimit};
 
 use super::intake::{MOST_BYTES, refuse};
 use super::{Field, Found};
+use crate::api::extract::bad_request;
 use crate::http::ProblemJson;
 
 /// Parts that a form may have; nobody needs more, and each is looked at.
@@ -32,7 +33,7 @@ impl Part {
     /// # Errors
     /// It is none, or too long a one.
     pub(in crate::api) fn into_text(self) -> Result<String, ProblemJson> {
-        let wrong = |what: &str| refuse(StatusCode::UNPROCESSABLE_ENTITY, format!("{}: {what}", self.name));
+        let wrong = |what: &str| bad_request(format!("{}: {what}", self.name));
         if self.content.len() > MOST_TEXT {
             return Err(wrong("is too long a text; send a file with a file name"));
         }
@@ -45,7 +46,7 @@ impl Part {
 /// # Errors
 /// It is broken, or has too many.
 pub(in crate::api) async fn parts(body: Bytes, boundary: String) -> Result<Vec<Part>, ProblemJson> {
-    let broken = |e: multer::Error| refuse(StatusCode::BAD_REQUEST, format!("the form is broken: {e}"));
+    let broken = |e: multer::Error| bad_request(format!("the form is broken: {e}"));
     let limits = Constraints::new().size_limit(SizeLimit::new().per_field(MOST_BYTES as u64));
     let whole = futures_util::stream::once(std::future::ready(Ok::<_, Infallible>(body)));
     let mut form = Multipart::with_constraints(whole, boundary, limits);

@@ -113,7 +113,9 @@ impl Intake {
 }
 
 fn no_memory() -> ProblemJson {
-    refuse(StatusCode::SERVICE_UNAVAILABLE, "too many pictures are in memory already; try again").retry_after(1)
+    refuse(StatusCode::SERVICE_UNAVAILABLE, "too many pictures are in memory already; try again")
+        .because("busy")
+        .retry_after(1)
 }
 
 fn too_large() -> ProblemJson {

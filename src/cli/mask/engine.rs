@@ -32,7 +32,7 @@ impl Engine {
         let size = manifest.size(input.or(Some(resolved.input)))?;
         let model = runtime.open(&manifest, resolved.models.sessions(), manifest.input.shape(1, size))?;
         let mut engine = Self { settings: Settings::new(&Config::default(), &manifest)?, model, recognition: None };
-        look_at_test_face(&mut engine.detector()?)?;
+        TestFace::prove(&mut engine.detector()?, Instant::now() + PATIENCE)?;
         engine.recognition = people::known(args, resolved, &engine.model)?.map(Arc::new);
         Ok(engine)
     }
@@ -64,16 +64,5 @@ impl Engine {
     #[cfg(feature = "media")]
     pub fn sessions(&self) -> usize {
         self.model.sessions()
-    }
-}
-
-/// Nothing is masked with a detector that does not find the built-in face.
-pub(super) fn look_at_test_face(detector: &mut Detector) -> Result<(), Fault> {
-    let name = detector.model().manifest().name.clone();
-    match TestFace::new().is_seen_by(detector, Instant::now() + PATIENCE) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Fault::unavailable(format!("model {name} does not find the built-in test face: it is blind"))
-            .remedy("verify its file with visor models verify, or choose another detector")),
-        Err(error) => Err(Fault::unavailable(format!("model {name} fails on the built-in test face: {error}"))),
     }
 }

@@ -13,13 +13,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::encoder::{self, Encoder};
-use super::engine::{Engine, PATIENCE, look_at_test_face};
+use super::engine::{Engine, PATIENCE};
 use super::{Done, LOOKAHEAD_MS, Unfinished};
 use crate::clock::Monotonic;
 use crate::detect::{Detection, Detector, Thumbnailer};
 use crate::fault::Fault;
 use crate::frame::Frame;
-use crate::mask::{Line, Lookahead, Outcome, Painter, Policy, Release, Settings, Who};
+use crate::mask::{Line, Lookahead, Outcome, Painter, Policy, Release, Settings, TestFace, Who};
 use crate::pipeline::{Analysed, Faces, Names, Recall, Sightings, THUMBNAIL, in_order};
 use crate::recognise::Vigil;
 use crate::ring;
@@ -196,7 +196,7 @@ impl Eyes {
 
     fn look(&mut self, frame: &Frame) -> Result<Vec<Detection>, String> {
         if self.tested.elapsed() >= TEST_EVERY {
-            look_at_test_face(&mut self.detector).map_err(|fault| fault.to_string())?;
+            TestFace::prove(&mut self.detector, Instant::now() + PATIENCE).map_err(|fault| fault.to_string())?;
             self.tested = Instant::now();
         }
         let found = self.detector.detect(frame.picture(), Instant::now() + PATIENCE);

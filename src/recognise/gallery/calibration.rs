@@ -83,6 +83,14 @@ impl Calibration {
         (rate * (f64::from(begin - cosine) / f64::from(scale)).exp()).min(1.0)
     }
 
+    /// How likely two pictures that score `cosine` show one person, where as many pairs do as do not: 0 to 1.
+    ///
+    /// At the pair's threshold it is one half: there the mistakes of both kinds balance. From there the odds grow as fast as
+    /// pairs of different people become rare, by `e` over a scale of their tail: `p = 1 / (1 + e^((pair − cosine) / scale))`.
+    pub fn probability(&self, cosine: f32) -> f32 {
+        (1.0 / (1.0 + (f64::from(self.pair - cosine) / f64::from(self.impostors.scale)).exp())) as f32
+    }
+
     /// The least cosine at which a gallery of so many independent references names at most [`AIM`] of strangers' tracks.
     pub fn threshold(&self, references: usize, own: Own) -> f32 {
         self.threshold_for(references as f64, own)
@@ -146,6 +154,14 @@ mod tests {
         assert_eq!(MODEL.threshold(100, siblings), usual);
         let raised = MODEL.threshold(100, worse) - usual;
         assert!((raised - 0.04 * 94f32.ln()).abs() < 1e-3, "{raised}");
+    }
+
+    #[test]
+    fn the_probability_is_even_at_the_threshold_and_grows() {
+        assert_eq!(MODEL.probability(MODEL.pair), 0.5);
+        let probabilities = [-1.0, 0.0, 0.31, 0.35, 0.39, 0.6, 1.0].map(|cosine| MODEL.probability(cosine));
+        assert!(probabilities.is_sorted() && probabilities[0] >= 0.0 && probabilities[6] <= 1.0, "{probabilities:?}");
+        assert!((probabilities[4] - 0.731).abs() < 1e-3, "one scale above: odds of e");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::metrics::{GALLERY_FACES, GALLERY_SEARCH_SECONDS};
 use crate::recognise::{Embedder, Embedding};
 
 mod enrolment;
+mod likeness;
 mod listing;
 mod profile;
 mod removal;
