@@ -1,0 +1,249 @@
+//! Pictures over HTTP: the numbers of the commands, every way in, and what is refused.
+#![cfg(feature = "media")]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::support::curl::{Answer, curl, curl_json, curl_with, eventually_json};
+use super::support::daemon::{Daemon, models, sample_people, visor};
+
+/// A daemon that knows the sample's person, and their picture; `None`, aloud, without models.
+fn scene() -> Option<(Daemon, PathBuf)> {
+    let people = sample_people()?;
+    let portrait = portrait(&people);
+    let daemon = Daemon::start(&format!("{}[gallery]\nfolder = \"{}\"\n", models(), people.display()));
+    eventually_json(&daemon, "/persons", |list| list["items"][0]["face_count"].as_u64() >= Some(1));
+    Some((daemon, portrait))
+}
+
+fn portrait(people: &Path) -> PathBuf {
+    let folder = std::fs::read_dir(people).unwrap().next().unwrap().unwrap().path();
+    std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path()
+}
+
+/// Sends a picture as the body.
+fn send(daemon: &Daemon, path: &str, picture: &[u8]) -> Answer {
+    curl_with(daemon, "POST", path, &["-H", "Content-Type: image/jpeg", "--data-binary", "@-"], picture)
+}
+
+/// What a command of this program says in JSON, with the daemon's configuration.
+fn command(daemon: &Daemon, arguments: &[&str]) -> Value {
+    let config = daemon.dir.path().join("visor.toml");
+    let output = Command::new(visor()).args(arguments).arg("--config").arg(config).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap_or_default()
+}
+
+/// The picture in another size: the same person, other pixels.
+fn smaller(picture: &Path) -> Vec<u8> {
+    let picture = image::open(picture).unwrap();
+    let small =
+        picture.resize(picture.width() * 2 / 3, picture.height() * 2 / 3, image::imageops::FilterType::Triangle);
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    small.to_rgb8().write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+    jpeg.into_inner()
+}
+
+#[test]
+fn the_numbers_are_those_of_the_commands() {
+    let Some((daemon, portrait)) = scene() else { return };
+    let (file, picture) = (portrait.to_str().unwrap(), std::fs::read(&portrait).unwrap());
+    let told = command(&daemon, &["detect", "--json", file]);
+    let detected = send(&daemon, "/detect", &picture).json;
+    assert_eq!(detected["faces"].as_array().unwrap().len(), 1);
+    for key in ["width", "height", "faces"] {
+        assert_eq!(detected[key], told[key], "{key}");
+    }
+    let told = command(&daemon, &["detect", "--json", "--score", "0.1", file]);
+    assert_eq!(send(&daemon, "/detect?score=0.1", &picture).json["faces"], told["faces"]);
+
+    let other = daemon.dir.path().join("other.jpg");
+    std::fs::write(&other, smaller(&portrait)).unwrap();
+    let told = command(&daemon, &["compare", "--json", file, other.to_str().unwrap()]);
+    let body = json!({"target": STANDARD.encode(&picture), "people": [{"name": "Robin", "images": [STANDARD.encode(std::fs::read(&other).unwrap())]}]});
+    let compared = curl_json(&daemon, "POST", "/compare", &body).json;
+    let found = &compared["matches"][0];
+    for key in ["similarity", "threshold", "same"] {
+        assert_eq!(found[key], told[key], "{key}: {compared}");
+    }
+    assert!(found["probability"].as_f64() > Some(0.9), "{compared}");
+
+    let masked = daemon.dir.path().join("masked.jpg");
+    for (options, query) in
+        [(vec![], ""), (vec!["--kind", "pixelate", "--shape", "ellipse"], "?kind=pixelate&shape=ellipse")]
+    {
+        let mut arguments = vec!["mask", "--overwrite", file, masked.to_str().unwrap()];
+        arguments.extend(options);
+        command(&daemon, &arguments);
+        let answer = daemon.dir.path().join("answer.jpg");
+        let arguments = ["--data-binary", &format!("@{file}"), "-o", answer.to_str().unwrap()];
+        assert_eq!(curl(&daemon, "POST", &format!("/mask{query}"), &arguments).status, 200);
+        assert!(std::fs::read(&answer).unwrap() == std::fs::read(&masked).unwrap(), "{query}: other pictures");
+    }
+    let unmasked = send(&daemon, "/detect", &std::fs::read(&masked).unwrap()).json;
+    assert_eq!(unmasked["faces"], json!([]), "a face shows");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_picture_comes_in_every_way() {
+    let Some((daemon, portrait)) = scene() else { return };
+    let picture = std::fs::read(&portrait).unwrap();
+    let expected = send(&daemon, "/detect", &picture).json;
+    let ways: [(&[&str], Vec<u8>); 4] = [
+        (&["-F", "image=@-;type=image/jpeg", "-F", "score=0.3"], picture.clone()),
+        (&["-F", "anything=@-;filename=a.jpg"], picture.clone()),
+        (&["--data-binary", "@-"], picture.clone()),
+        (
+            &["--json", "@-"],
+            json!({"image": format!("data:image/jpeg;base64,{}", STANDARD.encode(&picture))}).to_string().into(),
+        ),
+    ];
+    for (arguments, input) in ways {
+        let answer = curl_with(&daemon, "POST", "/detect", arguments, &input);
+        assert_eq!(
+            (answer.status, &answer.json["faces"][0]["box"]),
+            (200, &expected["faces"][0]["box"]),
+            "{arguments:?}"
+        );
+    }
+    for format in [image::ImageFormat::Png, image::ImageFormat::WebP, image::ImageFormat::Bmp, image::ImageFormat::Gif]
+    {
+        let mut file = std::io::Cursor::new(Vec::new());
+        image::open(&portrait).unwrap().to_rgb8().write_to(&mut file, format).unwrap();
+        let answer = curl_with(&daemon, "POST", "/detect", &["--data-binary", "@-"], file.get_ref());
+        assert_eq!(answer.json["faces"].as_array().map(Vec::len), Some(1), "{format:?}: {answer:?}");
+    }
+    let form = [
+        "-F",
+        "target=@-;filename=a.jpg",
+        "-F",
+        &format!("Robin=@{}", portrait.display()),
+        "-F",
+        "Sam=http://127.0.0.1/x.jpg",
+    ];
+    let compared = curl_with(&daemon, "POST", "/compare", &form, &picture).json;
+    assert_eq!(
+        (&compared["matches"][0]["name"], &compared["matches"][0]["similarity"]),
+        (&"Robin".into(), &json!(1.0))
+    );
+    let refused = compared["matches"][1]["pictures"][0]["problem"].as_str().unwrap();
+    assert!(refused.contains("does not lead to a public host"), "{compared}");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn who_is_known_is_told_with_the_reason() {
+    let Some((daemon, portrait)) = scene() else { return };
+    let picture = smaller(&portrait);
+    let known = send(&daemon, "/faces/recognize", &picture).json;
+    let person = &known["best"]["person"];
+    assert!(person.is_string() && known["reason"].is_null(), "{known}");
+    assert_eq!(known["faces"][0]["identity"]["status"], "known");
+    let found = send(&daemon, "/faces/search?top_k=3", &picture).json;
+    assert_eq!(&found["matches"][0]["person"], person, "{found}");
+    let id = &found["matches"][0]["face_id"];
+    let again = curl_json(&daemon, "POST", "/faces/search", &json!({"face_id": id})).json;
+    assert_eq!((&again["matches"][0]["person"], &again["matches"][0]["score"]), (person, &json!(1.0)), "{again}");
+
+    let mut blank = std::io::Cursor::new(Vec::new());
+    image::RgbImage::from_pixel(320, 240, image::Rgb([90, 120, 150]))
+        .write_to(&mut blank, image::ImageFormat::Png)
+        .unwrap();
+    let nobody = send(&daemon, "/faces/recognize", blank.get_ref()).json;
+    assert_eq!((&nobody["best"], &nobody["reason"], &nobody["faces"]), (&Value::Null, &"no_face".into(), &json!([])));
+    let nobody = send(&daemon, "/faces/search", blank.get_ref());
+    assert_eq!((nobody.status, &nobody.json["reason"]), (422, &"no_face".into()));
+
+    let masked = |query: &str| {
+        let json = ["-H", "Accept: application/json", "--data-binary", "@-"];
+        curl_with(&daemon, "POST", &format!("/mask{query}"), &json, &std::fs::read(&portrait).unwrap())
+    };
+    for (query, hidden) in [
+        ("", true),
+        ("?who=strangers", false),
+        ("?who=known", true),
+        ("?faces=0", true),
+        ("?faces=", false),
+        ("?who=nobody", false),
+    ] {
+        let answer = masked(query);
+        assert_eq!(answer.json["faces"][0]["masked"], hidden, "{query}: {answer:?}");
+    }
+    assert_eq!(masked(&format!("?exempt={}", person.as_str().unwrap())).json["faces"][0]["masked"], false);
+    assert_eq!(masked("?exempt=nobody-of-this-name").status, 400);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let Some((daemon, portrait)) = scene() else { return };
+    let picture = std::fs::read(&portrait).unwrap();
+    let check = |path: &str, arguments: &[&str], input: &[u8], expected: (u16, &str)| {
+        let answer = curl_with(&daemon, "POST", path, arguments, input);
+        let detail = answer.json["detail"].as_str().unwrap_or_default();
+        assert!(answer.status == expected.0 && detail.contains(expected.1), "{path} {arguments:?}: {answer:?}");
+    };
+    let raw: &[&str] = &["--data-binary", "@-"];
+    let json: &[&str] = &["--json", "@-"];
+    check("/detect", raw, b"", (400, "no picture came"));
+    check("/detect", raw, b"hello", (415, "no picture that can be read"));
+    check("/detect", raw, &picture[..picture.len() / 2], (422, "cut off"));
+    check("/detect?score=2", raw, &picture, (400, "score = 2 is not between 0 and 1"));
+    check("/detect?scores=2", raw, &picture, (400, "unknown field `scores`"));
+    check("/detect", &["-H", "Content-Type: text/html", "--data-binary", "@-"], &picture, (415, "image/*"));
+    check("/detect", json, b"{\"image\": \"***\"}", (400, "is not base64"));
+    check("/detect", json, b"[1]", (400, "no object"));
+    check("/detect", json, b"{", (400, "no JSON"));
+    check("/detect", json, b"{\"url\": \"ftp://example.org/a.jpg\"}", (422, "http"));
+    check("/detect", json, b"{\"url\": \"http://169.254.169.254/latest\"}", (422, "public host"));
+    check("/detect", &["-F", "image=@-", "-F", "image=@-;filename=x"], &picture, (400, "2 pictures came"));
+    check("/compare", raw, &picture, (415, "several pictures"));
+    check("/compare", json, b"{\"people\":[]}", (400, "there is no target"));
+    check("/compare", json, b"{\"target\":\"AAAA\",\"people\":[]}", (400, "people: is empty"));
+    check("/compare", json, b"{\"target\":\"AAAA\",\"peoples\":[]}", (400, "unknown field `peoples`"));
+    check("/mask?kind=glitter", raw, &picture, (400, "kind: unknown variant `glitter`"));
+    check("/mask?faces=7", raw, &picture, (400, "there is no face 7"));
+    check("/mask", &["-H", "Accept: image/avif", "--data-binary", "@-"], &picture, (406, "image/jpeg"));
+    check("/faces/search?top_k=0", raw, &picture, (400, "top_k: 0"));
+    check("/faces/search?face_id=99999999", raw, b"", (404, "no face is enrolled"));
+    let before = resident(&daemon);
+    check("/detect", raw, &bomb(), (413, "20000x20000 pixels are too many"));
+    check("/detect", raw, &vec![0; 33 << 20], (413, "32 MiB"));
+    assert!(resident(&daemon) < before + (200 << 20), "memory");
+    let log = format!("{:?}", daemon.log());
+    assert!(!log.contains("example.org") && !log.contains("169.254"), "an address in the log");
+    assert!(daemon.stop().success());
+}
+
+/// A PNG of 20000 x 20000 pixels in a few bytes.
+fn bomb() -> Vec<u8> {
+    let mut header = b"IHDR".to_vec();
+    header.extend([20_000u32.to_be_bytes(), 20_000u32.to_be_bytes()].concat());
+    header.extend([8, 2, 0, 0, 0]);
+    let mut data = b"IDAT".to_vec();
+    let mut zeros = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    zeros.write_all(&vec![0; 10_000_000]).unwrap();
+    data.extend(zeros.finish().unwrap());
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    for chunk in [header, data, b"IEND".to_vec()] {
+        png.extend((chunk.len() as u32 - 4).to_be_bytes());
+        let mut crc = flate2::Crc::new();
+        crc.update(&chunk);
+        png.extend(&chunk);
+        png.extend(crc.sum().to_be_bytes());
+    }
+    png
+}
+
+/// Bytes of memory that the daemon has in use.
+fn resident(daemon: &Daemon) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+}
