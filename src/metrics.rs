@@ -62,6 +62,7 @@ metrics! {
     RESTREAM_CLIENTS Gauge "visor_restream_clients" "players that watch a camera's masked video now {camera}";
     RESTREAM_INTERRUPTIONS Counter "visor_restream_interruptions_total" "times that a camera's encoder failed or hung {camera}";
     RESTREAM_RESTARTS Counter "visor_restream_restarts_total" "RTSP server processes started again, by reason {reason}";
+    PREVIEW_CLIENTS Gauge "visor_preview_clients" "who looks at a camera over HTTP now {camera}";
     SNAPSHOTS_PUBLISHED Counter "visor_snapshots_published_total" "best shots of tracks that a broker took {camera}";
     SNAPSHOTS_DROPPED Counter "visor_snapshots_dropped_total" "best shots that nobody got to see, by reason {camera, reason}";
     MQTT_CONNECTED Gauge "visor_mqtt_connected" "1 while the MQTT broker is connected, else 0";
@@ -162,6 +163,7 @@ visor_mask_unproven_frames_total
 visor_restream_clients
 visor_restream_interruptions_total
 visor_restream_restarts_total
+visor_preview_clients
 visor_snapshots_published_total
 visor_snapshots_dropped_total
 visor_mqtt_connected

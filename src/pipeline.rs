@@ -162,18 +162,19 @@ impl Cam {
     fn take(&mut self, frame: Frame, control: &Control) {
         // The epoch first: detection that is switched off in between then makes the frame an old one.
         let epoch = control.epoch();
-        let generation = self.masking.as_mut().map_or(0, |masking| masking.take(&frame, control));
-        if control.detects() {
+        let chosen = match &mut self.when_busy {
+            WhenBusy::NewestWins(pacer, _) => pacer.choose(frame.stamp.pts),
+            WhenBusy::Wait => true,
+        };
+        let generation = self.masking.as_mut().map_or(0, |masking| masking.take(&frame, chosen, control));
+        if chosen && control.detects() {
             self.offer(Job { epoch, generation, frame }, control);
         }
     }
 
     fn offer(&mut self, mut job: Job, control: &Control) {
         match &mut self.when_busy {
-            WhenBusy::NewestWins(pacer, waiting) => {
-                if !pacer.choose(job.frame.stamp.pts) {
-                    return;
-                }
+            WhenBusy::NewestWins(_, waiting) => {
                 while let Err(TrySendError::Full(back)) = self.to_see.try_send(job) {
                     job = back;
                     if waiting.try_recv().is_ok() {

@@ -107,7 +107,9 @@ const VARIANTS: &[Variants] = &[
     Variants {
         folder: "sink",
         table: "SINKS",
-        helpers: &["board", "history", "hub", "person", "presence", "restream", "snapshot", "switch", "video"],
+        helpers: &[
+            "board", "history", "hub", "person", "presence", "preview", "restream", "snapshot", "switch", "video",
+        ],
     },
 ];
 

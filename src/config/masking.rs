@@ -27,6 +27,38 @@ pub struct Masking {
     pub capacity: u32,
 }
 
+/// How a camera can be looked at over HTTP.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Preview {
+    /// Not at all: why, and what to do.
+    Off(String),
+    /// Its pictures are masked while somebody looks, in this way.
+    Asked(Box<mask::Settings>),
+    /// As all that is shown of it, which is masked all the time.
+    Masked,
+}
+
+/// How a camera can be looked at whose pictures are masked all the time in this way, or are not.
+pub(super) fn preview(
+    camera: &CameraConfig,
+    masking: Option<&Masking>,
+    detector: &Manifest,
+) -> Result<Preview, Vec<Problem>> {
+    let against = if masking.is_some() { Vec::new() } else { blindfolds(camera, detector) };
+    match (camera.preview, masking) {
+        (Some(false), _) => {
+            Ok(Preview::Off("the camera has preview = false; set it to true, or take it out".to_owned()))
+        }
+        (_, Some(_)) => Ok(Preview::Masked),
+        (Some(true), None) if !against.is_empty() => Err(against),
+        (None, None) if !against.is_empty() => {
+            let why: Vec<String> = against.iter().map(ToString::to_string).collect();
+            Ok(Preview::Off(format!("the camera cannot be masked for it: {}", why.join("; "))))
+        }
+        _ => Ok(Preview::Asked(Box::new(mask::Config::default().resolve(Vec::new())?))),
+    }
+}
+
 /// The masking of a camera with these privacy zones; `None` where nothing shows its pictures.
 pub(super) fn resolve(
     camera: &CameraConfig,
@@ -65,7 +97,7 @@ fn blindfolds(camera: &CameraConfig, detector: &Manifest) -> Vec<Problem> {
                 "detect",
                 "a camera that is masked must be analysed always: a face may appear without a motion",
             )
-            .remedy("set detect = \"always\", or take out mask, privacy_zones, restream and snapshots"),
+            .remedy("set detect = \"always\", or take out mask, privacy_zones, restream, snapshots and preview"),
         );
     }
     if camera.detect.min_face_px > 0.0 {

@@ -39,6 +39,27 @@ fn a_camera_is_masked_where_anything_may_show_its_pictures() {
 }
 
 #[test]
+fn a_camera_can_be_looked_at_unless_something_speaks_against_it() {
+    let preview = |text: &str| resolved(text).cameras["front"].preview.clone();
+    for text in ["", "preview = true", "snapshots = \"clear\""] {
+        let Preview::Asked(mask) = preview(text) else { panic!("{text}") };
+        assert_eq!((mask.who, mask.kind.name), (Who::Everyone, "solid"), "{text}");
+    }
+    assert_eq!(preview("[cameras.front.restream]"), Preview::Masked);
+    let off = |text: &str, why: &str| {
+        let Preview::Off(told) = preview(text) else { panic!("{text}") };
+        assert!(told.contains(why), "{text}: {told}");
+    };
+    off("preview = false", "preview = false");
+    off("preview = false\n[cameras.front.restream]", "preview = false");
+    off("detect = \"motion\"", "detect = \"always\"");
+    off("min_face_px = 40", "min_face_px");
+    let problem = "line 5: cameras.front.detect: a camera that is masked must be analysed always: a face may appear without a \
+                   motion; set detect = \"always\", or take out mask, privacy_zones, restream, snapshots and preview";
+    check_problems("preview = true\ndetect = \"motion\"", &[problem]);
+}
+
+#[test]
 fn every_key_of_masking_is_taken_over() {
     let config = resolved(
         "snapshots = \"masked\"\n[cameras.front.mask]\nwho = \"strangers\"\nswitchable = true\naudit = \"cover\"\n\
@@ -77,7 +98,7 @@ fn what_would_keep_faces_from_the_mask_is_refused() {
         "detect = \"motion\"\nanalysis_fps = 0.5\nmin_face_px = 20\nscore = 0.9\n[cameras.front.mask]\nwho = \"all\"",
         &[
             "cameras.front.low_score (line 2): faces that score less than 0.54 would not be masked, and yunet-n finds fainter ones; set low_score = 0.3, which new tracks are not made of",
-            "cameras.front.detect (line 4): a camera that is masked must be analysed always: a face may appear without a motion; set detect = \"always\", or take out mask, privacy_zones, restream and snapshots",
+            "cameras.front.detect (line 4): a camera that is masked must be analysed always: a face may appear without a motion; set detect = \"always\", or take out mask, privacy_zones, restream, snapshots and preview",
             "cameras.front.analysis_fps (line 5): 0.5 is too few for a mask: frames would wait 2s for theirs; set it to 1 or more; 10 is a good rate",
             "cameras.front.min_face_px (line 6): faces smaller than 20 pixels would not be masked; take it out of a camera that is masked",
             "cameras.front.mask.who (line 9): \"all\" is none of everyone, strangers, known, nobody",

@@ -36,7 +36,7 @@ pub use diff::{Changes, diff};
 use document::Document;
 
 pub use document::ENV_PREFIX;
-pub use masking::Masking;
+pub use masking::{Masking, Preview};
 pub use resolve::{Camera, Resolved};
 pub use schema::schema;
 
@@ -99,6 +99,10 @@ pub struct CameraConfig {
     /// Masked video over RTSP. Without this table the camera's video goes nowhere.
     #[serde(default)]
     pub restream: Option<sink::restream::CameraConfig>,
+    /// Whether the camera can be looked at over HTTP, masked as the table `mask` says: `snapshot.jpg` and `live.mjpeg`. Default:
+    /// where nothing speaks against it, such as `detect = "motion"`.
+    #[serde(default)]
+    pub preview: Option<bool>,
     /// Best shot of each track over MQTT: `off` (default), `masked`, or `clear`, which shows the face.
     #[serde(default)]
     pub snapshots: sink::Snapshots,

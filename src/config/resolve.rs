@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{CameraConfig, Config, Masking, masking, models};
+use super::{CameraConfig, Config, Masking, Preview, masking, models};
 use crate::event::{Zone, ZoneConfig};
 use crate::fault::Problem;
 use crate::geometry::Size;
@@ -102,6 +102,8 @@ pub struct Camera {
     pub masking: Option<Masking>,
     /// How its masked video goes out; `None` where it does not.
     pub restream: Option<Mount>,
+    /// How it can be looked at over HTTP.
+    pub preview: Preview,
     /// Whether best shots are published.
     pub snapshots: Snapshots,
 }
@@ -186,6 +188,9 @@ fn resolve_camera(
     let privacy_zones = privacy_zones.into_iter().map(|zone| zone.polygon).collect();
     let masking =
         detector.map(|manifest| findings.take("", masking::resolve(camera, privacy_zones, manifest)).flatten());
+    let preview = detector.zip(masking.as_ref());
+    let preview =
+        preview.and_then(|(manifest, masking)| findings.take("", masking::preview(camera, masking.as_ref(), manifest)));
     let held = masking.iter().flatten().map(|masking| masking.capacity).sum();
     let source = findings.take("", resolve_source(&camera.source, sessions, held));
     let restream = camera.restream.as_ref().and_then(|restream| findings.take("restream", restream.resolve(id)));
@@ -196,7 +201,8 @@ fn resolve_camera(
     if !findings.0.is_empty() {
         return Err(findings.0);
     }
-    let (Some(source), Some(detect), Some(track), Some(zones)) = (source, detect, track, zones) else {
+    let (Some(source), Some(detect), Some(track), Some(zones), Some(preview)) = (source, detect, track, zones, preview)
+    else {
         return Ok(None);
     };
     Ok(Some(Camera {
@@ -209,6 +215,7 @@ fn resolve_camera(
         zones,
         masking: masking.flatten(),
         restream,
+        preview,
         snapshots: camera.snapshots,
     }))
 }

@@ -12,6 +12,7 @@ use crate::detect::{Config, Detection, Detector, Settings, Thumbnailer};
 use crate::fault::Fault;
 use crate::frame::{Frame, Picture};
 use crate::infer::Model;
+use crate::sink::Screen;
 
 /// A frame whose faces are known.
 pub struct Seen {
@@ -37,13 +38,15 @@ pub struct Eyes {
     detector: Detector,
     thumbnailer: Thumbnailer,
     sight: Option<Sight>,
+    /// Who looks, where the sight is of interest only while somebody does.
+    screen: Option<Arc<Screen>>,
 }
 
 impl Eyes {
     /// Eyes that look with the `current` model, and take on another one between two frames.
     pub fn new(current: Arc<ArcSwap<Model>>, config: Config) -> Result<Self, Fault> {
         let detector = detector(current.load_full(), &config)?;
-        Ok(Self { current, config, detector, thumbnailer: Thumbnailer::new(THUMBNAIL), sight: None })
+        Ok(Self { current, config, detector, thumbnailer: Thumbnailer::new(THUMBNAIL), sight: None, screen: None })
     }
 
     /// Eyes whose sight is tested at the start, with each model that they take on, and every second; `reporter` hears of it.
@@ -53,9 +56,16 @@ impl Eyes {
         self
     }
 
+    /// Eyes that are tested only while somebody looks at `screen`.
+    #[must_use]
+    pub fn seen_on(self, screen: Option<Arc<Screen>>) -> Self {
+        Self { screen, ..self }
+    }
+
     /// Tests whether they see, where that has been due for `slack`.
     pub(super) fn test(&mut self, slack: Duration) {
-        let Some(sight) = &mut self.sight else { return };
+        let watched = self.screen.as_ref().is_none_or(|screen| screen.is_watched());
+        let Some(sight) = self.sight.as_mut().filter(|_| watched) else { return };
         let model = self.current.load_full();
         if sight.is_due(&model, slack) {
             let config = &self.config;

@@ -13,9 +13,12 @@ use crate::clock::Monotonic;
 use crate::frame::Frame;
 use crate::mask::{Cause, Line, MaskedFrame, Painter, Policy, Release, out_layout};
 use crate::metrics::{FRAME_AGE, MASK_HOLD};
-use crate::sink::VideoTaker;
 use crate::sink::restream::{Outlet, OutletSlot};
+use crate::sink::{Screen, VideoTaker};
 use crate::source::{Bell, SourceState};
+
+/// The generation of frames that the line has not taken: none of its own.
+const NOT_HELD: u64 = u64::MAX;
 
 /// Where a masked camera's frames go.
 #[derive(Default)]
@@ -40,6 +43,8 @@ pub struct Masking {
     epoch: u64,
     /// Which model has seen the test face last.
     model: Option<usize>,
+    /// Who looks, where frames are masked only while somebody does.
+    screen: Option<Arc<Screen>>,
     /// Frames for takers alone are painted here.
     memory: Vec<u8>,
     age: Histogram,
@@ -60,10 +65,18 @@ impl Masking {
             begun: false,
             epoch: 0,
             model: None,
+            screen: None,
             memory: Vec::new(),
             age: histogram!(FRAME_AGE, "camera" => camera(), "stage" => "masked"),
             hold: gauge!(MASK_HOLD, "camera" => camera()),
         }
+    }
+
+    /// The same, of which nothing is asked while nobody looks at `screen`: only frames that are analysed are held then, and
+    /// only until they are.
+    #[must_use]
+    pub fn seen_on(self, screen: Arc<Screen>) -> Self {
+        Self { screen: Some(screen), ..self }
     }
 
     /// Rings when there is something to do.
@@ -71,10 +84,13 @@ impl Masking {
         self.reports.bell()
     }
 
-    /// Takes a frame in; the generation that its analysis is to be of.
-    pub(super) fn take(&mut self, frame: &Frame, control: &Control) -> u64 {
+    /// Takes a frame in, `chosen` for analysis or not; the generation that its analysis is to be of.
+    pub(super) fn take(&mut self, frame: &Frame, chosen: bool, control: &Control) -> u64 {
         self.hear(control);
         self.settle(control);
+        if self.screen.as_ref().is_some_and(|screen| !chosen || !screen.is_watched()) {
+            return NOT_HELD;
+        }
         self.begun = true;
         if let Some(release) = self.line.push(frame.clone()) {
             self.hand_over(&release, control);
@@ -162,6 +178,9 @@ impl Masking {
     /// Brings the line to where the switches and the clock say.
     fn settle(&mut self, control: &Control) {
         self.line.mask_nobody(!control.masks());
+        if self.screen.as_ref().is_some_and(|screen| !screen.is_watched()) {
+            self.shutter.rests(Cause::Starting);
+        }
         let epoch = control.epoch();
         if std::mem::replace(&mut self.epoch, epoch) != epoch {
             self.line.interrupt(Cause::ModelChanged);

@@ -9,7 +9,7 @@ use super::*;
 use crate::frame::{ClockSource, Colorimetry, ColourMatrix, ColourRange, Layout, PixelFormat, Stamp};
 use crate::geometry::{Point, Rect};
 use crate::mask::{self, Analysis, Cause, Hold, Lookahead, MaskedFrame, Outcome, Painter, Policy, Sighting};
-use crate::sink::VideoTaker;
+use crate::sink::{Previews, VideoTaker};
 use crate::source::{Bell, Losses};
 
 const SIZE: Size = Size::new(64, 48);
@@ -81,13 +81,17 @@ impl Rig {
     }
 
     fn new(lookahead: Lookahead) -> Self {
+        Self::with(lookahead, |masking| masking)
+    }
+
+    fn with(lookahead: Lookahead, change: impl FnOnce(Masking) -> Masking) -> Self {
         let settings = mask::Config::default().resolve(Vec::new()).unwrap();
         let policy = Policy { lookahead, capacity: 100, margins: settings.margins, nobody: false };
         let (reporter, reports) = reports().unwrap();
         let (bell, out) = (reports.bell().clone(), Out::default());
         let painter = Painter::new("test", &settings).unwrap();
         let exits = Exits { outlet: None, takers: vec![Box::new(Keep(Arc::clone(&out)))] };
-        let masking = Masking::new("test", policy, painter, exits, reports);
+        let masking = change(Masking::new("test", policy, painter, exits, reports));
         let (feed, fed) = unbounded();
         let (to_see, jobs) = channel(1);
         let frames = Box::new(Fed(fed, bell.clone()));
@@ -197,6 +201,23 @@ fn each_frame_comes_out_once_in_order_and_masked() {
     (0..20).for_each(|_| rig.feed_and_see());
     let out = rig.end();
     assert_eq!(out, vec![Ok(()); 20]);
+}
+
+#[test]
+fn frames_are_masked_only_while_somebody_looks() {
+    let screen = Previews::default().open("test");
+    let hold = Hold::new(Duration::ZERO, HOLD, Duration::ZERO);
+    let mut rig = Rig::with(Lookahead::Own(hold), |masking| masking.seen_on(Arc::clone(&screen)));
+    rig.sees();
+    (0..5).for_each(|_| rig.feed_and_see());
+    let viewer = screen.watch();
+    (5..10).for_each(|_| rig.feed_and_see());
+    rig.wait_for("each frame that somebody looks at", |out| out.len() >= 5);
+    let out = rig.out.lock().unwrap().clone();
+    assert!(out.iter().map(|(number, ..)| *number).eq(5..10), "{out:?}");
+    assert!(out.iter().all(|(_, outcome, shows)| judged(*outcome, *shows).is_ok()), "{out:?}");
+    drop(viewer);
+    assert!(screen.is_watched(), "for a while, in case another one comes");
 }
 
 #[test]

@@ -12,8 +12,8 @@ pub struct Witness {
     reporter: Reporter,
     sightings: Sightings,
     asks_for_names: bool,
-    /// Whether each frame is to be analysed.
-    hurries: bool,
+    /// How long names may take at most.
+    patience: Duration,
 }
 
 /// Names are waited for no longer than this, since frames are held for them, or for the analysis after …
@@ -26,12 +26,20 @@ impl Witness {
     /// One that reports to `reporter` what a camera with these settings must know.
     pub fn new(reporter: Reporter, settings: &Settings) -> Self {
         let asks_for_names = Sightings::vigil(settings).is_some();
-        Self { reporter, sightings: Sightings::new(settings), asks_for_names, hurries: settings.lookahead.is_zero() }
+        let hurries = settings.lookahead.is_zero() && !asks_for_names;
+        let patience = if hurries { HURRIED_NAMING } else { NAMING };
+        Self { reporter, sightings: Sightings::new(settings), asks_for_names, patience }
+    }
+
+    /// The same where no frame waits for names, nor for the analysis after.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { patience: Duration::MAX, ..self }
     }
 
     /// How long names may take, where `patience` would do without masks.
     pub(super) fn patience(&self, patience: Duration) -> Duration {
-        patience.min(if self.hurries && !self.asks_for_names { HURRIED_NAMING } else { NAMING })
+        patience.min(self.patience)
     }
 
     /// Whether it must know who the tracks are before it can say anything.

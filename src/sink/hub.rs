@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::board::{Board, CameraStats, CameraStatus, GalleryStats};
 use super::presence::Roster;
-use super::{Context, PersonCommand, SINKS, Settings, Sink, Snapshot, Switch, SwitchWishes, lock};
+use super::{Context, PersonCommand, Previews, SINKS, Settings, Sink, Snapshot, Switch, SwitchWishes, lock};
 use crate::event::{Draft, Event, Number, TrackNumbers};
 use crate::fault::Fault;
 use crate::metrics::EVENTS_LOST;
@@ -30,6 +30,7 @@ struct Shared {
     order: Mutex<Order>,
     switches: Arc<SwitchWishes>,
     people: (Sender<PersonCommand>, Receiver<PersonCommand>),
+    previews: Previews,
 }
 
 /// What the lock guards: counters and the fan-out belong together, or two cameras' events could overtake each other.
@@ -46,7 +47,8 @@ impl Hub {
     /// A hub without sinks, under a new boot id.
     pub fn new() -> Self {
         let board = Arc::new(Board::new(Uuid::new_v4().to_string().into()));
-        let shared = Shared { board, order: Mutex::default(), switches: Arc::default(), people: bounded(PEOPLE) };
+        let (order, switches, previews) = Default::default();
+        let shared = Shared { board, order, switches, people: bounded(PEOPLE), previews };
         Self { shared: Arc::new(shared) }
     }
 
@@ -108,6 +110,7 @@ impl Hub {
 
     /// Closes all sinks at once, each by `deadline`: the end of a daemon.
     pub fn close(&self, deadline: Instant) {
+        self.shared.previews.close();
         let sinks = std::mem::take(&mut lock(&self.shared.order).sinks);
         close_all(sinks, deadline);
     }
@@ -199,6 +202,7 @@ impl Hub {
 
     /// Makes a camera unknown: its retained topics and its device in Home Assistant go.
     pub fn remove_camera(&self, camera: &str) {
+        self.shared.previews.remove(camera);
         let changed = self.shared.board.remove(camera);
         self.tell_if(changed);
     }
@@ -240,6 +244,11 @@ impl Hub {
     /// What users ask of switches. What one takes another one misses: meant for the supervisor alone.
     pub fn switches(&self) -> Arc<SwitchWishes> {
         Arc::clone(&self.shared.switches)
+    }
+
+    /// What the cameras show.
+    pub fn previews(&self) -> &Previews {
+        &self.shared.previews
     }
 
     /// The cameras as they are now, and this run's boot id.

@@ -16,6 +16,7 @@ use std::time::SystemTime;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(super) use crop::Crop;
 pub use lens::Lens;
 pub use photographer::Photographer;
 pub use studio::Studio;

@@ -167,14 +167,15 @@ fn see(
     mut follower: Follower<Teller>,
     seeing: Option<Seeing>,
 ) -> Result<See, Fault> {
-    let (reporter, witness) = seeing.map(|seeing| (seeing.reporter, seeing.witness)).unzip();
-    if let Some(witness) = witness {
+    let mut tested = None;
+    if let Some(Seeing { witness, reporter, asked }) = seeing {
         follower = follower.witnessed(witness);
+        tested = Some((reporter, asked));
     }
     let eyes = || {
         let eyes = Eyes::new(Arc::clone(context.engine.detector()), camera.detect.clone())?;
-        Ok::<_, Fault>(match &reporter {
-            Some(reporter) => eyes.tested(reporter.clone()),
+        Ok::<_, Fault>(match &tested {
+            Some((reporter, asked)) => eyes.tested(reporter.clone()).seen_on(asked.clone()),
             None => eyes,
         })
     };

@@ -144,7 +144,7 @@ mod tests {
         let colour = Colorimetry { matrix: ColourMatrix::Bt709, range: ColourRange::Limited };
         let layout = Layout::packed(Size::new(8, 8), PixelFormat::I420, colour);
         let bytes = vec![0; layout.end().unwrap()];
-        let crop = Crop::cut(Picture::new(&layout, &bytes).unwrap(), Rect::new(0.0, 0.0, 8.0, 8.0)).unwrap();
+        let crop = Crop::cut(Picture::new(&layout, &bytes).unwrap(), Rect::new(0.0, 0.0, 8.0, 8.0), 8).unwrap();
         Photo { track: "front-1".into(), fitness, captured_at: SystemTime::UNIX_EPOCH, crop }
     }
 

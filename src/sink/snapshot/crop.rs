@@ -7,8 +7,8 @@ use zeroize::Zeroize;
 use crate::frame::{Colorimetry, ColourMatrix, ColourRange, Picture, PixelFormat};
 use crate::geometry::{Point, Polygon, Rect, Size};
 
-/// Most pixels on a side; of a larger part blocks of pixels become one.
-const LONGEST: u32 = 640;
+/// Most pixels on a side of a best shot.
+pub(super) const BEST_SHOT: u32 = 640;
 
 /// Quality of the JPEG, 0 to 100.
 const QUALITY: u8 = 85;
@@ -25,7 +25,7 @@ pub(super) fn around(rect: Rect) -> Rect {
 }
 
 /// A part of a picture in planes of luma and halved chroma. Its pixels are overwritten with zeros when it goes.
-pub(super) struct Crop {
+pub(in crate::sink) struct Crop {
     size: Size,
     colour: Colorimetry,
     planes: [Vec<u8>; 3],
@@ -49,13 +49,14 @@ impl std::fmt::Debug for Crop {
 }
 
 impl Crop {
-    /// Cuts what lies in `area` out of a picture. `None` where nothing of it is inside.
-    pub(super) fn cut(picture: Picture<'_>, area: Rect) -> Option<Self> {
+    /// Cuts what lies in `area` out of a picture, with `longest` pixels on a side at most: of a larger part blocks of pixels
+    /// become one. `None` where nothing of it is inside.
+    pub(in crate::sink) fn cut(picture: Picture<'_>, area: Rect, longest: u32) -> Option<Self> {
         let area = area.clamped(picture.size());
         // chroma has half the rows and columns
         let (x, y) = (area.x as u32 & !1, area.y as u32 & !1);
         let (w, h) = ((area.right() as u32).saturating_sub(x), (area.bottom() as u32).saturating_sub(y));
-        let step = w.max(h).div_ceil(LONGEST).max(1);
+        let step = w.max(h).div_ceil(longest).max(1);
         let size = Size::new(w / step, h / step);
         if size.pixels() == 0 {
             return None;
@@ -99,7 +100,7 @@ impl Crop {
     }
 
     /// The picture as a JPEG. `None` where it cannot be encoded.
-    pub(super) fn jpeg(&self) -> Option<Vec<u8>> {
+    pub(in crate::sink) fn jpeg(&self) -> Option<Vec<u8>> {
         let mut rgb = self.rgb();
         let mut jpeg = Vec::new();
         let encoded = JpegEncoder::new_with_quality(&mut jpeg, QUALITY).encode(
@@ -215,7 +216,7 @@ mod tests {
         for pixel in [PixelFormat::I420, PixelFormat::Nv12] {
             let (layout, bytes) = frame(Size::new(201, 121), pixel, JPEG);
             let picture = Picture::new(&layout, &bytes).unwrap();
-            let jpeg = Crop::cut(picture, Rect::new(61.0, 31.0, 80.0, 50.0)).unwrap().jpeg().unwrap();
+            let jpeg = Crop::cut(picture, Rect::new(61.0, 31.0, 80.0, 50.0), BEST_SHOT).unwrap().jpeg().unwrap();
             let decoded = image::load_from_memory(&jpeg).unwrap().into_rgb8();
             assert_eq!(decoded.dimensions(), (81, 51));
             let near = |x: u32, grey: u8| decoded.get_pixel(x, 20).0.iter().all(|c| c.abs_diff(grey) < 6);
@@ -227,10 +228,10 @@ mod tests {
     fn a_large_part_is_kept_in_small_and_one_outside_not_at_all() {
         let (layout, bytes) = frame(Size::new(1921, 1081), PixelFormat::I420, JPEG);
         let picture = Picture::new(&layout, &bytes).unwrap();
-        let crop = Crop::cut(picture, Rect::new(-50.0, -50.0, 5000.0, 5000.0)).unwrap();
+        let crop = Crop::cut(picture, Rect::new(-50.0, -50.0, 5000.0, 5000.0), BEST_SHOT).unwrap();
         assert_eq!(crop.size, Size::new(480, 270));
         assert!(crop.jpeg().is_some());
-        assert!(Crop::cut(picture, Rect::new(3000.0, 0.0, 50.0, 50.0)).is_none());
+        assert!(Crop::cut(picture, Rect::new(3000.0, 0.0, 50.0, 50.0), BEST_SHOT).is_none());
     }
 
     #[test]
@@ -249,7 +250,8 @@ mod tests {
     fn zones_are_black_in_it() {
         let (layout, bytes) = frame(Size::new(2000, 1000), PixelFormat::I420, JPEG);
         let mut crop =
-            Crop::cut(Picture::new(&layout, &bytes).unwrap(), Rect::new(1000.0, 0.0, 1000.0, 1000.0)).unwrap();
+            Crop::cut(Picture::new(&layout, &bytes).unwrap(), Rect::new(1000.0, 0.0, 1000.0, 1000.0), BEST_SHOT)
+                .unwrap();
         let corner = |x, y| Point::new(x, y);
         let right =
             Polygon::new(vec![corner(0.75, 0.0), corner(1.0, 0.0), corner(1.0, 1.0), corner(0.75, 1.0)]).unwrap();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::album::Photo;
-use super::crop::{self, Crop};
+use super::crop::{self, BEST_SHOT, Crop};
 use super::photographer::{Orders, Photographer, Want};
 use super::studio::Studio;
 use crate::frame::Frame;
@@ -89,7 +89,7 @@ impl Lens {
         match &self.how {
             How::Masked(orders) => lock(orders).want(Want { number: frame.number, at, track, area, fitness }),
             How::Clear(zones) => {
-                let Some(mut crop) = Crop::cut(frame.picture(), area) else { return };
+                let Some(mut crop) = Crop::cut(frame.picture(), area, BEST_SHOT) else { return };
                 crop.hide(zones);
                 let captured_at = frame.stamp.captured_at;
                 self.studio.put(&self.camera, Photo { track, fitness, captured_at, crop });

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::album::Photo;
-use super::crop::Crop;
+use super::crop::{BEST_SHOT, Crop};
 use super::drop_one;
 use super::studio::Studio;
 use crate::frame::Stamp;
@@ -91,7 +91,7 @@ impl VideoTaker for Photographer {
         let wants = lock(&self.orders).take(frame.number());
         for Want { track, area, fitness, .. } in wants {
             let shown = matches!(frame.outcome(), Outcome::Masked { .. });
-            let crop = frame.picture().filter(|_| shown).and_then(|picture| Crop::cut(picture, area));
+            let crop = frame.picture().filter(|_| shown).and_then(|picture| Crop::cut(picture, area, BEST_SHOT));
             match crop {
                 Some(crop) => {
                     let captured_at = frame.stamp().captured_at;

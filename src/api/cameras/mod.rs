@@ -1,4 +1,6 @@
-//! The cameras as they are now.
+//! The cameras as they are now, and what they show.
+
+mod pictures;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -14,7 +16,7 @@ use crate::http::{Principal, ProblemJson};
 use crate::sink::CameraState;
 
 pub(super) fn viewer() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one)).merge(pictures::viewer())
 }
 
 /// A camera.
@@ -55,8 +57,11 @@ async fn one(
     Extension(principal): Extension<Principal>,
     Path(id): Path<String>,
 ) -> Result<Json<Camera>, ProblemJson> {
-    let cameras = api.0.hub.board().cameras();
-    let camera = cameras.get(&*id).filter(|_| principal.sees(&id));
-    let camera = camera.ok_or_else(|| ProblemJson::new(StatusCode::NOT_FOUND, format!("there is no camera {id:?}")))?;
-    Ok(Json(Camera::new(&id, camera)))
+    Ok(Json(Camera::new(&id, &find(&api, &principal, &id)?)))
+}
+
+/// The state of a camera that exists for whoever asks.
+fn find(api: &Api, principal: &Principal, id: &str) -> Result<CameraState, ProblemJson> {
+    let camera = principal.sees(id).then(|| api.0.hub.board().cameras().remove(id)).flatten();
+    camera.ok_or_else(|| ProblemJson::new(StatusCode::NOT_FOUND, format!("there is no camera {id:?}")))
 }
