@@ -72,6 +72,8 @@ metrics! {
     GALLERY_FACES Gauge "visor_gallery_faces" "references in the gallery";
     GALLERY_SEARCH_SECONDS Histogram "visor_gallery_search_seconds" "time of one search of the gallery";
     HTTP_REQUESTS Counter "visor_http_requests_total" "answered requests, by status {status}";
+    HTTP_REQUEST_SECONDS Histogram "visor_http_request_seconds" "time until a request is answered, by the path's pattern {route, method}";
+    HTTP_REFUSED Counter "visor_http_refused_total" "requests sent away: host, origin, token, rate, busy or slow_body {reason}";
     WEBHOOK_DELIVERIES Counter "visor_webhook_deliveries_total" "tries to tell a webhook that a job has ended: delivered, retried, given_up or overflowed {outcome}";
 }
 
@@ -173,6 +175,8 @@ visor_embeddings_total
 visor_gallery_faces
 visor_gallery_search_seconds
 visor_http_requests_total
+visor_http_request_seconds
+visor_http_refused_total
 visor_webhook_deliveries_total
 ";
 

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `rights` | which role a route asks for |
 //! | `openapi` | the description of all routes, made from them, and the page that shows it |
+//! | `auth` | logging in |
+//! | `health` | how the daemon is, and how much it is asked |
 //! | `desk` | where pictures are looked at, behind the cameras |
 //! | `input` | how pictures come in |
 //! | `extract` `list` | what is taken out of requests; lists, a page at a time |
@@ -22,11 +24,12 @@ use std::sync::Arc;
 
 use axum::Router;
 
-use crate::http::{Admission, Role};
+use crate::http::{Admission, Role, Status};
 use crate::outbound::Client;
 use crate::sink::{History, Hub};
 use crate::supervisor::Engine;
 
+mod auth;
 mod cameras;
 mod compare;
 mod desk;
@@ -34,6 +37,7 @@ mod detect;
 mod events;
 mod extract;
 mod gallery;
+mod health;
 mod input;
 mod list;
 mod mask;
@@ -71,7 +75,15 @@ pub struct Parts {
     pub streams: Streams,
     /// Memory for what comes in.
     pub intake: Intake,
+    /// How the daemon is.
+    pub status: Status,
 }
+
+/// Paths of which nobody is asked who they are.
+pub const OPEN: &[&str] = auth::OPEN;
+
+/// Paths that may be asked as often as one likes.
+pub const UNLIMITED: &[&str] = health::UNLIMITED;
 
 impl Api {
     /// Over these parts.
@@ -92,6 +104,8 @@ pub fn router(api: Api) -> Router {
 
 fn routes() -> Routes {
     Routes::new()
+        .open(auth::open())
+        .with(Role::Viewer, health::viewer())
         .with(Role::Viewer, cameras::viewer())
         .with(Role::Viewer, events::viewer())
         .with(Role::Viewer, persons::viewer())

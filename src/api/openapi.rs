@@ -3,13 +3,14 @@
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
-use utoipa::openapi::OpenApi as Description;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, OpenApi as Description, Ref, RefOr, ResponseBuilder};
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::Api;
-use super::rights::Routes;
+use super::rights::{Routes, SCHEME, operations_of};
 
 /// Where all routes are.
 const PREFIX: &str = "/api/v1";
@@ -23,6 +24,8 @@ const PREFIX: &str = "/api/v1";
         (name = "events", description = "What happens"),
         (name = "pictures", description = "Faces in pictures"),
         (name = "people", description = "Who is known, and who was seen"),
+        (name = "auth", description = "Who asks"),
+        (name = "health", description = "How the daemon is"),
     )
 )]
 struct Head;
@@ -54,7 +57,32 @@ pub(super) fn with_description(routes: Routes, api: Api) -> Router {
 }
 
 fn describe(routes: Routes) -> (Router<Api>, Description) {
-    OpenApiRouter::with_openapi(Head::openapi()).nest(PREFIX, routes.into_inner()).split_for_parts()
+    let routes = OpenApiRouter::with_openapi(Head::openapi()).nest(PREFIX, routes.into_inner());
+    let (router, mut description) = routes.split_for_parts();
+    complete(&mut description);
+    (router, description)
+}
+
+/// What all routes have in common: how one says who one is, and that errors are problems.
+fn complete(description: &mut Description) {
+    let scheme = SecurityScheme::Http(
+        HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some(
+                "A token of http.tokens_file, or a login's. The scope is the role that the route asks for. On loopback \
+                 none is needed where none is configured.",
+            ))
+            .build(),
+    );
+    description.components.get_or_insert_default().add_security_scheme(SCHEME, scheme);
+    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+    let problem = ResponseBuilder::new()
+        .description("An error: not let in (401, 403), too many requests (429), too much to do (503), …")
+        .content("application/problem+json", problem);
+    let problem = RefOr::T(problem.build());
+    for operation in description.paths.paths.values_mut().flat_map(operations_of) {
+        operation.responses.responses.entry("default".to_owned()).or_insert_with(|| problem.clone());
+    }
 }
 
 #[cfg(test)]

@@ -158,10 +158,19 @@ fn broker(resolved: &Resolved) -> String {
 }
 
 fn http(resolved: &Resolved) -> String {
-    match &resolved.http.tokens {
-        Some(tokens) => format!("http://{}, {tokens:?}", resolved.http.listen),
-        None => format!("http://{}, this machine only", resolved.http.listen),
+    let settings = &resolved.http;
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let mut text = format!("{scheme}://{}", settings.listen);
+    if let Some(tokens) = &settings.tokens {
+        let _ = write!(text, ", {tokens:?}");
     }
+    if let Some(users) = &settings.users {
+        let _ = write!(text, ", {users:?}");
+    }
+    if settings.is_local() {
+        text.push_str(", this machine only");
+    }
+    text
 }
 
 fn describe_camera(camera: &Camera) -> String {

@@ -9,22 +9,20 @@ use crossbeam_channel::{select, tick};
 use tokio::runtime;
 use tracing::{error, info, warn};
 
-use crate::api::{self, Api, Desk, Intake, Streams};
 use crate::config::Resolved;
 use crate::fault::{Fault, FaultKind};
-use crate::http::{Admission, App, Server};
-use crate::infer;
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::signals::{DRAIN_DEADLINE, Drained, Wishes, drain};
 use crate::lifecycle::systemd;
 use crate::metrics::{self, CONFIG_RELOADS};
-use crate::outbound::{Client, Reach};
 use crate::pipeline::FaceModels;
-use crate::sink::{History, Hub, SwitchWishes, log, mqtt};
+use crate::sink::{Hub, SwitchWishes, log, mqtt};
 use crate::supervisor::{Engine, Keeper, Supervisor};
 
+mod edge;
 mod reload;
 
+use edge::Edge;
 use reload::{Loaded, Reloads, broken_off};
 
 /// How often the supervisor looks after its cameras.
@@ -44,7 +42,7 @@ pub(super) struct Daemon {
     keeper: Keeper,
     /// The embedder that is in use, and what goes with it.
     faces: Option<FaceModels>,
-    server: Server,
+    edge: Edge,
     file: Option<PathBuf>,
     reloads: Reloads,
     /// Last: its threads serve the others until these are gone.
@@ -71,7 +69,7 @@ impl Daemon {
         forbid_core_dumps();
         lift_limits();
         let (lifecycle, latch) = Lifecycle::start();
-        let exporter = metrics::install()?;
+        metrics::install()?;
         let runtime =
             runtime::Builder::new_multi_thread().worker_threads(2).thread_name("edge").enable_all().build().map_err(
                 |e| Fault::unavailable(format!("cannot start the threads for network input and output: {e}")),
@@ -93,15 +91,7 @@ impl Daemon {
         );
         hub.open(&settings.sinks())?;
         prepare(&hub)?;
-        let app = App {
-            lifecycle: lifecycle.clone(),
-            exporter,
-            boot_id: hub.board().boot_id().to_string(),
-            onnxruntime: infer::library_version(),
-            health: health(&engine),
-            api: api::router(Api::new(api_parts(&engine, &hub)?)),
-        };
-        let server = Server::start(settings.http.clone(), app, runtime.handle())?;
+        let edge = Edge::open(&settings.http, &engine, &hub, &lifecycle, runtime.handle())?;
         let keeper = Keeper::start(Arc::clone(&engine), hub.clone())?;
         hub.absent_after(settings.gallery.absent_after.0);
         keeper.apply(faces.clone(), &settings.gallery);
@@ -121,7 +111,7 @@ impl Daemon {
             supervisor,
             keeper,
             faces,
-            server,
+            edge,
             file,
             reloads,
             _runtime: runtime,
@@ -130,7 +120,7 @@ impl Daemon {
 
     /// Where health, metrics and version are.
     pub(super) fn http_address(&self) -> std::net::SocketAddr {
-        self.server.local_addr()
+        self.edge.address()
     }
 
     /// Serves until told to stop, or until `done` says so at a tick.
@@ -189,7 +179,7 @@ impl Daemon {
         let (http, sinks) = (settings.http.clone(), settings.sinks());
         let lacking = self.supervisor.lacking(&settings)?;
         if changes.http {
-            self.server.reload(http)?;
+            self.edge.reload(http)?;
         }
         if let Some(detector) = detector {
             self.engine.swap(detector);
@@ -217,14 +207,14 @@ impl Daemon {
     /// Ends everything in the order in which data flows: cameras, sinks, edge. Says how it ended.
     pub(super) fn shut_down(self, end: End) -> ExitCode {
         self.lifecycle.drain();
-        let Self { lifecycle, wishes, hub, supervisor, keeper, server, _runtime: runtime, .. } = self;
+        let Self { lifecycle, wishes, hub, supervisor, keeper, edge, _runtime: runtime, .. } = self;
         let deadline = Instant::now() + DRAIN_DEADLINE;
         let work = move || {
             supervisor.stop();
             drop(keeper);
             hub.nobody_in_sight();
             hub.close((Instant::now() + FLUSH).min(deadline));
-            server.stop();
+            edge.stop();
             runtime.shutdown_background();
         };
         let drained = drain(&wishes.stop, DRAIN_DEADLINE, work);
@@ -237,19 +227,6 @@ impl Daemon {
             End::Hung => ExitCode::from(FaultKind::Internal.exit_code()),
         }
     }
-}
-
-fn api_parts(engine: &Arc<Engine>, hub: &Hub) -> Result<api::Parts, Fault> {
-    Ok(api::Parts {
-        engine: Arc::clone(engine),
-        hub: hub.clone(),
-        desk: Desk::open(engine)?,
-        outbound: Client::new(Reach::Public(Vec::new())),
-        admission: Admission::new(64),
-        history: History::of(hub),
-        streams: Streams::default(),
-        intake: Intake::default(),
-    })
 }
 
 /// Masks hide faces; what the configuration excepts from that is not to go unnoticed.

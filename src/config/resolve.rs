@@ -126,7 +126,7 @@ pub(super) fn resolve(config: &Config) -> Result<Resolved, Vec<Problem>> {
     let gallery = config.gallery.problems();
     let gallery = findings.take("gallery", if gallery.is_empty() { Ok(config.gallery.clone()) } else { Err(gallery) });
     let mqtt = config.mqtt.as_ref().map(|mqtt| findings.take("mqtt", resolve_broker(mqtt)));
-    let http = findings.take("http", config.http.resolve());
+    let http = findings.take("http", config.http.resolve(credentials().as_deref()));
     let restream = findings.take("restream", config.restream.resolve());
     let mut cameras = BTreeMap::new();
     for (id, camera) in &config.cameras {
@@ -146,8 +146,13 @@ pub(super) fn resolve(config: &Config) -> Result<Resolved, Vec<Problem>> {
     }
 }
 
+/// Where systemd puts what a service may know.
+fn credentials() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+}
+
 fn resolve_broker(mqtt: &sink::mqtt::Config) -> Result<Broker, Vec<Problem>> {
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let credentials = credentials();
     let settings = mqtt.resolve(credentials.as_deref())?;
     let credential = credentials.map(|folder| folder.join(sink::mqtt::CREDENTIAL));
     let named = [&mqtt.password_file, &mqtt.ca_file, &mqtt.client_certificate, &mqtt.client_key, &credential];

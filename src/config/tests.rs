@@ -72,7 +72,8 @@ latency = "1m"
         &[
             "models.detector (line 3): no model is named \"yunet\"; did you mean \"yunet-n\"?",
             "models.provider (line 4): \"cudo\" is none of cpu, cuda, tensorrt, openvino; did you mean \"cuda\"?",
-            "http.listen (line 6): 0.0.0.0:80 can be reached from outside this machine, and no tokens_file is set; set http.tokens_file, or listen on 127.0.0.1",
+            "http.listen (line 6): 0.0.0.0:80 can be reached from outside this machine, and no tokens_file is set; set http.tokens_file or http.users_file, or listen on 127.0.0.1",
+            "http.listen (line 6): 0.0.0.0:80 can be reached from outside this machine, and there is no certificate; set http.certificate and http.private_key, or http.allow_plain = true where the network is trusted",
             "http.lisen (line 7): is not a key of visor's; did you mean listen?",
             "cameras.front.uri (line 8): is missing",
             "cameras.front.url (line 9): is not a key of visor's; did you mean uri?",

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use arc_swap::ArcSwap;
 use axum::http::StatusCode;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ProblemJson;
+use crate::metrics::HTTP_REFUSED;
 
 /// Seconds after which a client that found no place may try again.
 const RETRY_AFTER_SECONDS: u64 = 1;
@@ -17,13 +16,18 @@ const RETRY_AFTER_SECONDS: u64 = 1;
 /// what is in memory is bounded, and the wait of those who have one. Clones share the places.
 #[derive(Clone, Debug)]
 pub struct Admission {
-    places: Arc<Semaphore>,
+    places: Arc<ArcSwap<Semaphore>>,
 }
 
 impl Admission {
     /// So many requests at once, being worked at or waiting.
     pub fn new(places: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(places)) }
+        Self { places: Arc::new(ArcSwap::from_pointee(Semaphore::new(places))) }
+    }
+
+    /// So many from now on; those inside are not counted among them any more.
+    pub fn set_places(&self, places: usize) {
+        self.places.store(Arc::new(Semaphore::new(places)));
     }
 
     /// A place until the permit is dropped.
@@ -31,18 +35,10 @@ impl Admission {
     /// # Errors
     /// `503` with `Retry-After`: all are taken.
     pub fn enter(&self) -> Result<OwnedSemaphorePermit, ProblemJson> {
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+        self.places.load_full().try_acquire_owned().map_err(|_| {
+            ::metrics::counter!(HTTP_REFUSED, "reason" => "busy").increment(1);
             let detail = "as many pictures as may wait are waiting already; try again in a second";
             ProblemJson::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(RETRY_AFTER_SECONDS)
         })
-    }
-}
-
-/// A layer for routes that ask the engine for work: `middleware::from_fn_with_state(admission, admit)`. The place is held
-/// until the answer's head is made.
-pub async fn admit(State(admission): State<Admission>, request: Request, next: Next) -> Response {
-    match admission.enter() {
-        Ok(_place) => next.run(request).await,
-        Err(problem) => problem.into_response(),
     }
 }

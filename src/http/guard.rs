@@ -1,115 +1,128 @@
-//! Who may ask: a token where the address is reachable from outside, a loopback `Host` where it is not.
+//! Who may ask, and how often. Decided by a request's head alone, before anything of its body is read.
+//!
+//! Where only this machine gets, everybody on it may ask; the danger there is a web page, which can make its visitor's
+//! browser ask. Its requests give themselves away by a `Host` that is no loopback name, an `Origin` that is not this
+//! server, or by what the browser says of where they come from. Any other address asks for a token or a login.
 
-use std::fmt;
-use std::path::Path;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use sha2::{Digest, Sha256};
+use jiff::Timestamp;
 
-use super::problem::ProblemJson;
-use super::{Principal, Settings};
-use crate::fault::Problem;
+use super::config::Settings;
+use super::login::{Logins, Registry};
+use super::rate::{Client, Rates};
+use super::routes::UNLIMITED;
+use super::session::Unfit;
+use super::{Peer, Principal, ProblemJson};
+use crate::metrics::HTTP_REFUSED;
 
-/// A shorter token could be guessed.
-const MIN_TOKEN_CHARS: usize = 16;
-
-/// The tokens that let in, as hashes: the process keeps no token in the clear.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Tokens(Vec<[u8; 32]>);
-
-impl fmt::Debug for Tokens {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} tokens", self.0.len())
-    }
+/// What the guard of one address decides by.
+pub(super) struct Door {
+    pub(super) settings: ArcSwap<Settings>,
+    /// Outlives a change of address.
+    pub(super) registry: Arc<Registry>,
+    pub(super) rates: Rates,
+    /// Paths of which nobody is asked who they are: those where one says so.
+    pub(super) open: &'static [&'static str],
+    /// Paths that are asked often by machines, and cost nothing.
+    pub(super) unlimited: &'static [&'static str],
 }
 
-impl Tokens {
-    /// Reads a file of tokens: one a line, or `sha256:` with a token's hash in hex; `#` begins a comment line.
-    ///
-    /// # Errors
-    /// The file cannot be read, has no token or a wrong line; the problem names the line, never its text.
-    pub fn read(file: &Path) -> Result<Self, Problem> {
-        let wrong = |what: String| Problem::new("tokens_file", format!("{}: {what}", file.display()));
-        let text = std::fs::read_to_string(file).map_err(|e| {
-            wrong(e.to_string()).remedy("name a file that the daemon's user can read, with one token a line")
-        })?;
-        Self::parse(&text).map_err(wrong)
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        let lines = text.lines().map(str::trim).enumerate();
-        let hashes: Result<Vec<_>, String> = lines
-            .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-            .map(|(index, line)| hash_of_line(line).map_err(|what| format!("line {}: {what}", index + 1)))
-            .collect();
-        let hashes = hashes?;
-        if hashes.is_empty() { Err("holds no token".to_owned()) } else { Ok(Self(hashes)) }
-    }
-
-    /// Whether `token` lets in. Takes the same time whichever token is tried: hashes are compared, and all of them.
-    fn admit(&self, token: &str) -> bool {
-        let tried = hash(token);
-        let differing = |known: &[u8; 32]| known.iter().zip(tried).fold(0, |differs, (a, b)| differs | (a ^ b));
-        self.0.iter().fold(false, |found, known| found | (std::hint::black_box(differing(known)) == 0))
-    }
-}
-
-fn hash(token: &str) -> [u8; 32] {
-    Sha256::digest(token).into()
-}
-
-fn hash_of_line(line: &str) -> Result<[u8; 32], String> {
-    let Some(hex) = line.strip_prefix("sha256:") else {
-        if line.chars().count() < MIN_TOKEN_CHARS || line.contains(char::is_whitespace) {
-            return Err(format!("a token has at least {MIN_TOKEN_CHARS} characters and no blanks"));
-        }
-        return Ok(hash(line));
-    };
-    let mut bytes = [0; 32];
-    let digits = hex.as_bytes().iter().map(|b| char::from(*b).to_digit(16)).collect::<Option<Vec<_>>>();
-    let digits = digits.filter(|d| d.len() == 64).ok_or("sha256: needs 64 hex digits")?;
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = (pair[0] * 16 + pair[1]) as u8;
-    }
-    Ok(bytes)
-}
+/// Why a request is not let in: for the metric, and for whoever asks.
+type Refusal = (&'static str, ProblemJson);
 
 /// Lets a request through, or answers it.
-pub(super) async fn guard(
-    State(settings): State<Arc<ArcSwap<Settings>>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let refused = {
-        let settings = settings.load();
-        check_host(&settings, &request).and_then(|()| check_token(&settings, &request)).err()
-    };
-    match refused {
-        Some(problem) => problem.into_response(),
-        None => {
-            request.extensions_mut().insert(Principal::LOCAL);
+pub(super) async fn guard(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
+    match door.decide(&request, Instant::now(), Timestamp::now()) {
+        Ok(principal) => {
+            principal.map(|principal| request.extensions_mut().insert(principal));
+            request.extensions_mut().insert(Logins::new(&door));
             next.run(request).await
         }
+        Err((reason, problem)) => {
+            ::metrics::counter!(HTTP_REFUSED, "reason" => reason).increment(1);
+            problem.into_response()
+        }
     }
+}
+
+impl Door {
+    /// Who asks; nobody where the path is open to all and they have not said.
+    fn decide(&self, request: &Request, now: Instant, time: Timestamp) -> Result<Option<Principal>, Refusal> {
+        let settings = self.settings.load();
+        if settings.is_local() {
+            check_host(request.uri(), request.headers())?;
+            check_origin(request.headers())?;
+        }
+        let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let caller = self.caller(&settings, request.headers(), time);
+        if !self.unlimited.contains(&path) && !UNLIMITED.contains(&path) {
+            let address = request.extensions().get::<Peer>().map_or(IpAddr::from([0; 4]), |peer| peer.0.ip());
+            let client = Client::new(address, caller.as_ref().ok().and_then(|caller| caller.number));
+            self.rates.take(client, settings.rate, now).map_err(too_often)?;
+        }
+        match caller {
+            Ok(caller) => Ok(Some(caller.principal)),
+            Err(_) if self.open.contains(&path) => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    fn caller(&self, settings: &Settings, headers: &HeaderMap, time: Timestamp) -> Result<Caller, Refusal> {
+        if !settings.is_guarded() {
+            return Ok(Caller { principal: Principal::LOCAL, number: None });
+        }
+        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = given.and_then(|value| value.split_once(' '));
+        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+        let refused = |detail: &str| ("token", ProblemJson::new(StatusCode::UNAUTHORIZED, detail));
+        let Some(token) = token else {
+            return Err(refused("who asks must say who they are: Authorization: Bearer …, with a token or a login's"));
+        };
+        if let Some((number, principal)) = settings.tokens.as_ref().and_then(|tokens| tokens.holder(token)) {
+            return Ok(Caller { principal: principal.clone(), number: Some(number as u64) });
+        }
+        let session = settings.users.as_ref().map(|users| (users, self.registry.sessions.holder(token, users, time)));
+        match session {
+            Some((_, Ok(user))) => Ok(Caller { principal: user.principal.clone(), number: Some(user.number()) }),
+            Some((_, Err(Unfit::Expired))) => Err(refused("the login has expired; log in again")),
+            Some((_, Err(Unfit::Foreign))) | None => {
+                Err(refused("nobody has this token; take one of http.tokens_file, or log in again"))
+            }
+        }
+    }
+}
+
+/// Who asks.
+struct Caller {
+    principal: Principal,
+    /// Tells those apart who share an address.
+    number: Option<u64>,
+}
+
+fn too_often(wait: std::time::Duration) -> Refusal {
+    let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+    let detail =
+        format!("too many requests; try again in {seconds} s (http.rate and http.burst say how many may come)");
+    ("rate", ProblemJson::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(seconds))
 }
 
 /// Any web page may make a browser send requests to a name that it points at 127.0.0.1; the name gives it away.
-fn check_host(settings: &Settings, request: &Request) -> Result<(), ProblemJson> {
-    if !settings.listen.ip().is_loopback() {
-        return Ok(());
-    }
-    let header = request.headers().get(header::HOST).map(|h| h.to_str().unwrap_or("?"));
-    let hosts = [request.uri().authority().map(|a| a.as_str()), header];
+fn check_host(uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    let header = headers.get(header::HOST).map(|h| h.to_str().unwrap_or("?"));
+    let hosts = [uri.authority().map(|a| a.as_str()), header];
     if hosts.into_iter().flatten().all(is_loopback_name) {
         return Ok(());
     }
     let detail = "this address answers only to localhost, 127.0.0.1 and [::1] as host names";
-    Err(ProblemJson::new(StatusCode::MISDIRECTED_REQUEST, detail))
+    Err(("host", ProblemJson::new(StatusCode::MISDIRECTED_REQUEST, detail)))
 }
 
 fn is_loopback_name(authority: &str) -> bool {
@@ -118,48 +131,34 @@ fn is_loopback_name(authority: &str) -> bool {
         Some(colon) if authority.starts_with('[') || authority.matches(':').count() == 1 => &authority[..colon],
         _ => authority,
     };
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|ip| ip.is_loopback())
 }
 
-fn check_token(settings: &Settings, request: &Request) -> Result<(), ProblemJson> {
-    let Some(tokens) = &settings.tokens else { return Ok(()) };
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|h| h.to_str().ok());
-    let token = given.and_then(|h| h.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if token.is_some_and(|(_, token)| tokens.admit(token.trim())) {
+/// A browser says which page a request comes from (`Origin`), or at least how far away that is (`Sec-Fetch-Site`). Another
+/// server on this machine is another site, too: its pages may come from anywhere.
+fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let own = |origin: &str| {
+        let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        authority.is_some_and(|authority| host.is_some_and(|host| authority.eq_ignore_ascii_case(host)))
+    };
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let from_here = origins.all(|origin| origin.to_str().is_ok_and(own));
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    let near = sites.all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
+    if from_here && near {
         return Ok(());
     }
-    let detail = "a token is needed: Authorization: Bearer …, with one of http.tokens_file";
-    Err(ProblemJson::new(StatusCode::UNAUTHORIZED, detail))
+    let detail = "web pages of other sites get no answer here";
+    Err(("origin", ProblemJson::new(StatusCode::FORBIDDEN, detail)))
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
-
-    #[test]
-    fn tokens_are_lines_or_hashes() {
-        let text = "# home assistant\n\nsixteen-letters-x\nsha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n";
-        let tokens = Tokens::parse(text).unwrap();
-        assert!(tokens.admit("sixteen-letters-x"));
-        assert!(tokens.admit("test"));
-        assert!(!tokens.admit("sixteen-letters-y"));
-        assert!(!tokens.admit(""));
-        assert_eq!(format!("{tokens:?}"), "2 tokens");
-    }
-
-    #[test]
-    fn a_wrong_token_file_is_told_by_line_and_not_by_text() {
-        for (text, expected) in [
-            ("", "holds no token"),
-            ("# only a comment\n", "holds no token"),
-            ("a-good-long-token-1\nhunter2\n", "line 2: a token has at least 16 characters and no blanks"),
-            ("two words of some length", "line 1: a token has at least 16 characters and no blanks"),
-            ("sha256:12ab", "line 1: sha256: needs 64 hex digits"),
-        ] {
-            assert_eq!(Tokens::parse(text), Err(expected.to_owned()));
-        }
-    }
 
     #[test]
     fn only_loopback_names_are_loopback() {
@@ -169,6 +168,41 @@ mod tests {
         for bad in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::2]:80", "?", ""]
         {
             assert!(!is_loopback_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_other_page_reaches_in() {
+        let allowed = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("localhost:8080"));
+            for (name, value) in pairs {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            check_origin(&headers).is_ok()
+        };
+        for good in [
+            vec![],
+            vec![("origin", "http://localhost:8080")],
+            vec![("origin", "https://LOCALHOST:8080"), ("sec-fetch-site", "same-origin")],
+            vec![("sec-fetch-site", "none")],
+        ] {
+            assert!(allowed(&good), "{good:?}");
+        }
+        for bad in [
+            vec![("origin", "null")],
+            vec![("origin", "")],
+            vec![("origin", "http://evil.example")],
+            vec![("origin", "http://localhost:3000")],
+            vec![("origin", "http://localhost")],
+            vec![("origin", "http://127.0.0.1:8080")],
+            vec![("origin", "file://localhost:8080")],
+            vec![("origin", "http://localhost:8080"), ("origin", "http://evil.example")],
+            vec![("sec-fetch-site", "cross-site")],
+            vec![("sec-fetch-site", "same-site")],
+            vec![("origin", "http://localhost:8080"), ("sec-fetch-site", "cross-site")],
+        ] {
+            assert!(!allowed(&bad), "{bad:?}");
         }
     }
 }

@@ -1,8 +1,11 @@
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
 
 use super::*;
-use crate::lifecycle::Latch;
+use crate::lifecycle::{Latch, Lifecycle};
 
 /// A server on a free port of loopback, asked over real TCP.
 struct Bench {
@@ -13,14 +16,18 @@ struct Bench {
 }
 
 fn settings(listen: &str, tokens_file: Option<PathBuf>) -> Settings {
-    Config { listen: listen.to_owned(), tokens_file }.resolve().unwrap()
+    Config { listen: listen.to_owned(), tokens_file, allow_plain: true, ..Config::default() }.resolve(None).unwrap()
 }
 
 fn serve(settings: Settings) -> Bench {
+    serve_with(settings, Router::new())
+}
+
+fn serve_with(settings: Settings, api: Router) -> Bench {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (lifecycle, start) = Lifecycle::start();
     let watched = lifecycle.clone();
-    let app = App {
+    let status = Status {
         lifecycle: lifecycle.clone(),
         exporter: crate::metrics::install().unwrap(),
         boot_id: "b-1".to_owned(),
@@ -29,8 +36,9 @@ fn serve(settings: Settings) -> Bench {
             crate::lifecycle::Phase::Stopped => Err("stopped".to_owned()),
             _ => Ok(()),
         }),
-        api: Router::new(),
+        tally: Arc::new(Tally::new(Instant::now())),
     };
+    let app = App { status, api, open: &["/open"], unlimited: &["/free"] };
     let server = Server::start(settings, app, runtime.handle()).unwrap();
     Bench { runtime, lifecycle, start: Some(start), server }
 }
@@ -89,7 +97,7 @@ fn errors_are_problems() {
         let (status, head, body) = bench.check(method, path, "");
         assert_eq!(status, expected);
         assert!(head.contains("content-type: application/problem+json"), "{head}");
-        assert_eq!(head.contains("allow: get,head"), expected == 405, "{head}");
+        assert_eq!(head.contains("allow: get"), expected == 405, "{head}");
         let problem: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!(problem["status"], expected);
     }
@@ -148,7 +156,8 @@ fn a_reload_rebinds_and_a_failed_one_changes_nothing() {
 fn a_reload_goes_from_loopback_to_everywhere_on_the_same_port() {
     let mut bench = serve(settings("127.0.0.1:0", None));
     let first = bench.server.local_addr();
-    let everywhere = Settings { listen: SocketAddr::from(([0, 0, 0, 0], first.port())), tokens: None };
+    let listen = SocketAddr::from(([0, 0, 0, 0], first.port()));
+    let everywhere = Settings { listen, ..settings("127.0.0.1:0", None) };
     bench.server.reload(everywhere.clone()).unwrap();
     assert_eq!(bench.server.local_addr(), everywhere.listen);
     assert_eq!(ask(first, "GET", "/livez", "").0, 200);
@@ -179,11 +188,23 @@ fn an_address_without_tokens_or_sense_is_refused() {
         ("8080", "listen: \"8080\" is not an address with a port"),
         ("example.org:80", "is not an address with a port"),
     ] {
-        let problems = Config { listen: listen.to_owned(), tokens_file: None }.resolve().unwrap_err();
+        let config = Config { listen: listen.to_owned(), allow_plain: true, ..Config::default() };
+        let problems = config.resolve(None).unwrap_err();
         assert_eq!(problems.len(), 1);
         assert!(problems[0].to_string().contains(expected), "{}", problems[0]);
     }
-    let problems =
-        Config { listen: "nowhere".to_owned(), tokens_file: Some("/nonexistent".into()) }.resolve().unwrap_err();
-    assert_eq!(problems.iter().map(|p| p.key.as_str()).collect::<Vec<_>>(), ["listen", "tokens_file"]);
+    let config = Config {
+        listen: "nowhere".to_owned(),
+        tokens_file: Some("/nonexistent".into()),
+        users_file: Some("/nonexistent".into()),
+        certificate: Some("/nonexistent".into()),
+        session: crate::units::Period::millis(1),
+        fetch_allow: vec!["nas.lan".to_owned(), "http://nas.lan/".to_owned()],
+        ..Config::default()
+    };
+    let problems = config.resolve(None).unwrap_err();
+    assert_eq!(
+        problems.iter().map(|p| p.key.as_str()).collect::<Vec<_>>(),
+        ["listen", "tokens_file", "users_file", "private_key", "fetch_allow[1]", "session"]
+    );
 }

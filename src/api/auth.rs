@@ -1,0 +1,74 @@
+//! Logging in.
+
+use axum::extract::rejection::JsonRejection;
+use axum::{Extension, Json};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::openapi::Problem;
+use crate::http::{Logins, Peer, ProblemJson};
+
+/// Where one says who one is.
+pub(super) const OPEN: &[&str] = &["/api/v1/auth/login"];
+
+pub(super) fn open() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(login))
+}
+
+/// Who one is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Credentials {
+    /// The user's name.
+    name: String,
+    /// The password.
+    #[schema(value_type = String)]
+    password: SecretString,
+}
+
+/// A login.
+#[derive(Serialize, ToSchema)]
+struct Session {
+    /// To be sent as `Authorization: Bearer …`.
+    token: String,
+    /// Always `Bearer`.
+    token_type: &'static str,
+    /// Seconds for which it holds.
+    expires_in: u64,
+    /// `viewer`, `operator` or `admin`.
+    role: &'static str,
+    /// The cameras that exist for the user; `null`: all.
+    cameras: Option<Vec<String>>,
+}
+
+/// A token for a name and its password.
+#[utoipa::path(
+    post, path = "/auth/login", tag = "auth", request_body = Credentials,
+    responses(
+        (status = 200, body = Session),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 429, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn login(
+    Extension(logins): Extension<Logins>,
+    Extension(Peer(peer)): Extension<Peer>,
+    credentials: Result<Json<Credentials>, JsonRejection>,
+) -> Result<Json<Session>, ProblemJson> {
+    // serde's words quote what is wrong, which might be a password in the wrong place.
+    let malformed = |e: JsonRejection| {
+        let detail = "the body must be JSON with name and password: {\"name\":\"ann\",\"password\":\"…\"}";
+        ProblemJson::new(e.status(), detail)
+    };
+    let Json(Credentials { name, password }) = credentials.map_err(malformed)?;
+    let login = logins.log_in(name, password, peer.ip()).await?;
+    let cameras = login.principal.cameras.map(|cameras| cameras.iter().cloned().collect());
+    let (expires_in, role) = (login.length.as_secs(), login.principal.role.name());
+    Ok(Json(Session { token: login.token, token_type: "Bearer", expires_in, role, cameras }))
+}
