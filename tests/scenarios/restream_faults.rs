@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
-use visor::sink::restream::{CameraConfig, Mount};
+use visor::sink::restream::{CameraConfig, Mount, Restream};
 
 use super::support::daemon::checkout;
 use super::support::film::Film;
-use super::support::growth::Held;
 use super::support::player::{SIZE, alone, metric, mount, open_to_all, play, serve, there_is_one, try_to_play};
-use super::support::wait::{eventually, soak_time};
+use super::support::wait::eventually;
 
 /// How soon after a fault players can watch again.
 const BACK: Duration = Duration::from_secs(3);
@@ -29,7 +28,7 @@ fn check_not_held_up(film: &Film) {
 #[rstest]
 #[case::killed("killed", Signal::KILL)]
 #[case::stopped("stopped", Signal::STOP)]
-fn a_child_that_crashes_or_hangs_is_replaced(#[case] camera: &str, #[case] signal: Signal) {
+fn soak_a_child_that_crashes_or_hangs_is_replaced(#[case] camera: &str, #[case] signal: Signal) {
     if !there_is_one() {
         return;
     }
@@ -37,6 +36,19 @@ fn a_child_that_crashes_or_hangs_is_replaced(#[case] camera: &str, #[case] signa
     let other = url.clone();
     let watching = std::thread::spawn(move || try_to_play(&other, "tcp", 10_000));
     play(&url, "tcp", 5);
+    // one after the other, as soon as there is one
+    let times = if std::env::var_os("VISOR_SOAK_SECONDS").is_some() { 10 } else { 2 };
+    let back: Vec<_> = (0..times).map(|_| harm(&restream, &film, signal)).collect();
+    println!("{camera} {times} times: back after {back:.2?}");
+    assert!(back.iter().all(|back| *back < BACK), "{back:?}");
+    play(&url, "tcp", 5);
+    check_not_held_up(&film);
+    // a player that was cut off has noticed
+    drop(watching.join().unwrap());
+}
+
+/// How long it takes after that signal until frames reach another child.
+fn harm(restream: &Restream, film: &Film, signal: Signal) -> Duration {
     let before = restream.id();
     let harmed = Instant::now();
     kill_process(Pid::from_raw(before.unwrap() as i32).unwrap(), signal).unwrap();
@@ -48,46 +60,7 @@ fn a_child_that_crashes_or_hangs_is_replaced(#[case] camera: &str, #[case] signa
         std::thread::sleep(Duration::from_millis(5));
     };
     eventually("frames to reach the new child", || (film.scenery.sent.load(Ordering::Acquire) > sent).then_some(()));
-    let back = harmed.elapsed();
-    assert!(back < BACK, "{back:?}");
-    play(&url, "tcp", 5);
-    check_not_held_up(&film);
-    // a player that was cut off has noticed
-    drop(watching.join().unwrap());
-}
-
-#[test]
-fn soak_connects_leave_nothing_behind() {
-    if !there_is_one() {
-        return;
-    }
-    let (restream, _film, url) = alone("many");
-    let began = Instant::now();
-    let mut rounds = 0;
-    let held = || Held::by(restream.id().unwrap()).unwrap();
-    let mut first = None;
-    while began.elapsed() < soak_time() || rounds < 40 {
-        let players: Vec<_> = ["tcp", "udp", "tcp"]
-            .map(|transport| {
-                let url = url.clone();
-                std::thread::spawn(move || play(&url, transport, 3))
-            })
-            .into();
-        players.into_iter().for_each(|player| drop(player.join().unwrap()));
-        rounds += 3;
-        // what is loaded and cached once is there by now
-        if rounds == 21 {
-            first = Some(held());
-        }
-    }
-    let first = first.unwrap();
-    let last = eventually("the descriptors to be closed", || {
-        let held = held();
-        (held.descriptors <= first.descriptors).then_some(held)
-    });
-    let growth = last.own - first.own;
-    eprintln!("{rounds} connects: {first:?} -> {last:?}");
-    assert!(growth < 8.0, "{rounds} connects: {first:?} -> {last:?}");
+    harmed.elapsed()
 }
 
 #[test]

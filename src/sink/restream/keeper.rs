@@ -24,8 +24,10 @@ use crate::ring::server::{self, MountSettings, ServerEnd, ToServer};
 /// A child that served for less than this is followed by the next one after a pause.
 const STEADY: Duration = Duration::from_secs(10);
 
-/// The first such pause, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// The first such pause; the longest after a crash, however many there were before; and the longest where there was nothing
+/// to be served with.
+const PAUSES: (Duration, Duration, Duration) =
+    (Duration::from_millis(200), Duration::from_millis(1500), Duration::from_secs(10));
 
 /// Serves masked video, as long as it is there. Dropping it ends the child.
 pub struct Restream {
@@ -312,11 +314,12 @@ fn keep(shared: &Arc<Shared>, program: &Path) {
     while let Some(settings) = shared.next(pause) {
         let began = Monotonic::now();
         let end = Served::start(program, &settings, shared).map_or_else(End::Failed, Served::run);
+        let longest = if matches!(end, End::Failed(_)) { PAUSES.2 } else { PAUSES.1 };
         let wanted = shared.gone(end);
         pause = match pause {
             _ if wanted || began.elapsed() > STEADY => Duration::ZERO,
             Duration::ZERO => PAUSES.0,
-            pause => (pause * 2).min(PAUSES.1),
+            pause => (pause * 2).min(longest),
         };
     }
 }
