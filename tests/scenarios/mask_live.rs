@@ -25,8 +25,8 @@ const MEASURED_EVERY: u64 = 5;
 
 /// What was received.
 #[derive(Debug, Default)]
-struct Received {
-    report: Report,
+pub struct Received {
+    pub report: Report,
     covered: usize,
     /// Frames of the source that never came, or came covered.
     missing: u64,
@@ -73,10 +73,20 @@ pub fn receive(url: &str) -> Child {
 
 /// Masks the clip live and compares so many frames of what comes out; `mask` are lines of the camera's mask.
 fn watch(clip: &Composed, analysis_fps: u32, mask: &str, frames: usize) -> Option<Received> {
+    watch_until(clip, analysis_fps, (mask, ""), |report| report.frames >= frames)
+}
+
+/// Likewise until enough has come; with further tables of the configuration.
+pub fn watch_until(
+    clip: &Composed,
+    analysis_fps: u32,
+    (mask, tables): (&str, &str),
+    enough: impl Fn(&Report) -> bool,
+) -> Option<Received> {
     let broker = Broker::open()?;
     let camera = SimulatedCamera::start(visor(), &["--mount", &mount(&clip.video)]).unwrap();
     let daemon = Daemon::start(&format!(
-        "{}[mqtt]\nurl = {:?}\n[restream]\nlisten = \"127.0.0.1:0\"\n[cameras.front]\nuri = {:?}\n\
+        "{}{tables}[mqtt]\nurl = {:?}\n[restream]\nlisten = \"127.0.0.1:0\"\n[cameras.front]\nuri = {:?}\n\
          analysis_fps = {analysis_fps}\n[cameras.front.mask]\ncolour = {GREEN:?}\n{mask}\n\
          [cameras.front.restream]\nbitrate_kbps = 12000\nwidth = {}\nheight = {}\n",
         models(),
@@ -91,7 +101,7 @@ fn watch(clip: &Composed, analysis_fps: u32, mask: &str, frames: usize) -> Optio
     let mut video = player.stdout.take().unwrap();
     let (mut picture, mut original) = (vec![0; composed::bytes()], Original::open(clip));
     let mut received = Received::default();
-    while received.report.frames < frames && video.read_exact(&mut picture).is_ok() {
+    while !enough(&received.report) && video.read_exact(&mut picture).is_ok() {
         received.take(&picture, &mut original);
     }
     player.kill().unwrap();

@@ -11,10 +11,11 @@ use assert_cmd::Command;
 use visor::restream::child::SimulatedCamera;
 
 use super::detect::media;
-use super::mask_live;
+use super::mask_live::{self, watch_until};
 use super::support::broker::Broker;
+use super::support::composed::{Scale, compose};
 use super::support::daemon::{Daemon, models, visor};
-use super::support::leaks::{self, Leak};
+use super::support::leaks::{self, Leak, Report};
 use super::support::mot;
 use super::support::recorder::Recorder;
 use super::support::wait::PATIENCE;
@@ -115,6 +116,44 @@ fn nobody_who_is_known_shows_where_strangers_go_unmasked() {
 #[test]
 fn one_who_is_exempt_goes_unmasked_and_nobody_else_of_the_gallery() {
     check("synth_cross5", &["d0", "d3", "d20"], &["--exempt", "d3"], &["d3"], 0.1);
+}
+
+/// Masks the clip live, and looks at what is received over RTSP: those who must be masked never show, the others show
+/// now and then.
+fn check_live(enrolled: &[&str], (analysis_fps, mask): (u32, &str), free: &[&str], frames: usize) {
+    let (Some(sequence), Some(clip)) = (Sequence::open("synth_cross5"), compose("synth_cross5", Scale::Full)) else {
+        return;
+    };
+    let gallery = sequence.gallery(enrolled);
+    let tables = format!("[gallery]\nfolder = {:?}\ntags.staff = {free:?}\n", gallery.path());
+    let is_free = |leak: &&Leak| free.contains(&&*sequence.people[&leak.identity]);
+    let clear = |report: &Report| report.leaks.iter().filter(is_free).filter(|leak| leak.share > 0.9).count();
+    let enough = |report: &Report| report.frames >= frames && clear(report) >= 20;
+    let Some(received) = watch_until(&clip, analysis_fps, (mask, &tables), enough) else { return };
+    let Report { frames, faces, leaks, .. } = &received.report;
+    let clear = clear(&received.report);
+    println!("{mask}, {free:?}, {analysis_fps} analyses a second: {frames} frames, {faces} faces, {clear} clear");
+    let shown: Vec<_> = leaks.iter().filter(|leak| !is_free(leak)).collect();
+    assert!(shown.is_empty(), "{mask}, {free:?}: {shown:?}");
+    assert!(clear >= 20, "{mask}, {free:?}: of {frames} frames only {clear} show who goes unmasked");
+}
+
+#[test]
+fn no_stranger_shows_over_rtsp_whoever_crosses_who_goes_unmasked() {
+    check_live(&["d0", "d3", "d20"], (10, "exempt = [\"staff\"]"), &["d3"], 330);
+}
+
+#[test]
+fn soak_no_stranger_shows_over_rtsp_at_any_rate() {
+    if std::env::var_os("VISOR_SOAK_SECONDS").is_none() {
+        return eprintln!("skipped: make soak runs it");
+    }
+    for analysis_fps in [25, 10, 5] {
+        for known in [&["d0", "d3"][..], &["d18", "d20", "d9"], &["d3", "d20"], &["d9"]] {
+            check_live(known, (analysis_fps, "who = \"strangers\""), known, 1000);
+            check_live(&["d0", "d3", "d9", "d18", "d20"], (analysis_fps, "exempt = [\"staff\"]"), known, 1000);
+        }
+    }
 }
 
 /// Two heads side by side, never near each other, above a strip that no covered frame has.
