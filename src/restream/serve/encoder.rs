@@ -12,6 +12,7 @@ use gstreamer_video as gst_video;
 
 use super::codec;
 use super::fan::Fan;
+use super::pace::per_second;
 use crate::clock::Monotonic;
 use crate::fault::Fault;
 use crate::frame::Layout;
@@ -29,7 +30,7 @@ const WAITING: u64 = 2;
 const HUNG: Duration = Duration::from_secs(3);
 
 /// Seconds from one keyframe to the next where nobody asks for one.
-const KEYFRAMES_S: u32 = 2;
+const KEYFRAMES_S: f64 = 2.0;
 
 /// What is to come out.
 #[derive(Clone, Debug)]
@@ -38,7 +39,8 @@ pub(super) struct Recipe<'a> {
     pub bitrate_kbps: u32,
     /// Pictures of this layout are not scaled, but for odd sides; others are fitted into it.
     pub form: Layout,
-    pub fps: u32,
+    /// Frames a second, as players are told.
+    pub rate: gst::Fraction,
     /// No hardware.
     pub software: bool,
     pub pipelines: Option<&'a Path>,
@@ -49,7 +51,7 @@ pub(super) struct Encoder {
     pub chosen: &'static codec::Encoder,
     pipeline: gst::Pipeline,
     frames: AppSrc,
-    fps: gst::Fraction,
+    rate: gst::Fraction,
     caps: Option<(Layout, gst_video::VideoInfo)>,
     progress: Arc<Progress>,
 }
@@ -65,14 +67,6 @@ struct Progress {
     key: AtomicBool,
 }
 
-/// What became of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pushed {
-    Taken,
-    /// The encoder is behind.
-    Dropped,
-}
-
 impl Encoder {
     /// Starts one that gives its frames to `fan`.
     ///
@@ -80,7 +74,8 @@ impl Encoder {
     /// There is no encoder, or it does not start.
     pub fn start(recipe: &Recipe<'_>, fan: &Arc<Fan>) -> Result<Self, Fault> {
         let chosen = codec::choose(recipe.codec, recipe.software)?;
-        let encoder = chosen.text(recipe.bitrate_kbps, recipe.fps * KEYFRAMES_S);
+        let keyframes = (per_second(recipe.rate) * KEYFRAMES_S).round() as u32;
+        let encoder = chosen.text(recipe.bitrate_kbps, keyframes);
         let values = [("encoder", encoder.as_str()), ("codec", codec::name(recipe.codec))];
         let description = text("out", recipe.pipelines, &values)?;
         let pipeline = gst::parse::launch(&description).map_err(|e| broken(DOING, e.message()))?;
@@ -90,19 +85,18 @@ impl Encoder {
         let frames = frames.ok_or_else(|| missing("frames"))?;
         let coded = pipeline.by_name("coded").and_then(|coded| coded.downcast::<AppSink>().ok());
         let coded = coded.ok_or_else(|| missing("coded"))?;
-        let fps = gst::Fraction::new(recipe.fps as i32, 1);
         let size = pipeline.by_name("size").ok_or_else(|| missing("size"))?;
-        size.set_property("caps", caps(&recipe.form, chosen.format, fps).map_err(|e| broken(DOING, e))?);
+        size.set_property("caps", caps(&recipe.form, chosen.format, recipe.rate).map_err(|e| broken(DOING, e))?);
         frames.set_max_bytes(0);
         frames.set_max_buffers(0);
         let progress = Arc::new(Progress::default());
         take(&coded, &progress, fan);
-        let encoder = Self { chosen, pipeline, frames, fps, caps: None, progress };
+        let encoder = Self { chosen, pipeline, frames, rate: recipe.rate, caps: None, progress };
         encoder.pipeline.set_state(gst::State::Playing).map_err(|e| broken(DOING, e))?;
         Ok(encoder)
     }
 
-    /// Whether it is behind: what comes now would be dropped.
+    /// Whether it is behind: what comes now is to be dropped.
     pub fn is_behind(&self) -> bool {
         self.frames.current_level_buffers() >= WAITING
     }
@@ -111,13 +105,10 @@ impl Encoder {
     ///
     /// # Errors
     /// The encoder failed, or the picture is none.
-    pub fn push<B>(&mut self, pixels: B, layout: &Layout, at: Duration, key: bool) -> Result<Pushed, Fault>
+    pub fn push<B>(&mut self, pixels: B, layout: &Layout, at: Duration, key: bool) -> Result<(), Fault>
     where
         B: AsRef<[u8]> + Send + 'static,
     {
-        if self.is_behind() {
-            return Ok(Pushed::Dropped);
-        }
         let info = self.info(layout)?;
         let at = gst::ClockTime::from_nseconds(at.as_nanos() as u64);
         let buffer = raw::buffer(pixels, layout, &info, at)
@@ -132,7 +123,7 @@ impl Encoder {
         if progress.pushed.fetch_add(1, Ordering::AcqRel) == progress.coded.load(Ordering::Acquire) {
             progress.at_ns.store(Monotonic::now().as_nanos(), Ordering::Release);
         }
-        self.frames.push_buffer(buffer).map(|_| Pushed::Taken).map_err(|flow| self.reason(&flow.to_string()))
+        self.frames.push_buffer(buffer).map(drop).map_err(|flow| self.reason(&flow.to_string()))
     }
 
     /// What a layout is to GStreamer; a new one changes the caps.
@@ -140,7 +131,7 @@ impl Encoder {
         if let Some((_, info)) = self.caps.as_ref().filter(|(known, _)| known == layout) {
             return Ok(info.clone());
         }
-        let info = raw::video_info(layout, self.fps).map_err(|e| broken(DOING, e))?;
+        let info = raw::video_info(layout, self.rate).map_err(|e| broken(DOING, e))?;
         self.frames.set_caps(Some(&info.to_caps().map_err(|e| broken(DOING, e))?));
         self.caps = Some((*layout, info.clone()));
         Ok(info)
@@ -199,9 +190,9 @@ fn take(coded: &AppSink, progress: &Arc<Progress>, fan: &Arc<Fan>) {
 }
 
 /// What every picture is made into: of even sides, as H.264 wants them.
-fn caps(form: &Layout, format: &str, fps: gst::Fraction) -> Result<gst::Caps, gst::glib::BoolError> {
+fn caps(form: &Layout, format: &str, rate: gst::Fraction) -> Result<gst::Caps, gst::glib::BoolError> {
     let even = |side: u32| (side & !1).max(2) as i32;
-    let info = raw::video_info(form, fps)?;
+    let info = raw::video_info(form, rate)?;
     Ok(gst::Caps::builder("video/x-raw")
         .field("format", format)
         .field("width", even(form.size.width))

@@ -3,6 +3,8 @@
 //! | part | what it does |
 //! |---|---|
 //! | `server` | RTSP: connections, users, the main loop whose heartbeat says that the child lives |
+//! | `guests` | who is connected, and does nothing |
+//! | `stage` | the one media that a mount's players share |
 //! | `mount` | a thread a mount: its frames, its slate, its encoder while somebody watches |
 //! | `encoder` `codec` | one encoder a mount, on a pipeline of its own: hung, it is given up with its mount |
 //! | `fan` | from the encoder to each taker, from a keyframe on |
@@ -15,11 +17,13 @@
 mod codec;
 mod encoder;
 mod fan;
+mod guests;
 mod mount;
 mod pace;
 mod push;
 mod server;
 mod slate;
+mod stage;
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;

@@ -4,16 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gstreamer::glib;
-use gstreamer::prelude::*;
-use gstreamer_rtsp_server::prelude::*;
-use gstreamer_rtsp_server::{RTSPClient, RTSPMedia};
-
 use super::Link;
-use super::encoder::{Encoder, Pushed, Recipe};
+use super::encoder::{Encoder, Recipe};
 use super::fan::Fan;
-use super::pace::Pace;
+use super::pace::{self, Pace};
 use super::slate::{self, Slate};
+use super::stage::Stage;
 use crate::clock::Monotonic;
 use crate::fault::Fault;
 use crate::frame::Layout;
@@ -41,10 +37,8 @@ pub(super) struct Mount {
     pub fan: Arc<Fan>,
     /// Frames that the encoder had no time for.
     dropped: AtomicU64,
-    /// What its players share, while there are some.
-    media: Mutex<glib::WeakRef<RTSPMedia>>,
-    /// Whoever began to watch, and may be gone.
-    players: Mutex<Vec<glib::WeakRef<RTSPClient>>>,
+    /// What its players share.
+    pub stage: Stage,
     /// What was said last: who watches, and frames dropped.
     said: Mutex<(u32, u64)>,
     ended: AtomicBool,
@@ -57,8 +51,8 @@ impl Mount {
     /// The thread cannot be started.
     pub fn start(id: u32, settings: MountSettings, frames: OutputEnd, link: &Arc<Link>) -> Result<Arc<Self>, Fault> {
         let name = format!("out-{}", settings.path);
-        let (fan, dropped, media, players, said, ended) = Default::default();
-        let mount = Arc::new(Self { id, settings, fan, dropped, media, players, said, ended });
+        let (fan, dropped, stage, said, ended) = Default::default();
+        let mount = Arc::new(Self { id, settings, fan, dropped, stage, said, ended });
         let worker = Worker {
             mount: Arc::clone(&mount),
             link: Arc::clone(link),
@@ -80,25 +74,9 @@ impl Mount {
         Ok(mount)
     }
 
-    /// Somebody is about to watch.
-    pub fn admit(&self, player: &RTSPClient) {
-        let mut players = self.players.lock().unwrap_or_else(PoisonError::into_inner);
-        players.retain(|player| player.upgrade().is_some());
-        players.push(player.downgrade());
-    }
-
-    /// Its players share `media` from now on.
-    pub fn show_by(&self, media: &RTSPMedia) {
-        self.media.lock().unwrap_or_else(PoisonError::into_inner).set(Some(media));
-    }
-
-    /// What its players share.
-    pub fn media(&self) -> Option<RTSPMedia> {
-        self.media.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
-    }
-
     /// How it does, where that is not what was said last.
-    pub fn stats(&self, clients: u32) -> Option<FromServer> {
+    pub fn stats(&self) -> Option<FromServer> {
+        let clients = self.stage.watched_by();
         let dropped = self.dropped.load(Ordering::Relaxed);
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let news = *said != (clients, dropped);
@@ -112,13 +90,12 @@ impl Mount {
     }
 
     /// Nothing comes from here any more.
-    pub fn end(&self) {
+    pub fn end(self: &Arc<Self>) {
         self.ended.store(true, Ordering::Release);
         self.fan.close();
-        let players = std::mem::take(&mut *self.players.lock().unwrap_or_else(PoisonError::into_inner));
-        let dismiss = move || players.iter().filter_map(glib::WeakRef::upgrade).for_each(|player| player.close());
+        let mount = Arc::clone(self);
         // what a player is at may take long
-        let _ = std::thread::Builder::new().name("dismiss".to_owned()).spawn(dismiss);
+        let _ = std::thread::Builder::new().name("dismiss".to_owned()).spawn(move || mount.stage.dismiss());
     }
 }
 
@@ -224,12 +201,16 @@ impl Worker {
             self.encoder = None;
         }
         let form = *self.form.get_or_insert(*layout);
-        let at = self.pace.frame(pts, since_origin(now));
-        self.show(slot, layout, (form, at))
+        self.pace.measure(pts);
+        if self.pace.is_off() {
+            // players would count wrongly; the next encoder tells them better
+            self.encoder = None;
+        }
+        self.show(slot, layout, (form, Some(pts)))
     }
 
-    /// Encodes a picture, if anybody watches.
-    fn show<B>(&mut self, pixels: B, layout: &Layout, (form, at): (Layout, Duration)) -> Result<(), Fault>
+    /// Encodes a picture, if anybody watches: a frame with its own time, or a slate, which has none.
+    fn show<B>(&mut self, pixels: B, layout: &Layout, (form, pts): (Layout, Option<Duration>)) -> Result<(), Fault>
     where
         B: AsRef<[u8]> + Send + 'static,
     {
@@ -241,22 +222,29 @@ impl Worker {
             self.encoder = Some(self.start(form)?);
         }
         let Some(encoder) = &mut self.encoder else { return Ok(()) };
+        let now = since_origin(Monotonic::now());
+        let at = match pts {
+            _ if encoder.is_behind() => None,
+            Some(pts) => self.pace.frame(pts, now),
+            None => self.pace.slate(now),
+        };
+        let Some(at) = at else {
+            self.mount.dropped.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        };
         let key = self.key || self.mount.fan.wants_key();
-        match encoder.push(pixels, layout, at, key) {
-            Ok(Pushed::Taken) => self.key = false,
-            Ok(Pushed::Dropped) => drop(self.mount.dropped.fetch_add(1, Ordering::Relaxed)),
-            Err(fault) => return self.failed(fault),
-        }
-        Ok(())
+        self.key = false;
+        encoder.push(pixels, layout, at, key).or_else(|fault| self.failed(fault))
     }
 
-    fn start(&self, form: Layout) -> Result<Encoder, Fault> {
+    fn start(&mut self, form: Layout) -> Result<Encoder, Fault> {
+        let rate = self.pace.settle();
         let Mount { settings, fan, id, .. } = &*self.mount;
         let recipe = Recipe {
             codec: settings.codec,
             bitrate_kbps: settings.bitrate_kbps,
             form,
-            fps: self.pace.rate(),
+            rate,
             software: self.software,
             pipelines: settings.pipelines.as_deref(),
         };
@@ -264,8 +252,11 @@ impl Worker {
         let size = form.size;
         let kind = if encoder.chosen.hardware { "hardware" } else { "software" };
         let text = format!(
-            "{}x{} at {} frames a second are encoded by {} ({kind})",
-            size.width, size.height, recipe.fps, encoder.chosen.element
+            "{}x{} at {:.2} frames a second are encoded by {} ({kind})",
+            size.width,
+            size.height,
+            pace::per_second(rate),
+            encoder.chosen.element
         );
         self.link.notice(Some(*id), NoticeLevel::Info, &text);
         Ok(encoder)
@@ -284,8 +275,7 @@ impl Worker {
         }
         self.slate_at = now;
         let slate = self.slate();
-        let at = self.pace.slate(since_origin(now));
-        self.show(slate.clone(), &slate.layout, (self.form.unwrap_or(slate.layout), at))
+        self.show(slate.clone(), &slate.layout, (self.form.unwrap_or(slate.layout), None))
     }
 
     /// The slate in the size that goes out.

@@ -1,35 +1,99 @@
 //! Times and rate of what goes out.
+//!
+//! Players such as ffmpeg count pictures by the rate that the video tells, and take two that round to one count for an
+//! error. Cameras are not that exact, and wireless networks less so. So every picture goes out at a whole count.
 
+use std::collections::VecDeque;
 use std::time::Duration;
+
+use gstreamer::Fraction;
 
 /// What a stream's own times may differ from those of the frames' coming before they count as having jumped.
 const DRIFT: Duration = Duration::from_millis(250);
 
-/// The shortest time between two frames.
-const STEP: Duration = Duration::from_millis(1);
+/// By how much a picture may be shown late, since others take the counts before, until it is left out.
+const BEHIND: Duration = Duration::from_millis(250);
 
 /// Rates that a stream may have, in frames a second.
 const RATES: (f64, f64) = (1.0, 120.0);
 
 /// What a stream's rate is taken for until frames came.
-const USUAL_RATE: f64 = 25.0;
+const USUAL_RATE: i32 = 25;
 
-/// Turns a stream's own times, which come evenly but may jump, into times of the monotonic clock, which do not go back.
-#[derive(Debug, Default)]
+/// Steps from frame to frame by which a rate is measured: the fewest, and the most.
+const STEPS: (usize, usize) = (24, 64);
+
+/// A step longer than so many usual ones is a gap, in which frames are missing.
+const GAP: f64 = 1.75;
+
+/// How much faster than told a stream may be.
+const FASTER: f64 = 1.1;
+
+/// Turns a stream's own times, which may be uneven and jump, into times of the monotonic clock, evenly counted.
+#[derive(Debug)]
 pub(super) struct Pace {
     /// A frame's own time, and when that was.
     anchor: Option<(Duration, Duration)>,
     last: Option<Duration>,
     /// The frame before, by its own time.
     before: Option<Duration>,
-    /// Seconds from frame to frame, smoothed.
-    interval: Option<f64>,
+    /// Seconds from frame to frame, the newest last.
+    steps: VecDeque<f64>,
+    /// What players are told.
+    rate: Fraction,
+    /// It was told before it could be measured.
+    guessed: bool,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        let steps = VecDeque::with_capacity(STEPS.1);
+        Self { anchor: None, last: None, before: None, steps, rate: Fraction::from(USUAL_RATE), guessed: true }
+    }
 }
 
 impl Pace {
-    /// When a frame with the time `pts` that came at `now` is to be shown.
-    pub fn frame(&mut self, pts: Duration, now: Duration) -> Duration {
-        self.measure(pts);
+    /// Counts a frame with the time `pts` in, whether it is shown or not.
+    pub fn measure(&mut self, pts: Duration) {
+        let step = self.before.and_then(|before| pts.checked_sub(before)).map(|step| step.as_secs_f64());
+        self.before = Some(pts);
+        let Some(step) = step.filter(|step| (1.0 / RATES.1..=1.0 / RATES.0).contains(step)) else { return };
+        if self.steps.len() == STEPS.1 {
+            self.steps.pop_front();
+        }
+        self.steps.push_back(step);
+    }
+
+    /// Frames a second; `None` until there were enough.
+    fn measured(&self) -> Option<f64> {
+        if self.steps.len() < STEPS.0 {
+            return None;
+        }
+        let mut sorted: Vec<f64> = self.steps.iter().copied().collect();
+        sorted.sort_by(f64::total_cmp);
+        // not the middle one: some cameras give short and long steps by turns
+        let usual = sorted[sorted.len() * 3 / 4];
+        let frames = |step: &f64| if *step < usual * GAP { 1.0 } else { (step / usual).round() };
+        let frames: f64 = self.steps.iter().map(frames).sum();
+        Some(frames / self.steps.iter().sum::<f64>())
+    }
+
+    /// The rate to be told from now on.
+    pub fn settle(&mut self) -> Fraction {
+        let measured = self.measured();
+        self.guessed = measured.is_none();
+        self.rate = measured.map_or(Fraction::from(USUAL_RATE), nearest);
+        self.rate
+    }
+
+    /// Whether what was told is not the rate: it was a guess, or frames have become more.
+    pub fn is_off(&self) -> bool {
+        let Some(measured) = self.measured() else { return false };
+        measured > per_second(self.rate) * FASTER || self.guessed && nearest(measured) != self.rate
+    }
+
+    /// When a frame with the time `pts` that came at `now` is to be shown; `None` where too many want to be.
+    pub fn frame(&mut self, pts: Duration, now: Duration) -> Option<Duration> {
         let by_own_time = self.anchor.and_then(|(own, at)| {
             let due = if pts >= own { at.checked_add(pts - own) } else { at.checked_sub(own - pts) };
             due.filter(|due| due.abs_diff(now) <= DRIFT)
@@ -38,35 +102,51 @@ impl Pace {
             self.anchor = Some((pts, now));
             now
         });
-        self.later(due)
+        self.count(due)
     }
 
-    /// When a picture is to be shown that is of no stream.
-    pub fn slate(&mut self, now: Duration) -> Duration {
+    /// When a picture is to be shown that is of no stream; `None` where too many want to be.
+    pub fn slate(&mut self, now: Duration) -> Option<Duration> {
         self.anchor = None;
-        self.later(now)
+        self.count(now)
     }
 
-    fn later(&mut self, due: Duration) -> Duration {
-        let due = self.last.map_or(due, |last| due.max(last + STEP));
-        self.last = Some(due);
-        due
+    /// The nearest count to `due` that is still to be had.
+    fn count(&mut self, due: Duration) -> Option<Duration> {
+        let (count, last) = (self.nearest(due), self.last.map(|last| self.nearest(last)));
+        let free = last.map_or(count, |last| count.max(last + 1));
+        let most = count + self.nearest(BEHIND).max(2);
+        if free > most {
+            return None;
+        }
+        let (frames, seconds) = (self.rate.numer().unsigned_abs(), self.rate.denom().unsigned_abs());
+        let at = u128::from(free) * u128::from(seconds) * NS / u128::from(frames);
+        let at = Duration::from_nanos(at as u64);
+        self.last = Some(at);
+        Some(at)
     }
 
-    fn measure(&mut self, pts: Duration) {
-        let step = self.before.and_then(|before| pts.checked_sub(before)).map(|step| step.as_secs_f64());
-        self.before = Some(pts);
-        let Some(step) = step.filter(|step| (1.0 / RATES.1..=1.0 / RATES.0).contains(step)) else { return };
-        let weight = if self.interval.is_some() { 0.05 } else { 1.0 };
-        let interval = self.interval.unwrap_or(step);
-        self.interval = Some(interval + (step - interval) * weight);
+    fn nearest(&self, at: Duration) -> u64 {
+        let (frames, seconds) = (self.rate.numer().unsigned_abs(), self.rate.denom().unsigned_abs());
+        let whole = u128::from(seconds) * NS;
+        ((at.as_nanos() * u128::from(frames) + whole / 2) / whole) as u64
     }
+}
 
-    /// Frames a second, whole.
-    pub fn rate(&self) -> u32 {
-        let rate = self.interval.map_or(USUAL_RATE, |interval| 1.0 / interval);
-        rate.round().clamp(RATES.0, RATES.1) as u32
-    }
+/// Nanoseconds a second.
+const NS: u128 = 1_000_000_000;
+
+/// Frames a second.
+pub(super) fn per_second(rate: Fraction) -> f64 {
+    f64::from(rate.numer()) / f64::from(rate.denom())
+}
+
+/// The rate that a stream of so many frames a second is likely to have: a whole one, or one of television's.
+fn nearest(measured: f64) -> Fraction {
+    let whole = measured.round().clamp(RATES.0, RATES.1) as i32;
+    let television = Fraction::new(whole * 1000, 1001);
+    let is_television = matches!(whole, 24 | 30 | 60) && per_second(television) + f64::from(whole) > 2.0 * measured;
+    if is_television { television } else { Fraction::from(whole) }
 }
 
 #[cfg(test)]
@@ -77,36 +157,63 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    #[test]
-    fn frames_go_out_as_evenly_as_they_were_taken() {
+    /// A pace that was told so many frames a second.
+    fn told(rate: u64) -> Pace {
         let mut pace = Pace::default();
-        assert_eq!(pace.frame(ms(0), ms(10_000)), ms(10_000));
-        assert_eq!(pace.frame(ms(40), ms(10_055)), ms(10_040));
-        assert_eq!(pace.frame(ms(80), ms(10_070)), ms(10_080));
-        assert_eq!(pace.rate(), 25);
+        (0..100).for_each(|n| pace.measure(Duration::from_secs(n) / rate as u32));
+        assert_eq!(pace.settle(), Fraction::from(rate as i32));
+        pace
+    }
+
+    #[test]
+    fn frames_go_out_evenly() {
+        let mut pace = told(25);
+        assert_eq!(pace.frame(ms(0), ms(10_000)), Some(ms(10_000)));
+        assert_eq!(pace.frame(ms(55), ms(10_050)), Some(ms(10_040)), "late");
+        assert_eq!(pace.frame(ms(62), ms(10_070)), Some(ms(10_080)), "early");
+        assert_eq!(pace.frame(ms(160), ms(10_180)), Some(ms(10_160)), "after one that is missing");
     }
 
     #[test]
     fn a_jump_of_the_stream_is_none_of_what_goes_out() {
-        let mut pace = Pace::default();
+        let mut pace = told(25);
         pace.frame(ms(5_000), ms(10_000));
-        assert_eq!(pace.frame(ms(0), ms(10_040)), ms(10_040), "back");
-        assert_eq!(pace.frame(ms(40), ms(10_080)), ms(10_080));
-        assert_eq!(pace.frame(ms(99_000), ms(10_120)), ms(10_120), "ahead");
-        assert_eq!(pace.slate(ms(11_120)), ms(11_120));
-        assert_eq!(pace.frame(ms(99_040), ms(11_125)), ms(11_125));
-        assert_eq!(pace.frame(ms(99_040), ms(11_125)), ms(11_126), "twice the same time");
+        assert_eq!(pace.frame(ms(0), ms(10_040)), Some(ms(10_040)), "back");
+        assert_eq!(pace.frame(ms(40), ms(10_080)), Some(ms(10_080)));
+        assert_eq!(pace.frame(ms(99_000), ms(10_120)), Some(ms(10_120)), "ahead");
+        assert_eq!(pace.slate(ms(11_120)), Some(ms(11_120)));
+        assert_eq!(pace.frame(ms(99_040), ms(11_125)), Some(ms(11_160)));
+        assert_eq!(pace.frame(ms(99_040), ms(11_125)), Some(ms(11_200)), "twice the same time");
+    }
+
+    #[test]
+    fn more_frames_than_were_told_are_left_out() {
+        let mut pace = told(25);
+        let shown: Vec<_> = (0..500).filter_map(|n| pace.frame(ms(n * 20), ms(n * 20))).collect();
+        assert!(shown.windows(2).all(|pair| pair[1] - pair[0] == ms(40)), "{shown:?}");
+        assert!((250..=260).contains(&shown.len()), "{}", shown.len());
     }
 
     #[test]
     fn a_rate_is_what_most_frames_keep() {
         let mut pace = Pace::default();
-        assert_eq!(pace.rate(), 25, "of no frames");
-        for n in 0..100 {
-            pace.frame(ms(n * 100), ms(n * 100));
-        }
-        assert_eq!(pace.rate(), 10);
-        pace.frame(ms(60_000), ms(60_000));
-        assert_eq!(pace.rate(), 10, "a gap says nothing");
+        assert_eq!(pace.settle(), Fraction::from(25), "of no frames");
+        (0..100).filter(|n| n % 7 != 0).for_each(|n| pace.measure(ms(n * 100)));
+        assert!(pace.is_off(), "it was a guess");
+        assert_eq!(pace.settle(), Fraction::from(10));
+        pace.measure(ms(60_000));
+        assert!(!pace.is_off(), "a gap says nothing");
+        (0..100).for_each(|n| pace.measure(ms(60_000) + Duration::from_secs(n) * 1001 / 30_000));
+        assert!(pace.is_off(), "it has become faster");
+        assert_eq!(pace.settle(), Fraction::new(30_000, 1001));
+        (0..100).for_each(|n| pace.measure(ms(90_000 + n * 100)));
+        assert!(!pace.is_off(), "who was told more frames counts fewer just as well");
+    }
+
+    #[test]
+    fn an_uneven_rate_is_measured_all_the_same() {
+        let mut pace = Pace::default();
+        (0..100_u64).for_each(|n| pace.measure(ms(n * 40 + n * 13 % 25)));
+        assert_eq!(pace.settle(), Fraction::from(25));
     }
 }

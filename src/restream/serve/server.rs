@@ -3,23 +3,21 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use gstreamer::glib;
 use gstreamer::prelude::*;
 use gstreamer_app::AppSrc;
 use gstreamer_rtsp_server::prelude::*;
 use gstreamer_rtsp_server::{
-    RTSPAuth, RTSPContext, RTSPMedia, RTSPMediaFactory, RTSPMediaStatus, RTSPMountPoints, RTSPServer, RTSPSuspendMode,
+    RTSPAuth, RTSPClient, RTSPContext, RTSPMedia, RTSPMediaFactory, RTSPMountPoints, RTSPServer, RTSPSuspendMode,
     RTSPThreadPool, RTSPToken, gst_rtsp,
 };
 use rustix::fs::{MemfdFlags, memfd_create};
 use secrecy::ExposeSecret;
 
+use super::guests::Guests;
 use super::{Link, Mount, codec};
-use crate::clock::Monotonic;
 use crate::fault::Fault;
 use crate::gst::text;
 use crate::restream::broken;
@@ -28,12 +26,6 @@ use crate::ring::wire::ALIVE_EVERY;
 
 /// The role that a viewer has at every mount.
 const VIEWER: &str = "viewer";
-
-/// Connections at once; one more is closed as it comes. Each has a thread, so that none waits for another's mount.
-const CONNECTIONS: usize = 100;
-
-/// How long the media of players who have left may take to end.
-const FAREWELL: Duration = Duration::from_secs(2);
 
 const DOING: &str = "cannot serve";
 
@@ -44,7 +36,8 @@ pub(super) struct Server {
     context: glib::MainContext,
     address: SocketAddr,
     /// By path.
-    mounts: Arc<Mutex<BTreeMap<String, Arc<Mount>>>>,
+    mounts: Mounts,
+    guests: Arc<Guests>,
 }
 
 impl Server {
@@ -63,15 +56,15 @@ impl Server {
         server.set_thread_pool(Some(&threads));
         let points = RTSPMountPoints::new();
         server.set_mount_points(Some(&points));
-        let mounts = Arc::default();
-        watch_clients(&server, &mounts);
+        let (mounts, guests) = Default::default();
+        watch_clients(&server, &mounts, &guests);
         let context = glib::MainContext::new();
         // The source stays with the context, which outlives the server.
         let _source = server.attach(Some(&context)).map_err(|e| {
             broken(&format!("cannot listen at {listen}"), e).remedy("choose another restream.listen, or free that port")
         })?;
         let port = u16::try_from(server.bound_port()).map_err(|e| broken("no port", e))?;
-        Ok(Self { server, points, context, address: SocketAddr::new(listen.ip(), port), mounts })
+        Ok(Self { server, points, context, address: SocketAddr::new(listen.ip(), port), mounts, guests })
     }
 
     /// Where it listens.
@@ -83,13 +76,15 @@ impl Server {
     pub fn run(&self, link: &Arc<Link>) -> Result<(), Fault> {
         let main_loop = glib::MainLoop::new(Some(&self.context), false);
         let (link, server, mounts) = (Arc::clone(link), self.server.clone(), Arc::clone(&self.mounts));
+        let guests = Arc::clone(&self.guests);
         let alive = glib::timeout_source_new(ALIVE_EVERY, Some("alive"), glib::Priority::DEFAULT, move || {
             link.say(&FromServer::Alive);
             if let Some(pool) = server.session_pool() {
                 pool.cleanup();
             }
             let mounts: Vec<_> = lock(&mounts).values().cloned().collect();
-            mounts.iter().filter_map(|mount| mount.stats(clients(mount))).for_each(|stats| link.say(&stats));
+            mounts.iter().filter_map(|mount| mount.stats()).for_each(|stats| link.say(&stats));
+            tidy(&guests, &mounts);
             glib::ControlFlow::Continue
         });
         alive.attach(Some(&self.context));
@@ -123,29 +118,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 type Mounts = Arc<Mutex<BTreeMap<String, Arc<Mount>>>>;
 
 /// Bounds how many there are, and has each begin with a keyframe.
-fn watch_clients(server: &RTSPServer, mounts: &Mounts) {
-    let connected = Arc::new(AtomicUsize::new(0));
-    let mounts = Arc::clone(mounts);
+fn watch_clients(server: &RTSPServer, mounts: &Mounts, guests: &Arc<Guests>) {
+    let (mounts, guests) = (Arc::clone(mounts), Arc::clone(guests));
     server.connect_client_connected(move |_, client| {
-        let before = connected.fetch_add(1, Ordering::AcqRel);
-        let count = Arc::clone(&connected);
-        client.connect_closed(move |_| {
-            count.fetch_sub(1, Ordering::AcqRel);
-        });
-        if before >= CONNECTIONS {
+        if !guests.admit(client) {
             return client.close();
         }
+        let known = Arc::clone(&guests);
+        client.connect_closed(move |client| known.forget(client));
+        keep_stage(client, &mounts);
         let known = Arc::clone(&mounts);
-        client.connect_pre_describe_request(move |_, context| {
+        client.connect_pre_play_request(move |_, context| {
             if let Some(mount) = asked_for(&known, context) {
-                wait_for_farewell(&mount);
-            }
-            gst_rtsp::RTSPStatusCode::Ok
-        });
-        let known = Arc::clone(&mounts);
-        client.connect_pre_play_request(move |client, context| {
-            if let Some(mount) = asked_for(&known, context) {
-                mount.admit(client);
                 mount.fan.join();
             }
             gst_rtsp::RTSPStatusCode::Ok
@@ -159,12 +143,37 @@ fn watch_clients(server: &RTSPServer, mounts: &Mounts) {
     });
 }
 
-/// Waits until the media of players who have just left is gone: whoever comes meanwhile would be turned away with it.
-fn wait_for_farewell(mount: &Mount) {
-    let give_up = Monotonic::now().plus(FAREWELL);
-    let leaving = |media: RTSPMedia| media.status() == RTSPMediaStatus::Unpreparing;
-    while mount.media().is_some_and(leaving) && Monotonic::now() < give_up {
-        std::thread::sleep(Duration::from_millis(5));
+/// Sees to it that the media that a client asks for is there, and stays for as long as the client does.
+fn keep_stage(client: &RTSPClient, mounts: &Mounts) {
+    let known = Arc::clone(mounts);
+    let before = move |client: &RTSPClient, context: &RTSPContext| {
+        if let Some(mount) = asked_for(&known, context) {
+            mount.stage.admit(client);
+        }
+        gst_rtsp::RTSPStatusCode::Ok
+    };
+    client.connect_pre_describe_request(before.clone());
+    client.connect_pre_setup_request(before);
+    let known = Arc::clone(mounts);
+    let after = move |_: &RTSPClient, context: &RTSPContext| {
+        if let Some(mount) = asked_for(&known, context) {
+            mount.stage.keep();
+        }
+    };
+    client.connect_describe_request(after.clone());
+    client.connect_setup_request(after);
+}
+
+/// Sends away who does nothing, and drops what nobody watches. On threads of their own: either may take long.
+fn tidy(guests: &Guests, mounts: &[Arc<Mount>]) {
+    let idle = guests.idle();
+    if !idle.is_empty() {
+        let close = move || idle.iter().for_each(RTSPClientExt::close);
+        let _ = std::thread::Builder::new().name("dismiss".to_owned()).spawn(close);
+    }
+    for mount in mounts.iter().filter(|mount| mount.stage.is_deserted()) {
+        let mount = Arc::clone(mount);
+        let _ = std::thread::Builder::new().name("leave".to_owned()).spawn(move || mount.stage.leave());
     }
 }
 
@@ -204,7 +213,7 @@ fn feed(media: &RTSPMedia, mount: &Arc<Mount>) {
     let coded = media.element().downcast::<gstreamer::Bin>().ok().and_then(|bin| bin.by_name("coded"));
     let Some(coded) = coded.and_then(|coded| coded.downcast::<AppSrc>().ok()) else { return };
     codec::prepare(&coded, mount.settings.codec);
-    mount.show_by(media);
+    mount.stage.set(media);
     mount.fan.add(coded.clone(), false);
     let fan = Arc::clone(&mount.fan);
     media.connect_unprepared(move |_| fan.remove(&coded));
@@ -241,10 +250,4 @@ fn admit(auth: &RTSPAuth, users: &Users, token: &RTSPToken) -> Result<(), Fault>
     }
     let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
     if auth.parse_htdigest(path, token) { Ok(()) } else { Err(broken(DOING, "the users cannot be read")) }
-}
-
-/// How many watch a mount.
-fn clients(mount: &Mount) -> u32 {
-    let stream = mount.media().and_then(|media| media.stream(0));
-    stream.map_or(0, |stream| stream.transport_filter(None).len() as u32)
 }

@@ -18,6 +18,8 @@ pub struct Scenery {
     pub away: AtomicBool,
     /// Nothing is proven: every frame is covered.
     pub blind: AtomicBool,
+    /// Frames come as over a bad wireless network: unevenly, and now and then several at once.
+    pub jitters: AtomicBool,
     /// Frames that were handed over.
     pub sent: AtomicU64,
     /// The longest time that handing one over took, in microseconds.
@@ -38,6 +40,7 @@ impl Film {
             size: Mutex::new(size),
             away: AtomicBool::default(),
             blind: AtomicBool::default(),
+            jitters: AtomicBool::default(),
             sent: AtomicU64::default(),
             slowest_us: AtomicU32::default(),
             stop: AtomicBool::default(),
@@ -70,8 +73,12 @@ fn film(mut outlet: Outlet, scenery: &Scenery, interval: Duration) {
     let mut line = Line::new(policy);
     let began = Instant::now();
     for number in 0_u64.. {
-        let due = interval * number as u32;
-        std::thread::sleep(due.saturating_sub(began.elapsed()));
+        let mut due = interval * number as u32;
+        let mut comes = due;
+        if scenery.jitters.load(Ordering::Acquire) {
+            (due, comes) = jittered(number, interval);
+        }
+        std::thread::sleep(comes.saturating_sub(began.elapsed()));
         if scenery.stop.load(Ordering::Acquire) {
             return;
         }
@@ -93,6 +100,14 @@ fn film(mut outlet: Outlet, scenery: &Scenery, interval: Duration) {
             scenery.slowest_us.fetch_max(handing.elapsed().as_micros() as u32, Ordering::AcqRel);
         }
     }
+}
+
+/// A frame's own time, off by up to two thirds of an interval, and when it comes: of each forty frames eight at once.
+fn jittered(number: u64, interval: Duration) -> (Duration, Duration) {
+    let noise = (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u32;
+    let due = interval * number as u32 + interval * noise / 384;
+    let together = if number % 40 < 8 { 8 - (number % 40) as u32 } else { 0 };
+    (due, due + interval * together)
 }
 
 fn hand_over(outlet: &mut Outlet, painter: &mut Painter, release: &Release, scenery: &Scenery) {

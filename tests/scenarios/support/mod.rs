@@ -25,6 +25,8 @@ pub mod player;
 pub mod proxy;
 pub mod recorder;
 #[cfg(feature = "media")]
+pub mod rtsp;
+#[cfg(feature = "media")]
 pub mod scene;
 #[cfg(feature = "media")]
 pub mod shim;
