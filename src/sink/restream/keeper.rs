@@ -27,7 +27,7 @@ const STEADY: Duration = Duration::from_secs(10);
 /// The first such pause; the longest after a crash, however many there were before; and the longest where there was nothing
 /// to be served with.
 const PAUSES: (Duration, Duration, Duration) =
-    (Duration::from_millis(200), Duration::from_millis(1500), Duration::from_secs(10));
+    (Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(10));
 
 /// Serves masked video, as long as it is there. Dropping it ends the child.
 pub struct Restream {
