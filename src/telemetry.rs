@@ -21,6 +21,9 @@ const SECRET_NAMES: [&str; 7] = ["password", "passwd", "passphrase", "pass", "pw
 /// Names whose values are credentials in an address' query, and harmless elsewhere.
 const SECRET_IN_QUERY: [&str; 4] = ["key", "apikey", "auth", "sig"];
 
+/// Libraries that would log the addresses which they ask for others.
+const QUIET: [&str; 2] = ["ureq=off", "ureq_proto=off"];
+
 /// Where log lines go and how they look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
@@ -44,6 +47,7 @@ pub fn init(filter: Option<&str>, default: &str) -> Result<(), Fault> {
         Fault::new(FaultKind::Usage, format!("log filter \"{text}\" of {origin}: {e}"))
             .remedy("use a level such as info or debug, or a list such as visor=debug,warn")
     })?;
+    let filter = QUIET.iter().filter_map(|rule| rule.parse().ok()).fold(filter, EnvFilter::add_directive);
     tracing_subscriber::registry()
         .with(layer(form()))
         .with(filter)

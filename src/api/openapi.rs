@@ -80,6 +80,9 @@ fn complete(description: &mut Description) {
         .description("An error: not let in (401, 403), too many requests (429), too much to do (503), …")
         .content("application/problem+json", problem);
     let problem = RefOr::T(problem.build());
+    // The server's way to write the rest of a path is not the description's.
+    let paths = std::mem::take(&mut description.paths.paths);
+    description.paths.paths.extend(paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)));
     for operation in description.paths.paths.values_mut().flat_map(operations_of) {
         operation.responses.responses.entry("default".to_owned()).or_insert_with(|| problem.clone());
     }

@@ -21,6 +21,9 @@ impl Resolved {
         if self.mqtt.is_none() && !self.log.events {
             notes.push("events go nowhere: there is neither [mqtt] nor log.events = true".to_owned());
         }
+        if !self.http.is_local() && self.http.tls.is_none() {
+            notes.push("http.allow_plain = true: tokens and pictures can be read on their way".to_owned());
+        }
         for (id, camera) in &self.cameras {
             let file = local_file(&camera.source);
             if let Some(missing) = file.filter(|file| !file.exists()) {

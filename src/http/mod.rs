@@ -64,4 +64,6 @@ pub struct App {
 }
 
 #[cfg(test)]
+mod limits_tests;
+#[cfg(test)]
 mod tests;

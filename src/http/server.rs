@@ -29,8 +29,8 @@ use crate::fault::Fault;
 const MAX_CONNECTIONS: usize = 512;
 /// How long a client may take to shake hands, to send a request's head, and how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// What a connection may have in memory at once; a request's head fits in, or is refused with 431.
-const MAX_BUFFER: usize = 64 << 10;
+/// What is read of a connection at once; a head of more than twice that is refused with 431.
+const MAX_BUFFER: usize = 32 << 10;
 /// Lines of a request's head.
 const MAX_HEADERS: usize = 64;
 /// How long a stopping server waits for answers under way.

@@ -8,14 +8,15 @@ use super::*;
 use crate::lifecycle::{Latch, Lifecycle};
 
 /// A server on a free port of loopback, asked over real TCP.
-struct Bench {
+pub(super) struct Bench {
     runtime: tokio::runtime::Runtime,
     lifecycle: Lifecycle,
     start: Option<Latch>,
+    pub(super) status: Status,
     server: Server,
 }
 
-fn settings(listen: &str, tokens_file: Option<PathBuf>) -> Settings {
+pub(super) fn settings(listen: &str, tokens_file: Option<PathBuf>) -> Settings {
     Config { listen: listen.to_owned(), tokens_file, allow_plain: true, ..Config::default() }.resolve(None).unwrap()
 }
 
@@ -23,7 +24,7 @@ fn serve(settings: Settings) -> Bench {
     serve_with(settings, Router::new())
 }
 
-fn serve_with(settings: Settings, api: Router) -> Bench {
+pub(super) fn serve_with(settings: Settings, api: Router) -> Bench {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (lifecycle, start) = Lifecycle::start();
     let watched = lifecycle.clone();
@@ -38,13 +39,13 @@ fn serve_with(settings: Settings, api: Router) -> Bench {
         }),
         tally: Arc::new(Tally::new(Instant::now())),
     };
-    let app = App { status, api, open: &["/open"], unlimited: &["/free"] };
+    let app = App { status: status.clone(), api, open: &["/open"], unlimited: &["/free"] };
     let server = Server::start(settings, app, runtime.handle()).unwrap();
-    Bench { runtime, lifecycle, start: Some(start), server }
+    Bench { runtime, lifecycle, start: Some(start), status, server }
 }
 
 /// Status, head and body of the answer to a request.
-fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> (u16, String, String) {
+pub(super) fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let host = if headers.contains("Host:") { String::new() } else { format!("Host: {address}\r\n") };
     write!(stream, "{method} {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\n\r\n").unwrap();
@@ -55,7 +56,11 @@ fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> (u16, St
 }
 
 impl Bench {
-    fn check(&self, method: &str, path: &str, headers: &str) -> (u16, String, String) {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    pub(super) fn check(&self, method: &str, path: &str, headers: &str) -> (u16, String, String) {
         ask(self.server.local_addr(), method, path, headers)
     }
 }

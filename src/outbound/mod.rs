@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use ureq::Agent;
 use ureq::http::{StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::unversioned::resolver::{DefaultResolver, Resolver};
 use ureq::unversioned::transport::DefaultConnector;
 use url::Url;
 
@@ -95,6 +96,10 @@ pub struct Client {
 impl Client {
     /// A client that gets as far as `reach` says.
     pub fn new(reach: Reach) -> Self {
+        Self::with_resolver(reach, DefaultResolver::default())
+    }
+
+    fn with_resolver(reach: Reach, resolver: impl Resolver) -> Self {
         let tls = TlsConfig::builder().provider(TlsProvider::NativeTls).root_certs(RootCerts::PlatformVerifier);
         let config = Agent::config_builder()
             .tls_config(tls.build())
@@ -107,7 +112,7 @@ impl Client {
             .user_agent(concat!("visor/", env!("CARGO_PKG_VERSION")))
             .build();
         let reach = Arc::new(ArcSwap::from_pointee(reach));
-        let agent = Agent::with_parts(config, DefaultConnector::default(), Checked::new(Arc::clone(&reach)));
+        let agent = Agent::with_parts(config, DefaultConnector::default(), Checked::new(Arc::clone(&reach), resolver));
         Self { agent, reach, turns: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
@@ -227,3 +232,6 @@ fn failure(error: &ureq::Error, limits: &Limits) -> Failure {
         _ => Failure::Unreachable("it does not speak HTTP as one should"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use ureq::config::Config;
 use ureq::http::Uri;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 use url::Host;
 
@@ -56,7 +56,7 @@ impl Allowed {
 }
 
 impl Reach {
-    fn includes(&self, host: &Host<String>, port: u16, address: IpAddr) -> bool {
+    pub(super) fn includes(&self, host: &Host<String>, port: u16, address: IpAddr) -> bool {
         match self {
             Self::Anywhere => true,
             Self::Public(allowed) => is_public(address) || allowed.iter().any(|one| one.covers(host, port, address)),
@@ -84,7 +84,7 @@ const AZURE_WIRESERVER: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 const AWS_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
 /// Whether an address is one of the public internet, by the registries of special-purpose addresses (RFC 6890).
-fn is_public(address: IpAddr) -> bool {
+pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => is_public_v6(v6),
@@ -124,20 +124,20 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 
 /// Resolves a name once, for a connection to just what was judged.
 #[derive(Debug)]
-pub(super) struct Checked {
+pub(super) struct Checked<R> {
     reach: Arc<ArcSwap<Reach>>,
-    system: DefaultResolver,
+    resolver: R,
 }
 
-impl Checked {
-    pub(super) fn new(reach: Arc<ArcSwap<Reach>>) -> Self {
-        Self { reach, system: DefaultResolver::default() }
+impl<R> Checked<R> {
+    pub(super) const fn new(reach: Arc<ArcSwap<Reach>>, resolver: R) -> Self {
+        Self { reach, resolver }
     }
 }
 
-impl Resolver for Checked {
+impl<R: Resolver> Resolver for Checked<R> {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let addresses = self.system.resolve(uri, config, timeout)?;
+        let addresses = self.resolver.resolve(uri, config, timeout)?;
         judge(&self.reach.load(), uri, &addresses)?;
         Ok(addresses)
     }

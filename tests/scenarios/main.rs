@@ -17,6 +17,7 @@ mod detect;
 mod faults_together;
 mod file_cameras;
 mod gallery;
+mod http_access;
 mod http_fuzz;
 mod http_people;
 mod http_pictures;
