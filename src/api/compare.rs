@@ -15,7 +15,6 @@ use utoipa_axum::routes;
 use super::Api;
 use super::desk::{decode, recognition_off};
 use super::input::{Comparison, ComparisonForm, ComparisonJson, Source};
-use super::openapi::Problem;
 use crate::http::ProblemJson;
 use crate::recognise::gallery::Calibration;
 use crate::recognise::grading::fourth;
@@ -74,10 +73,7 @@ struct Pictured {
 #[utoipa::path(
     post, path = "/compare", tag = "pictures",
     request_body(content((ComparisonJson = "application/json"), (ComparisonForm = "multipart/form-data"))),
-    responses(
-        (status = 200, body = Compared),
-        (status = "4XX", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", body = Problem, content_type = "application/problem+json")),
+    responses((status = 200, body = Compared)),
 )]
 async fn compare(State(api): State<Api>, comparison: Comparison) -> Result<Json<Compared>, ProblemJson> {
     let Comparison { target, people, held: _held } = comparison;

@@ -11,7 +11,6 @@ use super::Api;
 use super::desk::{deadline, decode, failed};
 use super::input::Pictures;
 use super::input::schema::{FormPicture, JsonPicture, Picture};
-use super::openapi::Problem;
 use crate::http::ProblemJson;
 use crate::recognise::GradedFace;
 use crate::recognise::grading::grade;
@@ -52,10 +51,7 @@ struct Detected {
         (Picture = "image/jpeg"), (Picture = "image/png"), (Picture = "image/webp"), (Picture = "image/bmp"),
         (Picture = "image/gif"), (DetectForm = "multipart/form-data"),
         (DetectJson = "application/json"))),
-    responses(
-        (status = 200, body = Detected),
-        (status = "4XX", body = Problem, content_type = "application/problem+json"),
-        (status = 503, body = Problem, content_type = "application/problem+json")),
+    responses((status = 200, body = Detected)),
 )]
 async fn detect(State(api): State<Api>, pictures: Pictures<DetectOptions>) -> Result<Json<Detected>, ProblemJson> {
     let (encoded, options, held) = pictures.one()?;

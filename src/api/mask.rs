@@ -19,7 +19,6 @@ use super::desk::{Looker, decode};
 use super::extract::bad_request;
 use super::input::Pictures;
 use super::input::schema::{FormPicture, JsonPicture, Picture};
-use super::openapi::Problem;
 use crate::detect::{Detection, View};
 use crate::http::ProblemJson;
 use crate::mask::{Config, Exemptions, JPEG_QUALITY, Settings, Shape, StillMask, Who};
@@ -157,9 +156,7 @@ struct MaskedFace {
         (Picture = "image/gif"), (MaskForm = "multipart/form-data"), (MaskJson = "application/json"))),
     responses(
         (status = 200, content(
-            (Picture = "image/jpeg"), (Picture = "image/png"), (Picture = "image/webp"), (Masked = "application/json"))),
-        (status = "4XX", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", body = Problem, content_type = "application/problem+json")),
+            (Picture = "image/jpeg"), (Picture = "image/png"), (Picture = "image/webp"), (Masked = "application/json")))),
 )]
 async fn mask(
     State(api): State<Api>,

@@ -13,7 +13,6 @@ use super::desk::{decode, recognition_off};
 use super::extract::bad_request;
 use super::input::Pictures;
 use super::input::schema::{FormPicture, JsonPicture, Picture};
-use super::openapi::Problem;
 use crate::event::{Identity, Status};
 use crate::http::ProblemJson;
 use crate::recognise::grading::fourth;
@@ -89,10 +88,7 @@ struct RecognizedFace {
     request_body(content(
         (Picture = "image/jpeg"), (Picture = "image/png"), (Picture = "image/webp"), (Picture = "image/bmp"),
         (Picture = "image/gif"), (RecognizeForm = "multipart/form-data"), (RecognizeJson = "application/json"))),
-    responses(
-        (status = 200, body = Recognized),
-        (status = "4XX", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", body = Problem, content_type = "application/problem+json")),
+    responses((status = 200, body = Recognized)),
 )]
 async fn recognize(
     State(api): State<Api>,
@@ -206,10 +202,7 @@ struct Candidate {
     request_body(content(
         (Picture = "image/jpeg"), (Picture = "image/png"), (Picture = "image/webp"), (Picture = "image/bmp"),
         (Picture = "image/gif"), (SearchForm = "multipart/form-data"), (SearchJson = "application/json"))),
-    responses(
-        (status = 200, body = Searched),
-        (status = "4XX", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", body = Problem, content_type = "application/problem+json")),
+    responses((status = 200, body = Searched)),
 )]
 async fn search(State(api): State<Api>, pictures: Pictures<SearchOptions>) -> Result<Json<Searched>, ProblemJson> {
     between("top_k", pictures.options.top_k, 100)?;

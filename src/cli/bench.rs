@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::{Outcome, print};
 use crate::fault::{Fault, FaultKind};
 
+mod api;
 #[cfg(feature = "media")]
 mod clip;
 #[cfg(feature = "media")]
@@ -92,6 +93,8 @@ const ITEMS: &[Item] = &[
     Item { name: "live", measure: live::measure },
     #[cfg(feature = "media")]
     Item { name: "masked", measure: masked::measure },
+    // last: it starts a daemon in this process
+    Item { name: "http", measure: api::measure },
 ];
 
 /// Runs the command.

@@ -123,6 +123,11 @@ impl Daemon {
         self.edge.address()
     }
 
+    /// The models in use.
+    pub(super) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
     /// Serves until told to stop, or until `done` says so at a tick.
     pub(super) fn serve(&mut self, mut done: impl FnMut(&Supervisor) -> bool) -> End {
         let ticks = tick(TICK);

@@ -74,9 +74,13 @@ fn the_numbers_are_those_of_the_commands() {
     assert!(found["probability"].as_f64() > Some(0.9), "{compared}");
 
     let masked = daemon.dir.path().join("masked.jpg");
-    for (options, query) in
-        [(vec![], ""), (vec!["--kind", "pixelate", "--shape", "ellipse"], "?kind=pixelate&shape=ellipse")]
-    {
+    for (options, query) in [
+        (vec![], ""),
+        (
+            vec!["--shape", "ellipse", "--colour", "#3040ff", "--face-only"],
+            "?shape=ellipse&colour=%233040ff&face_only=true",
+        ),
+    ] {
         let mut arguments = vec!["mask", "--overwrite", file, masked.to_str().unwrap()];
         arguments.extend(options);
         command(&daemon, &arguments);

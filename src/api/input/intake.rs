@@ -15,7 +15,7 @@ use crate::outbound::{Client, Limits};
 pub(in crate::api) const MOST_BYTES: usize = 32 << 20;
 
 /// Bytes of all bodies together that are in memory at one time.
-const ALL_BYTES: usize = 256 << 20;
+const ALL_BYTES: usize = 512 << 20;
 
 /// What memory is counted in.
 const PAGE: usize = 4 << 10;

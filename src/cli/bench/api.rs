@@ -1,0 +1,272 @@
+//! The engine over HTTP, from a client's side, against the bare decoder and sessions.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use image::{ImageFormat, RgbImage};
+
+use super::Bench;
+use super::figure::{Aim, Figure, median, millis, quantile};
+use super::models::{PATIENCE, failed, thresholds};
+use crate::cli::SAMPLE;
+use crate::cli::daemon::{Daemon, End};
+use crate::config;
+use crate::detect::{Detector, View, still};
+use crate::fault::Fault;
+use crate::infer::{Input, Model, Outputs};
+use crate::pipeline::Recognition;
+use crate::recognise::gallery::synthetic;
+use crate::recognise::{Embedder, People, Strangers};
+use crate::supervisor::Engine;
+
+mod client;
+
+use client::Client;
+
+/// Who asks at once.
+const CLIENTS: usize = 64;
+
+/// References of the gallery that is searched.
+const REFERENCES: usize = 10_000;
+
+/// How long the gallery's folder, of which there is none, may take.
+const SETTLING: Duration = Duration::from_secs(10);
+
+/// The answers to pictures and searches, one client and many.
+pub(super) fn measure(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
+    let detector = bench.models.detector()?;
+    let picture = picture()?;
+    let name = &detector.manifest().name;
+    let (folder, library) = (bench.models.config().folder(), bench.models.config().library());
+    let text = format!(
+        "[models]\ndetector = \"{name}\"\nfolder = {folder:?}\nlibrary = {library:?}\n[http]\nlisten = \"127.0.0.1:0\"\n"
+    );
+    let settings = config::resolve_text(&text, &[]).map_err(|p| config::fault(Path::new("bench"), &p))?;
+    let daemon = Daemon::start(settings, None, |_| Ok(()))?;
+    let measured = know_many(daemon.engine()).and_then(|recognition| {
+        let bare = Bare { detector: daemon.engine().detector().load_full(), recognition, picture: &picture };
+        let mut figures =
+            vec![one(&bare, daemon.http_address(), bench.time)?, search(daemon.http_address(), bench.time)?];
+        figures.extend(many(&bare, daemon.http_address(), bench.time)?);
+        Ok(figures)
+    });
+    daemon.shut_down(End::Asked);
+    measured
+}
+
+/// A 1080p JPEG with one face, about 300 pixels high.
+fn picture() -> Result<Vec<u8>, Fault> {
+    let people = Path::new(SAMPLE).with_file_name("people");
+    let missing = |e: &dyn std::fmt::Display| {
+        Fault::unavailable(format!("{}: {e}", people.display()))
+            .remedy("make the sample with scripts/setup in a checkout")
+    };
+    let first = |folder: &Path| std::fs::read_dir(folder)?.next().transpose();
+    let person = first(&people).map_err(|e| missing(&e))?.ok_or_else(|| missing(&"is empty"))?;
+    let portrait = first(&person.path()).map_err(|e| missing(&e))?.ok_or_else(|| missing(&"is empty"))?;
+    let portrait = image::open(portrait.path()).map_err(|e| missing(&e))?.to_rgb8();
+    let mut canvas =
+        RgbImage::from_fn(1920, 1080, |x, y| image::Rgb([(x / 9) as u8, (y / 5) as u8, 128 ^ (x / 64 * 7) as u8]));
+    image::imageops::overlay(&mut canvas, &portrait, 700, 240);
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    canvas.write_to(&mut jpeg, ImageFormat::Jpeg).map_err(|e| missing(&e))?;
+    Ok(jpeg.into_inner())
+}
+
+/// Has the engine know as many as are to be searched, once its own gallery is there.
+fn know_many(engine: &Engine) -> Result<Arc<Recognition>, Fault> {
+    let begun = Instant::now();
+    let models = loop {
+        if let Some(recognition) = engine.recognition().load_full() {
+            break recognition.models.clone();
+        }
+        if begun.elapsed() > SETTLING {
+            return Err(Fault::unavailable("there is no embedder").remedy("visor models pull"));
+        }
+        sleep(Duration::from_millis(10));
+    };
+    let dimension = models.embedder.manifest().embedding.as_ref().map_or(0, |spec| spec.dimension);
+    let gallery = synthetic::gallery(dimension, synthetic::faces(dimension, REFERENCES, 1))
+        .map_err(|rejection| Fault::internal(rejection.to_string()))?;
+    let strangers = Strangers::new(Duration::from_secs(60), gallery.settings().calibration);
+    let recognition = Arc::new(Recognition { models, people: People { gallery, strangers } });
+    engine.recognise_with(Some(Arc::clone(&recognition)));
+    Ok(recognition)
+}
+
+/// What the engine is made of, without what is between.
+struct Bare<'a> {
+    detector: Arc<Model>,
+    recognition: Arc<Recognition>,
+    picture: &'a [u8],
+}
+
+/// The bare parts as one thread uses them.
+struct Worker<'a> {
+    bare: &'a Bare<'a>,
+    detector: Arc<Model>,
+    embedder: Arc<Model>,
+    seen: Input,
+    face: Input,
+    outputs: Outputs,
+}
+
+impl<'a> Worker<'a> {
+    fn new(bare: &'a Bare<'a>) -> Result<Self, Fault> {
+        let (detector, embedder) = (Arc::clone(&bare.detector), Arc::clone(&bare.recognition.models.embedder));
+        let still = still::read(bare.picture, u64::MAX).map_err(|e| Fault::internal(format!("{e:?}")))?;
+        let mut sampler = crate::detect::Sampler::new(&detector.manifest().input, detector.input_shape());
+        let seen = sampler.fill(still.view()).0.clone();
+        let face = aligned(&detector, &embedder, still.view())?;
+        Ok(Self { bare, detector, embedder, seen, face, outputs: Outputs::new() })
+    }
+
+    /// Decodes the picture and runs each session once on what is ready.
+    fn work(&mut self) -> Result<(), Fault> {
+        image::load_from_memory(self.bare.picture).map_err(|e| Fault::internal(e.to_string()))?;
+        for (model, input) in [(&self.detector, &self.seen), (&self.embedder, &self.face)] {
+            model.run(input, Instant::now() + PATIENCE, &mut self.outputs).map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+/// The embedder's input for the picture's face.
+fn aligned(detector: &Arc<Model>, embedder: &Arc<Model>, view: View<'_>) -> Result<Input, Fault> {
+    let mut finder = Detector::new(Arc::clone(detector), thresholds(detector)?)?;
+    let found = finder.detect(view, Instant::now() + PATIENCE).map_err(failed)?;
+    let landmarks = found.first().and_then(|face| face.landmarks);
+    let landmarks =
+        landmarks.ok_or_else(|| Fault::unavailable("the detector finds no face with landmarks in the sample"))?;
+    Ok(Embedder::new(Arc::clone(embedder))?.fill(view, &[landmarks]).clone())
+}
+
+/// One client, in turns with the bare parts.
+fn one(bare: &Bare<'_>, address: SocketAddr, time: Duration) -> Result<Figure, Fault> {
+    let (mut worker, mut client) = (Worker::new(bare)?, Client::connect(address)?);
+    let (mut times, mut alone) = (Vec::new(), Vec::new());
+    let began = Instant::now();
+    while began.elapsed() < time || times.len() < 5 {
+        let watch = Instant::now();
+        worker.work()?;
+        alone.push(millis(watch.elapsed()));
+        let watch = Instant::now();
+        client.recognise(bare.picture)?.expect(200)?;
+        times.push(millis(watch.elapsed()));
+    }
+    let warm = |times: &mut Vec<f64>| median(times.get_mut(2..).unwrap_or_default());
+    Ok(Figure {
+        name: "http-recognize",
+        value: warm(&mut times),
+        unit: "ms",
+        baseline: Some(warm(&mut alone)),
+        aim: Aim::Ratio(0.0..=1.25),
+        what: "a 1080p JPEG with a face, sent to its answer, p50; bare: decoder and sessions".to_owned(),
+    })
+}
+
+fn search(address: SocketAddr, time: Duration) -> Result<Figure, Fault> {
+    let mut client = Client::connect(address)?;
+    let mut times = Vec::new();
+    let began = Instant::now();
+    while began.elapsed() < time / 4 || times.len() < 100 {
+        let watch = Instant::now();
+        client.search(times.len() % REFERENCES)?.expect(200)?;
+        times.push(millis(watch.elapsed()));
+    }
+    Ok(Figure {
+        name: "http-search",
+        value: quantile(&mut times, 0.99),
+        unit: "ms",
+        baseline: None,
+        aim: Aim::Value(0.0..=5.0),
+        what: format!("a ready face among {REFERENCES} references, asked to answered, p99"),
+    })
+}
+
+/// Many clients at once against as many threads as there are sessions; and how soon one too many is told.
+fn many(bare: &Bare<'_>, address: SocketAddr, time: Duration) -> Result<Vec<Figure>, Fault> {
+    let sessions = bare.detector.sessions();
+    let alone = together(sessions, time / 2, || Worker::new(bare), |worker| worker.work().map(|()| true))?;
+    let asked = |client: &mut Client| client.recognise(bare.picture)?.expect_either(200, 503);
+    let mut answered = together(CLIENTS, time / 2, || Client::connect(address), asked)?;
+    // as many again as there are places, and so many that find none
+    let refused = std::thread::scope(|scope| {
+        let crowd = scope.spawn(|| together(2 * CLIENTS - 2, time / 4, || Client::connect(address), asked));
+        sleep(time / 16);
+        let mut times = Vec::new();
+        let began = Instant::now();
+        while began.elapsed() < time / 8 {
+            let mut client = Client::connect(address)?;
+            let watch = Instant::now();
+            if client.announce()? {
+                times.push(millis(watch.elapsed()));
+            }
+        }
+        let _ = crowd.join();
+        Ok::<_, Fault>(times)
+    });
+    let mut refused = refused?;
+    let what = format!("{CLIENTS} clients at once, recognize; bare: {sessions} threads with decoder and sessions");
+    let figure = |name, value, unit, baseline, aim, what| Figure { name, value, unit, baseline, aim, what };
+    let rate = |done: &[f64]| done.len() as f64 / (time / 2).as_secs_f64();
+    let throughput = rate(&answered);
+    Ok(vec![
+        figure("http-clients", throughput, "/s", Some(rate(&alone)), Aim::Ratio(0.9..=f64::INFINITY), what),
+        figure(
+            "http-clients-p99",
+            quantile(&mut answered, 0.99),
+            "ms",
+            None,
+            Aim::None,
+            format!(
+                "the same, the slowest of a hundred; {CLIENTS} waiting take {:.0} ms",
+                1e3 * CLIENTS as f64 / throughput
+            ),
+        ),
+        figure(
+            "http-refused",
+            quantile(&mut refused, 0.99),
+            "ms",
+            None,
+            Aim::Value(0.0..=5.0),
+            format!("one too many, head sent to 503, p99 of {}", refused.len()),
+        ),
+    ])
+}
+
+/// How long each piece of work took that `count` threads had done within `time`; what gives `false` does not count.
+fn together<T>(
+    count: usize,
+    time: Duration,
+    ready: impl Fn() -> Result<T, Fault> + Sync,
+    work: impl Fn(&mut T) -> Result<bool, Fault> + Sync,
+) -> Result<Vec<f64>, Fault> {
+    let barrier = std::sync::Barrier::new(count);
+    let run = || {
+        let prepared = ready();
+        barrier.wait();
+        let mut worker = prepared?;
+        let (began, mut times) = (Instant::now(), Vec::new());
+        while began.elapsed() < time {
+            let watch = Instant::now();
+            if work(&mut worker)? && began.elapsed() < time {
+                times.push(millis(watch.elapsed()));
+            }
+        }
+        Ok(times)
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..count).map(|_| scope.spawn(run)).collect();
+        let mut all = Vec::new();
+        for thread in threads {
+            all.extend(
+                thread.join().unwrap_or_else(|_| Err(Fault::internal("a thread of the measurement broke off")))?,
+            );
+        }
+        Ok(all)
+    })
+}

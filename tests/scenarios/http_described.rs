@@ -1,0 +1,34 @@
+//! The published description, tried against a running daemon by schemathesis: what it says holds, and nothing is a 500.
+#![cfg(feature = "media")]
+
+use std::process::Command;
+
+use super::support::curl::eventually_json;
+use super::support::daemon::{Daemon, checkout, models, sample_people};
+use super::support::wait::eventually;
+
+#[test]
+fn the_description_holds() {
+    let program = checkout(".cache/tools/bin/schemathesis");
+    if !program.is_file() {
+        eprintln!("skipped: {} is missing (scripts/setup --tests fetches it)", program.display());
+        return;
+    }
+    let Some(people) = sample_people() else { return };
+    let daemon = Daemon::start(&format!("{}[gallery]\nfolder = \"{}\"\n", models(), people.display()));
+    eventually_json(&daemon, "/persons", |list| list["items"][0]["face_count"].as_u64() >= Some(1));
+    let address = eventually("an address for http", || daemon.address());
+    let output = Command::new(program)
+        .arg("--config-file")
+        .arg(checkout("tests/schemathesis.toml"))
+        .args(["run", &format!("http://{address}/openapi.json"), "--phases", "coverage,fuzzing"])
+        // its report's folder
+        .current_dir(daemon.dir.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let failed = daemon.log().into_iter().find(|entry| entry["level"] == "ERROR");
+    assert!(failed.is_none(), "{failed:?}");
+    assert!(daemon.stop().success());
+}
