@@ -9,8 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::support::broker::Broker;
 use super::support::curl::{Answer, curl, curl_json, curl_with, eventually_json};
 use super::support::daemon::{Daemon, models, sample_people, visor};
+use super::support::recorder::Recorder;
 
 /// A daemon that knows the sample's person, and their picture; `None`, aloud, without models.
 fn scene() -> Option<(Daemon, PathBuf)> {
@@ -250,4 +252,45 @@ fn resident(daemon: &Daemon) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+}
+
+#[test]
+fn a_cameras_identity_is_that_of_its_snapshot() {
+    let (Some(people), Some(broker)) = (sample_people(), Broker::open()) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let Some(clip) = standing(&portrait(&people), folder.path()) else { return };
+    // another picture of the same person than the one that is seen
+    let known = folder.path().join("known/Robin");
+    std::fs::create_dir_all(&known).unwrap();
+    image::open(portrait(&people)).unwrap().blur(1.5).brighten(25).fliph().to_rgb8().save(known.join("a.png")).unwrap();
+    let recorder = Recorder::at(broker.port);
+    let daemon = Daemon::start(&format!(
+        "{}[mqtt]\nurl = \"{}\"\n[gallery]\nfolder = \"{}\"\n[cameras.front]\nuri = \"file://{}\"\n[cameras.front.mask]\nwho = \"nobody\"\n",
+        models(),
+        broker.url(),
+        folder.path().join("known").display(),
+        clip.display(),
+    ));
+    let event = recorder.wait_for_json("visor/front/events", |event| event["type"] == "identified");
+    let shot = folder.path().join("shot.jpg");
+    assert_eq!(curl(&daemon, "GET", "/cameras/front/snapshot.jpg", &["-o", shot.to_str().unwrap()]).status, 200);
+    let recognized = send(&daemon, "/faces/recognize", &std::fs::read(&shot).unwrap()).json;
+    let (seen, best) = (&event["identity"], &recognized["best"]);
+    assert_eq!(seen["person"], best["person"], "{seen} {recognized}");
+    let apart = (seen["score"].as_f64().unwrap() - best["score"].as_f64().unwrap()).abs();
+    assert!(apart < 0.05, "{seen} {recognized}");
+    assert!(daemon.stop().success());
+}
+
+/// A clip of nothing but a picture; `None`, aloud, without ffmpeg.
+fn standing(picture: &Path, folder: &Path) -> Option<PathBuf> {
+    let clip = folder.join("standing.mp4");
+    let arguments = ["-v", "error", "-loop", "1", "-framerate", "10", "-t", "30", "-i"];
+    let coded = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "8", "-pix_fmt", "yuv420p"];
+    let made = Command::new("ffmpeg").args(arguments).arg(picture).args(coded).arg(&clip).status();
+    if made.is_err() {
+        eprintln!("skipped: there is no ffmpeg to make a clip with");
+        return None;
+    }
+    Some(clip)
 }
