@@ -1,7 +1,8 @@
 //! The desk: where pictures that come over HTTP are looked at, on threads of its own, behind the cameras.
 //!
 //! There are as many places as the detector has sessions. Who sits there waits for a session until no camera wants one
-//! (see [`Model::deferred`](crate::infer::Model::deferred)), and the threads yield the processor to those of cameras.
+//! (see [`Model::deferred`](crate::infer::Model::deferred)), and once cameras use the detector the threads yield the
+//! processor to theirs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -29,7 +30,7 @@ const WAITING: usize = 256;
 const IDLE: Duration = Duration::from_secs(60);
 
 /// How much less of the processor the threads get where others want it: steps of `nice`.
-const NICE: i32 = 5;
+const NICE: i32 = 2;
 
 /// How long a desk that is closed waits for the work in hand.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -106,11 +107,8 @@ impl Drop for Desk {
 
 /// One place: takes work until the desk is closed.
 fn sit(waiting: &Receiver<Work>, closed: &AtomicBool, engine: &Arc<Engine>) {
-    // of the calling thread alone: Linux has a priority for each
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        warn!(%error, "pictures cannot be made to give way to cameras");
-    }
     let mut looker = Looker::new(engine);
+    let mut gives_way = false;
     loop {
         let work = match waiting.recv_timeout(IDLE) {
             Ok(work) => work,
@@ -123,10 +121,22 @@ fn sit(waiting: &Receiver<Work>, closed: &AtomicBool, engine: &Arc<Engine>) {
         if closed.load(Ordering::Relaxed) {
             return;
         }
+        if !gives_way && engine.detector().load().in_demand() {
+            give_way();
+            gives_way = true;
+        }
         // the hook has logged where it happened; what it left half done goes
         if catch_unwind(AssertUnwindSafe(|| work(&mut looker))).is_err() {
             error!("a picture could not be looked at: a bug");
             looker = Looker::new(engine);
         }
+    }
+}
+
+/// From now on the calling thread alone (Linux has a priority for each) gets less of the processor. There is no way back, so
+/// this is not for a daemon that watches no cameras.
+fn give_way() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        warn!(%error, "pictures cannot be made to give way to cameras");
     }
 }

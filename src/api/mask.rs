@@ -263,7 +263,7 @@ impl Job {
             return Ok(Vec::new());
         }
         self.everybody_exists(looker)?;
-        let mut verdicts = looker.verdicts(view, found, Rigour::Unmasks)?;
+        let mut verdicts = looker.verdicts(view, found, (Rigour::Unmasks, usize::MAX))?;
         verdicts.iter_mut().for_each(tag_by_id);
         Ok(rule.judge_still(found, &verdicts))
     }

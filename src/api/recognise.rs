@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::Required;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -20,7 +21,12 @@ use crate::recognise::still::{Rigour, STRANGER};
 use crate::recognise::{Gallery, GradedFace, Quality, Verdict};
 
 pub(super) fn operator() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(recognize)).routes(routes!(search))
+    let mut search = OpenApiRouter::new().routes(routes!(search));
+    // where a face is named by its id no picture comes, for which the attribute has no word
+    for operation in search.get_openapi_mut().paths.paths.values_mut().filter_map(|path| path.post.as_mut()) {
+        operation.request_body.iter_mut().for_each(|body| body.required = Some(Required::False));
+    }
+    OpenApiRouter::new().routes(routes!(recognize)).merge(search)
 }
 
 /// Whose faces are looked at.
@@ -101,11 +107,8 @@ async fn recognize(
             let still = decode(&encoded)?;
             drop((encoded, held));
             let (view, size) = (still.view(), still.view().size());
-            let mut found = looker.faces(view)?;
-            // those that are left out still cover others
-            let mut verdicts = looker.verdicts(view, &found, Rigour::Names)?;
-            found.truncate(most_faces);
-            verdicts.truncate(most_faces);
+            let found = looker.faces(view)?;
+            let verdicts = looker.verdicts(view, &found, (Rigour::Names, most_faces))?;
             let faces: Vec<_> = found.iter().zip(&verdicts).map(|(face, verdict)| named(face, verdict)).collect();
             let best = best(&faces);
             let reason = if best.is_some() { None } else { Some(why(faces.first())) };

@@ -16,6 +16,9 @@ const MOST_PIXELS: u64 = 100_000_000;
 /// Memory that decoding one picture may take, in bytes.
 const MOST_BYTES: u64 = 1 << 30;
 
+/// Scans of a JPEG: each takes a decoder through the whole picture, however short it is. Programs write ten or so.
+const MOST_SCANS: usize = 100;
+
 /// A decoded picture, upright.
 pub struct Still(RgbImage);
 
@@ -63,9 +66,17 @@ pub fn read(bytes: &[u8], most_pixels: u64) -> Result<Still, Unreadable> {
 fn decode<R: BufRead + Seek>(reader: ImageReader<R>, most_pixels: u64) -> Result<Still, Unreadable> {
     let Some(format) = reader.format() else { return Err(Unreadable::NoPicture) };
     let mut bytes = reader.into_inner();
-    // its decoder makes the rest grey and says nothing; those of the other formats say so
-    if format == ImageFormat::Jpeg && !jpeg_is_whole(&mut bytes).map_err(|e| Unreadable::Broken(e.to_string()))? {
-        return Err(Unreadable::Broken("the JPEG is cut off before its end; copy or record it again".into()));
+    if format == ImageFormat::Jpeg {
+        match scans(&mut bytes).map_err(|e| Unreadable::Broken(e.to_string()))? {
+            // its decoder makes the rest grey and says nothing; those of the other formats say so
+            None => {
+                return Err(Unreadable::Broken("the JPEG is cut off before its end; copy or record it again".into()));
+            }
+            Some(count) if count > MOST_SCANS => {
+                return Err(Unreadable::TooLarge(format!("a JPEG of {count} scans, the limit is {MOST_SCANS}")));
+            }
+            Some(_) => {}
+        }
     }
     bytes.rewind().map_err(|e| Unreadable::Broken(e.to_string()))?;
     let mut reader = ImageReader::with_format(bytes, format);
@@ -92,25 +103,29 @@ fn decode<R: BufRead + Seek>(reader: ImageReader<R>, most_pixels: u64) -> Result
     Ok(Still(picture.into_rgb8()))
 }
 
-/// Whether a JPEG has the marker of its end (ITU-T T.81, B.1): not one in a preview inside it, and whatever follows it.
-fn jpeg_is_whole(jpeg: &mut impl BufRead) -> io::Result<bool> {
+/// In how many scans a JPEG is coded; `None` where it lacks the marker of its end (ITU-T T.81, B.1): not one in a preview
+/// inside it, and whatever follows it.
+fn scans(jpeg: &mut impl BufRead) -> io::Result<Option<usize>> {
+    const SCAN: u8 = 0xda;
     const END: u8 = 0xd9;
+    let mut count = 0;
     loop {
         // coded pictures hold no other markers than those of restarts, and a stuffed zero after each 0xff
         if jpeg.skip_until(0xff)? == 0 {
-            return Ok(false);
+            return Ok(None);
         }
         let marker = match next(jpeg)? {
             Some(0xff) => skip_fill(jpeg)?,
             other => other,
         };
         match marker {
-            None => return Ok(false),
-            Some(END) => return Ok(true),
+            None => return Ok(None),
+            Some(END) => return Ok(Some(count)),
             // a stuffed zero, 0x01, restarts and the begin stand alone
             Some(0..=0x01 | 0xd0..=0xd8) => {}
-            Some(_) => {
-                let (Some(high), Some(low)) = (next(jpeg)?, next(jpeg)?) else { return Ok(false) };
+            Some(segment) => {
+                count += usize::from(segment == SCAN);
+                let (Some(high), Some(low)) = (next(jpeg)?, next(jpeg)?) else { return Ok(None) };
                 let length = u64::from(u16::from_be_bytes([high, low])).saturating_sub(2);
                 io::copy(&mut jpeg.take(length), &mut io::sink())?;
             }
@@ -163,6 +178,15 @@ mod tests {
             let fault = open(written(&whole[..end]).path()).err().unwrap();
             assert!(fault.what.contains("cut off"), "{end} of {}: {fault}", whole.len());
         }
+    }
+
+    #[test]
+    fn a_jpeg_of_very_many_scans_is_refused_before_it_is_decoded() {
+        let mut many = jpeg();
+        let end = many.len() - 2;
+        let scan = [0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0];
+        many.splice(end..end, scan.repeat(MOST_SCANS));
+        assert!(matches!(read(&many, MOST_PIXELS), Err(Unreadable::TooLarge(what)) if what.contains("101 scans")));
     }
 
     #[test]

@@ -111,6 +111,11 @@ impl Model {
         self.loaded.sessions.len()
     }
 
+    /// Whether others than [deferred](Self::deferred) callers have used it within the last second.
+    pub fn in_demand(&self) -> bool {
+        self.loaded.sessions.in_demand()
+    }
+
     /// For how long the oldest call that has not come back is running. Nothing can stop a call that hangs; the
     /// watchdog asks here.
     pub fn oldest_call(&self) -> Option<Duration> {

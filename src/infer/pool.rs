@@ -40,13 +40,18 @@ pub(super) enum Turn {
 const KEPT_FREE: Duration = Duration::from_secs(1);
 
 impl State {
+    /// Whether those who come first have asked of late.
+    fn in_demand(&self, now: Instant) -> bool {
+        self.asked.is_some_and(|asked| now - asked < KEPT_FREE)
+    }
+
     /// The thing that the holder of `ticket` may have now.
     fn grant(&mut self, turn: Turn, ticket: u64, now: Instant) -> Option<usize> {
         if self.queues[turn as usize].front() != Some(&ticket) {
             return None;
         }
         if turn == Turn::Last {
-            let expected = self.taken.len() > 1 && self.asked.is_some_and(|asked| now - asked < KEPT_FREE);
+            let expected = self.taken.len() > 1 && self.in_demand(now);
             if !self.queues[Turn::First as usize].is_empty() || self.free.len() <= usize::from(expected) {
                 return None;
             }
@@ -107,6 +112,11 @@ impl<T> Pool<T> {
     /// For how long the thing that is longest in use is so.
     pub(super) fn oldest(&self) -> Option<Duration> {
         self.lock().taken.iter().flatten().min().map(Instant::elapsed)
+    }
+
+    /// Whether those who come first have asked of late.
+    pub(super) fn in_demand(&self) -> bool {
+        self.lock().in_demand(Instant::now())
     }
 
     /// Number of things.
@@ -236,7 +246,9 @@ mod tests {
         let (one, two) = (pool.take(Turn::Last, shortly()), pool.take(Turn::Last, shortly()));
         assert!(one.is_some() && two.is_some(), "nobody else has asked");
         drop((one, two));
+        assert!(!pool.in_demand());
         drop(pool.take(Turn::First, soon()));
+        assert!(pool.in_demand());
         let one = pool.take(Turn::Last, soon());
         assert!(one.is_some() && pool.take(Turn::Last, shortly()).is_none());
         let camera = pool.take(Turn::First, shortly());

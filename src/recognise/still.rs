@@ -52,7 +52,7 @@ impl Onlooker {
             landmarker.complete(view, &mut faces, deadline)?;
         }
         let Self { embedder, people, .. } = self;
-        Glance { embedder, people, rigour: Rigour::Unmasks, deadline }.verdicts(view, &faces)
+        Glance { embedder, people, rigour: Rigour::Unmasks, most: usize::MAX, deadline }.verdicts(view, &faces)
     }
 }
 
@@ -73,19 +73,21 @@ pub struct Glance<'a> {
     pub people: &'a People,
     /// How sure it must be.
     pub rigour: Rigour,
+    /// How many faces are looked at, the first ones; the others only stand beside them.
+    pub most: usize,
     /// When the last model must have its session.
     pub deadline: Instant,
 }
 
 impl Glance<'_> {
-    /// A verdict for each of `faces`, whose track is the face's place in them. Faces that are not fit for it, or have no
-    /// landmarks, are undecided.
+    /// A verdict for each of `faces` that is looked at, whose track is the face's place in them. Faces that are not fit for
+    /// it, or have no landmarks, are undecided.
     ///
     /// # Errors
     /// A model failed, or was not done by the deadline.
     pub fn verdicts(&mut self, view: View<'_>, faces: &[Detection]) -> Result<Vec<Verdict>, InferError> {
-        let mut verdicts = Vec::with_capacity(faces.len());
-        for (track, face) in (0..).zip(faces) {
+        let mut verdicts = Vec::new();
+        for (track, face) in (0..).zip(faces).take(self.most) {
             let quality = quality::assess(view, face, faces, &quality::Config::default());
             let identity = match quality.reason {
                 None => self.identity(view, face, quality)?,

@@ -3,9 +3,11 @@
 
 use std::process::Command;
 
-use super::support::curl::eventually_json;
 use super::support::daemon::{Daemon, checkout, models, sample_people};
 use super::support::wait::eventually;
+
+/// An admin's.
+const TOKEN: &str = "a-token-of-sixteen-letters";
 
 #[test]
 fn the_description_holds() {
@@ -15,13 +17,17 @@ fn the_description_holds() {
         return;
     }
     let Some(people) = sample_people() else { return };
-    let daemon = Daemon::start(&format!("{}[gallery]\nfolder = \"{}\"\n", models(), people.display()));
-    eventually_json(&daemon, "/persons", |list| list["items"][0]["face_count"].as_u64() >= Some(1));
+    let tokens = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(tokens.path(), format!("{TOKEN} admin\n")).unwrap();
+    let http = format!("[http]\nlisten = \"127.0.0.1:0\"\nrate = 0\ntokens_file = {:?}\n", tokens.path());
+    let daemon = Daemon::start(&format!("{}{http}[gallery]\nfolder = {people:?}\n", models()));
+    daemon.wait_for_log("gallery's folder read", |_| true);
     let address = eventually("an address for http", || daemon.address());
     let output = Command::new(program)
         .arg("--config-file")
         .arg(checkout("tests/schemathesis.toml"))
         .args(["run", &format!("http://{address}/openapi.json"), "--phases", "coverage,fuzzing"])
+        .args(["--header", &format!("Authorization: Bearer {TOKEN}")])
         // its report's folder
         .current_dir(daemon.dir.path())
         .output()

@@ -169,7 +169,7 @@ fn resident(daemon: &Daemon) -> usize {
 #[test]
 fn soak_broken_requests_and_pictures_are_answered() {
     let Some(seeds) = seeds() else { return };
-    let daemon = Daemon::start(&format!("{}{}", models(), "[http]\nlisten = \"127.0.0.1:0\"\n"));
+    let daemon = Daemon::start(models());
     daemon.wait_ready();
     let address = eventually("an address for http", || daemon.address());
     let before = resident(&daemon);

@@ -1,7 +1,8 @@
 //! Pictures over HTTP: the numbers of the commands, every way in, and what is refused.
 #![cfg(feature = "media")]
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -140,6 +141,36 @@ fn a_picture_comes_in_every_way() {
     );
     let refused = compared["matches"][1]["pictures"][0]["problem"].as_str().unwrap();
     assert!(refused.contains("does not lead to a public host"), "{compared}");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_picture_is_fetched_where_that_is_allowed() {
+    let Some(people) = sample_people() else { return };
+    let picture = std::fs::read(portrait(&people)).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", picture.len());
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&picture));
+        }
+    });
+    let http = format!("[http]\nlisten = \"127.0.0.1:0\"\nrate = 0\nfetch_allow = [\"{server}\"]\n");
+    let daemon = Daemon::start(&format!("{}{http}", models()));
+    eventually_json(&daemon, "/persons", |_| true);
+    let url = format!("http://{server}/robin.jpg");
+    let detected = curl_json(&daemon, "POST", "/detect", &json!({"url": url}));
+    assert_eq!((detected.status, detected.json["faces"].as_array().map(Vec::len)), (200, Some(1)), "{detected:?}");
+    let people = json!([{"name": "a", "urls": [url, url, url]}, {"name": "b", "urls": ["http://127.0.0.1:1/x"]}]);
+    let compared = curl_json(&daemon, "POST", "/compare", &json!({"target_url": url, "people": people}));
+    assert_eq!(compared.json["matches"][0]["pictures"].as_array().map(Vec::len), Some(3), "{compared:?}");
+    assert_eq!(
+        (&compared.json["matches"][0]["similarity"], &compared.json["matches"][1]["same"]),
+        (&json!(1.0), &json!(false))
+    );
     assert!(daemon.stop().success());
 }
 

@@ -75,16 +75,16 @@ impl Looker {
         eyes.portrait(embedder, view, deadline()).map_err(unseen)
     }
 
-    /// A verdict for each of these faces, as sure as `rigour` asks.
+    /// A verdict for each of the first `most` of these faces, as sure as `rigour` asks.
     pub(in crate::api) fn verdicts(
         &mut self,
         view: View<'_>,
         faces: &[Detection],
-        rigour: Rigour,
+        (rigour, most): (Rigour, usize),
     ) -> Result<Vec<Verdict>, ProblemJson> {
         let recognition = self.recognition().ok_or_else(recognition_off)?;
         let embedder = self.sight()?.embedder.as_mut().ok_or_else(recognition_off)?;
-        let mut glance = Glance { embedder, people: &recognition.people, rigour, deadline: deadline() };
+        let mut glance = Glance { embedder, people: &recognition.people, rigour, most, deadline: deadline() };
         glance.verdicts(view, faces).map_err(failed)
     }
 

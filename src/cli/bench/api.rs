@@ -42,12 +42,15 @@ pub(super) fn measure(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
     let name = &detector.manifest().name;
     let (folder, library) = (bench.models.config().folder(), bench.models.config().library());
     let text = format!(
-        "[models]\ndetector = \"{name}\"\nfolder = {folder:?}\nlibrary = {library:?}\n[http]\nlisten = \"127.0.0.1:0\"\n"
+        "[models]\ndetector = \"{name}\"\nfolder = {folder:?}\nlibrary = {library:?}\n[http]\nlisten = \"127.0.0.1:0\"\nrate = 0\n"
     );
     let settings = config::resolve_text(&text, &[]).map_err(|p| config::fault(Path::new("bench"), &p))?;
     let daemon = Daemon::start(settings, None, |_| Ok(()))?;
     let measured = know_many(daemon.engine()).and_then(|recognition| {
-        let bare = Bare { detector: daemon.engine().detector().load_full(), recognition, picture: &picture };
+        // as whoever can wait: pictures would give way to anybody else
+        let detector = Arc::new(daemon.engine().detector().load().deferred());
+        let embedder = Arc::new(recognition.models.embedder.deferred());
+        let bare = Bare { detector, embedder, picture: &picture };
         let mut figures =
             vec![one(&bare, daemon.http_address(), bench.time)?, search(daemon.http_address(), bench.time)?];
         figures.extend(many(&bare, daemon.http_address(), bench.time)?);
@@ -100,7 +103,7 @@ fn know_many(engine: &Engine) -> Result<Arc<Recognition>, Fault> {
 /// What the engine is made of, without what is between.
 struct Bare<'a> {
     detector: Arc<Model>,
-    recognition: Arc<Recognition>,
+    embedder: Arc<Model>,
     picture: &'a [u8],
 }
 
@@ -116,7 +119,7 @@ struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     fn new(bare: &'a Bare<'a>) -> Result<Self, Fault> {
-        let (detector, embedder) = (Arc::clone(&bare.detector), Arc::clone(&bare.recognition.models.embedder));
+        let (detector, embedder) = (Arc::clone(&bare.detector), Arc::clone(&bare.embedder));
         let still = still::read(bare.picture, u64::MAX).map_err(|e| Fault::internal(format!("{e:?}")))?;
         let mut sampler = crate::detect::Sampler::new(&detector.manifest().input, detector.input_shape());
         let seen = sampler.fill(still.view()).0.clone();
