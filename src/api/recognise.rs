@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa::openapi::Required;
+use utoipa::openapi::{RefOr, Required};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -24,7 +24,9 @@ pub(super) fn operator() -> OpenApiRouter<Api> {
     let mut search = OpenApiRouter::new().routes(routes!(search));
     // where a face is named by its id no picture comes, for which the attribute has no word
     for operation in search.get_openapi_mut().paths.paths.values_mut().filter_map(|path| path.post.as_mut()) {
-        operation.request_body.iter_mut().for_each(|body| body.required = Some(Required::False));
+        if let Some(RefOr::T(body)) = &mut operation.request_body {
+            body.required = Some(Required::False);
+        }
     }
     OpenApiRouter::new().routes(routes!(recognize)).merge(search)
 }
