@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::{Outcome, print};
 use crate::fault::{Fault, FaultKind};
 
+#[cfg(feature = "media")]
 mod api;
 #[cfg(feature = "media")]
 mod clip;
@@ -94,6 +95,7 @@ const ITEMS: &[Item] = &[
     #[cfg(feature = "media")]
     Item { name: "masked", measure: masked::measure },
     // last: it starts a daemon in this process
+    #[cfg(feature = "media")]
     Item { name: "http", measure: api::measure },
 ];
 
