@@ -159,7 +159,7 @@ fn what_only_this_machine_or_its_network_reaches_is_refused(
 #[case("http://example.org@127.0.0.1/")]
 #[case("http://[::1")]
 #[case("http://1.2.3.4.5.6.7.8/")]
-#[case("http://exa mple.org/")]
+#[case("http://exa mple/")]
 fn what_is_no_address_to_be_asked_is_refused(#[case] address: &str) {
     let failure = client(&[]).get(address, &LIMITS).unwrap_err();
     assert!(matches!(failure, Failure::Address(_)), "{failure}");
