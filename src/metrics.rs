@@ -73,7 +73,7 @@ metrics! {
     GALLERY_SEARCH_SECONDS Histogram "visor_gallery_search_seconds" "time of one search of the gallery";
     HTTP_REQUESTS Counter "visor_http_requests_total" "answered requests, by status {status}";
     HTTP_REQUEST_SECONDS Histogram "visor_http_request_seconds" "time until a request is answered, by the path's pattern {route, method}";
-    HTTP_REFUSED Counter "visor_http_refused_total" "requests sent away: host, origin, token, rate, busy or slow_body {reason}";
+    HTTP_REFUSED Counter "visor_http_refused_total" "requests sent away: host, origin, token, rate, busy, slow_body or connections {reason}";
     WEBHOOK_DELIVERIES Counter "visor_webhook_deliveries_total" "tries to tell a webhook that a job has ended: delivered, retried, given_up or overflowed {outcome}";
 }
 

@@ -3,7 +3,7 @@
 //! | module | what happens there |
 //! |---|---|
 //! | `config` `tls` `tokens` `users` | what the operator says: address, certificate, who may ask |
-//! | `server` `patient` | sockets and connections, none of which waits for ever |
+//! | `server` `seats` `patient` | sockets and connections: so many for each client, none of which waits for ever |
 //! | `guard` `rate` | a request is let in or answered, by its head alone |
 //! | `login` `session` | a password for a token that holds for a while |
 //! | `principal` | who asks, and what they may |
@@ -27,6 +27,7 @@ mod principal;
 mod problem;
 mod rate;
 mod routes;
+mod seats;
 mod server;
 mod session;
 mod status;

@@ -22,8 +22,10 @@ use super::guard::Door;
 use super::login::Registry;
 use super::patient::{Patience, Patient};
 use super::rate::Rates;
+use super::seats::Seats;
 use super::{App, routes};
 use crate::fault::Fault;
+use crate::metrics::HTTP_REFUSED;
 
 /// Connections served at once; another one waits in the kernel's queue.
 const MAX_CONNECTIONS: usize = 512;
@@ -168,6 +170,7 @@ struct Reception {
 
 async fn accept(listener: tokio::net::TcpListener, reception: Reception, connections: TaskTracker) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let seats = Seats::default();
     let mut refused = false;
     loop {
         let next = async {
@@ -181,10 +184,14 @@ async fn accept(listener: tokio::net::TcpListener, reception: Reception, connect
         match accepted {
             Ok((stream, peer)) => {
                 refused = false;
+                let Some(seat) = seats.take(peer.ip()) else {
+                    ::metrics::counter!(HTTP_REFUSED, "reason" => "connections").increment(1);
+                    continue;
+                };
                 let connection = reception.clone().receive(stream, Peer(peer));
                 connections.spawn(async move {
                     connection.await;
-                    drop(permit);
+                    drop((permit, seat));
                 });
             }
             Err(error) => {

@@ -137,7 +137,12 @@ impl<R> Checked<R> {
 
 impl<R: Resolver> Resolver for Checked<R> {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let addresses = self.resolver.resolve(uri, config, timeout)?;
+        let addresses = self.resolver.resolve(uri, config, timeout);
+        let addresses = addresses.map_err(|error| match error {
+            // A look-up that found nothing is no fault of any connection.
+            ureq::Error::Io(_) => ureq::Error::HostNotFound,
+            other => other,
+        })?;
         judge(&self.reach.load(), uri, &addresses)?;
         Ok(addresses)
     }
