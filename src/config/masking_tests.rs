@@ -54,7 +54,7 @@ fn a_camera_can_be_looked_at_unless_something_speaks_against_it() {
     off("preview = false\n[cameras.front.restream]", "preview = false");
     off("detect = \"motion\"", "detect = \"always\"");
     off("min_face_px = 40", "min_face_px");
-    let problem = "line 5: cameras.front.detect: a camera that is masked must be analysed always: a face may appear without a \
+    let problem = "cameras.front.detect (line 5): a camera that is masked must be analysed always: a face may appear without a \
                    motion; set detect = \"always\", or take out mask, privacy_zones, restream, snapshots and preview";
     check_problems("preview = true\ndetect = \"motion\"", &[problem]);
 }

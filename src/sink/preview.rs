@@ -37,7 +37,10 @@ const NO_PICTURE: Size = Size::new(640, 360);
 
 /// The screens of all cameras. A camera that has none has a reason for it.
 #[derive(Debug, Default)]
-pub struct Previews(Mutex<BTreeMap<String, Result<Arc<Screen>, Arc<str>>>>);
+pub struct Previews(Mutex<BTreeMap<String, Entry>>);
+
+/// A camera's screen, or why it has none.
+type Entry = Result<Arc<Screen>, Arc<str>>;
 
 impl Previews {
     /// The camera's screen; it stays the same while the camera's threads are replaced.
@@ -77,7 +80,7 @@ impl Previews {
         std::mem::take(&mut *lock(&self.0)).into_values().flatten().for_each(|screen| screen.close());
     }
 
-    fn put(&self, camera: &str, entry: Option<Result<Arc<Screen>, Arc<str>>>) {
+    fn put(&self, camera: &str, entry: Option<Entry>) {
         let mut screens = lock(&self.0);
         let before = screens.remove(camera);
         before.into_iter().flatten().for_each(|screen| screen.close());
