@@ -11,7 +11,7 @@
 //! | `extract` `list` | what is taken out of requests; lists, a page at a time |
 //! | `detect` `mask` | faces in a picture, and without them |
 //! | `compare` `recognise` | whether faces are of one person; whose they are |
-//! | `cameras` | the cameras as they are now |
+//! | `cameras` | the cameras as they are now, what they show, and how they change |
 //! | `events` | what happens, as it happens |
 //! | `streams` | how many answers without an end there are |
 //! | `gallery` | who is known: read at once, changed by the gallery's thread alone |
@@ -47,6 +47,7 @@ mod recognise;
 mod rights;
 mod streams;
 
+pub use cameras::{CameraAnswer, CameraBook, CameraChange, CameraDone, CameraRefusal, CameraWish};
 pub use desk::Desk;
 pub use input::Intake;
 use rights::Routes;
@@ -69,6 +70,8 @@ pub struct Parts {
     pub outbound: Client,
     /// The places of requests that put pictures before the engine.
     pub admission: Admission,
+    /// What is to become of cameras, and what is said of them.
+    pub cameras: Arc<CameraBook>,
     /// The events so far.
     pub history: Arc<History>,
     /// The places of answers without an end.
@@ -107,6 +110,8 @@ fn routes() -> Routes {
         .open(auth::open())
         .with(Role::Viewer, health::viewer())
         .with(Role::Viewer, cameras::viewer())
+        .with(Role::Operator, cameras::operator())
+        .with(Role::Admin, cameras::admin())
         .with(Role::Viewer, events::viewer())
         .with(Role::Viewer, persons::viewer())
         .with(Role::Operator, detect::operator())

@@ -9,21 +9,22 @@ use crossbeam_channel::{select, tick};
 use tokio::runtime;
 use tracing::{error, info, warn};
 
-use crate::config::Resolved;
+use crate::api::{CameraAnswer, CameraDone, CameraWish};
+use crate::config::{Resolved, Written};
 use crate::fault::{Fault, FaultKind};
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::signals::{DRAIN_DEADLINE, Drained, Wishes, drain};
 use crate::lifecycle::systemd;
 use crate::metrics::{self, CONFIG_RELOADS};
 use crate::pipeline::FaceModels;
-use crate::sink::{Hub, SwitchWishes, log, mqtt};
+use crate::sink::{Hub, SwitchWishes, log, mqtt, webhook};
 use crate::supervisor::{Engine, Keeper, Supervisor};
 
 mod edge;
 mod reload;
 
 use edge::Edge;
-use reload::{Loaded, Reloads, broken_off};
+use reload::{Loaded, Outcome, Reloads, Unfit, broken_off};
 
 /// How often the supervisor looks after its cameras.
 const TICK: Duration = Duration::from_secs(1);
@@ -43,10 +44,20 @@ pub(super) struct Daemon {
     /// The embedder that is in use, and what goes with it.
     faces: Option<FaceModels>,
     edge: Edge,
-    file: Option<PathBuf>,
+    origin: Origin,
     reloads: Reloads,
+    /// Who waits for the change of a camera that is under way.
+    asked: Option<(CameraAnswer, CameraDone)>,
     /// Last: its threads serve the others until these are gone.
     _runtime: runtime::Runtime,
+}
+
+/// Where the settings come from.
+pub(super) struct Origin {
+    /// As they are written.
+    pub written: Written,
+    /// What a reload reads.
+    pub file: Option<PathBuf>,
 }
 
 /// Why a daemon's loop ended.
@@ -59,11 +70,11 @@ pub(super) enum End {
 }
 
 impl Daemon {
-    /// Puts the parts together and starts them. `file` is what a reload reads; `prepare` sees the hub before the first
+    /// Puts the parts together and starts them. `settings` are those of `origin`; `prepare` sees the hub before the first
     /// camera starts.
     pub(super) fn start(
         settings: Resolved,
-        file: Option<&Path>,
+        origin: Origin,
         prepare: impl FnOnce(&Hub) -> Result<(), Fault>,
     ) -> Result<Self, Fault> {
         forbid_core_dumps();
@@ -75,7 +86,7 @@ impl Daemon {
                 |e| Fault::unavailable(format!("cannot start the threads for network input and output: {e}")),
             )?;
         let wishes = Wishes::listen(runtime.handle())?;
-        if let Some(file) = file {
+        if let Some(file) = &origin.file {
             wishes.watch_file(runtime.handle(), file);
         }
         settings.notes().iter().for_each(|note| warn!(%note, "configuration"));
@@ -92,6 +103,7 @@ impl Daemon {
         hub.open(&settings.sinks())?;
         prepare(&hub)?;
         let edge = Edge::open(&settings.http, &engine, &hub, &lifecycle, runtime.handle())?;
+        edge.book().show(&settings, &origin.written);
         let keeper = Keeper::start(Arc::clone(&engine), hub.clone())?;
         hub.absent_after(settings.gallery.absent_after.0);
         keeper.apply(faces.clone(), &settings.gallery);
@@ -100,7 +112,6 @@ impl Daemon {
         systemd::keep_watchdog(move || watched())?;
         latch.open();
         let switches = hub.switches();
-        let file = file.map(Path::to_owned);
         let reloads = Reloads::default();
         Ok(Self {
             lifecycle,
@@ -112,8 +123,9 @@ impl Daemon {
             keeper,
             faces,
             edge,
-            file,
+            origin,
             reloads,
+            asked: None,
             _runtime: runtime,
         })
     }
@@ -132,10 +144,11 @@ impl Daemon {
     pub(super) fn serve(&mut self, mut done: impl FnMut(&Supervisor) -> bool) -> End {
         let ticks = tick(TICK);
         loop {
-            let (asked, loaded) = self.reloads.channels(&self.wishes.reload);
+            let (asked, wished, loaded) = self.reloads.channels(&self.wishes.reload, self.edge.book().wishes());
             select! {
                 recv(self.wishes.stop) -> _ => return End::Asked,
                 recv(asked) -> _ => self.reload(),
+                recv(wished) -> wish => wish.into_iter().for_each(|wish| self.change_camera(wish)),
                 recv(loaded) -> loaded => self.reloaded(loaded.unwrap_or_else(|_| Err(broken_off()))),
                 recv(self.switches.bell()) -> _ => {
                     self.switches.take().iter().for_each(|command| self.supervisor.switch(command));
@@ -156,20 +169,44 @@ impl Daemon {
 
     /// Begins to read the configuration again.
     fn reload(&mut self) {
-        let Some(file) = self.file.clone() else { return };
-        let (lifecycle, settings) = (self.lifecycle.clone(), self.supervisor.settings().clone());
-        if let Err(fault) = self.reloads.start(move || reload::load(&file, &settings, lifecycle.reload())) {
-            self.reloaded(Err(fault));
+        let Some(file) = self.origin.file.clone() else { return };
+        let (before, settings) = (self.origin.written.clone(), self.supervisor.settings().clone());
+        let reloading = self.lifecycle.reload();
+        let load = move || {
+            let loaded = reload::load(&file, &before, &settings)?;
+            Ok(Loaded { rereads: true, reloading, ..loaded })
+        };
+        if let Err(fault) = self.reloads.start(load) {
+            self.reloaded(Err(fault.into()));
+        }
+    }
+
+    /// Begins to do what somebody wishes of a camera.
+    fn change_camera(&mut self, wish: CameraWish) {
+        let (written, done) = match wish.granted(&self.origin.written) {
+            Ok(granted) => granted,
+            Err(refusal) => return drop(wish.answer.send(Err(refusal))),
+        };
+        self.asked = Some((wish.answer, done));
+        let settings = self.supervisor.settings().clone();
+        if let Err(fault) = self.reloads.start(move || reload::change(written, &settings)) {
+            self.reloaded(Err(fault.into()));
         }
     }
 
     /// Changes what differs. A file with problems changes nothing.
-    fn reloaded(&mut self, loaded: Result<Loaded, Fault>) {
+    fn reloaded(&mut self, loaded: Outcome) {
         self.reloads.ended();
-        let outcome = match loaded.and_then(|loaded| self.take_on(loaded)) {
+        let taken_on = loaded.and_then(|loaded| Ok(self.take_on(loaded)?));
+        if let Some((answer, done)) = self.asked.take() {
+            // whoever asked may be gone
+            return drop(answer.send(taken_on.map(|()| done).map_err(Unfit::refusal)));
+        }
+        let outcome = match taken_on {
             Ok(()) => "applied",
-            Err(fault) => {
-                let file = self.file.as_deref().unwrap_or(Path::new("")).display();
+            Err(unfit) => {
+                let file = self.origin.file.as_deref().unwrap_or(Path::new(""));
+                let (fault, file) = (unfit.fault(file), file.display());
                 error!(%file, error = %fault, "configuration not reloaded; everything goes on as it was");
                 "refused"
             }
@@ -180,7 +217,7 @@ impl Daemon {
     /// What can fail comes first: the models are loaded already, then the address. After them the rest follows in any
     /// case.
     fn take_on(&mut self, loaded: Loaded) -> Result<(), Fault> {
-        let Loaded { settings, changes, detector, faces, reloading } = loaded;
+        let Loaded { written, settings, changes, detector, faces, rereads, reloading } = loaded;
         let (http, sinks) = (settings.http.clone(), settings.sinks());
         let lacking = self.supervisor.lacking(&settings)?;
         if changes.http {
@@ -194,12 +231,17 @@ impl Daemon {
         }
         self.hub.absent_after(settings.gallery.absent_after.0);
         // Also where nothing differs: pictures may be new in the folder.
-        self.keeper.apply(self.faces.clone(), &settings.gallery);
+        if rereads {
+            self.keeper.apply(self.faces.clone(), &settings.gallery);
+        }
         if !changes.is_empty() {
             say_policies(&settings);
         }
+        self.edge.book().show(&settings, &written);
+        self.origin.written = written;
         self.supervisor.apply(*settings, &changes, lacking);
-        for (changed, sink) in [(changes.mqtt, mqtt::NAME), (changes.log, log::NAME)] {
+        for (changed, sink) in [(changes.mqtt, mqtt::NAME), (changes.webhooks, webhook::NAME), (changes.log, log::NAME)]
+        {
             if changed {
                 self.hub.reopen(sink, &sinks, Instant::now() + FLUSH)?;
             }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::daemon::Daemon;
+use super::daemon::{Daemon, Origin};
 use super::{Outcome, SAMPLE};
-use crate::config::{self, Resolved};
-use crate::fault::Fault;
+use crate::config::{self, Resolved, Written};
+use crate::fault::{Fault, Problem};
 use crate::geometry::Size;
 use crate::infer::manifest::Manifest;
 use crate::infer::{self, store};
@@ -59,11 +59,11 @@ pub fn run(args: &DemoArgs) -> Outcome {
     if let Some(known) = people.as_deref().zip(embedder.as_ref()).and_then(|(people, _)| names(people)) {
         say(&format!("known     {known}, from {}", people.as_deref().unwrap_or(Path::new("")).display()));
     }
-    let settings = settings(&uri, (&detector, input), people.as_deref(), &broker)?;
+    let (settings, written) = settings(&uri, (&detector, input), people.as_deref(), &broker)?;
 
     let listener = Arc::new(Listener::default());
     let began = Instant::now();
-    let mut daemon = Daemon::start(settings, None, |hub| {
+    let mut daemon = Daemon::start(settings, Origin { written, file: None }, |hub| {
         hub.attach(Arc::<Listener>::clone(&listener));
         if !args.json {
             hub.attach(Arc::new(LineSink::to(std::io::stdout())?));
@@ -178,7 +178,7 @@ fn settings(
     (detector, input): (&Manifest, Size),
     people: Option<&Path>,
     broker: &Broker,
-) -> Result<Resolved, Fault> {
+) -> Result<(Resolved, Written), Fault> {
     let text = |value: &str| toml::Value::from(value).to_string();
     let gallery = people.map(|people| format!("[gallery]\nfolder = {}\n", text(&people.to_string_lossy())));
     let written = format!(
@@ -191,8 +191,9 @@ fn settings(
         text(broker.url()),
         text(uri)
     );
-    config::resolve_text(&written, &[])
-        .map_err(|problems| config::fault(Path::new("demo"), &problems).from_command_line())
+    let written = Written::of(written);
+    let wrong = |problems: Vec<Problem>| config::fault(Path::new("demo"), &problems).from_command_line();
+    Ok((written.resolve().map_err(wrong)?, written))
 }
 
 fn how_long(seconds: Option<u64>) -> String {

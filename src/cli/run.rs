@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::Outcome;
-use super::daemon::Daemon;
-use crate::config;
+use super::daemon::{Daemon, Origin};
+use crate::config::{self, Written};
+use crate::fault::Problem;
 
 /// Arguments of `visor run`.
 #[derive(clap::Args, Debug)]
@@ -16,8 +17,10 @@ pub struct RunArgs {
 
 /// Runs the command.
 pub fn run(args: &RunArgs) -> Outcome {
-    let settings = config::load(&args.config).map_err(|problems| config::fault(&args.config, &problems))?;
-    let mut daemon = Daemon::start(settings, Some(&args.config), |_| Ok(()))?;
+    let wrong = |problems: Vec<Problem>| config::fault(&args.config, &problems);
+    let written = Written::read(&args.config).map_err(wrong)?;
+    let settings = written.resolve().map_err(wrong)?;
+    let mut daemon = Daemon::start(settings, Origin { written, file: Some(args.config.clone()) }, |_| Ok(()))?;
     let end = daemon.serve(|_| false);
     Ok(daemon.shut_down(end))
 }

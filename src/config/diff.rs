@@ -15,6 +15,8 @@ pub struct Changes {
     pub gallery: bool,
     /// Another broker, or other settings or secrets for it.
     pub mqtt: bool,
+    /// Other receivers of webhooks, or other settings or secrets for them.
+    pub webhooks: bool,
     /// Events are logged now, or no more.
     pub log: bool,
     /// Another address or other tokens.
@@ -44,6 +46,7 @@ impl fmt::Display for Changes {
             ("embedder", self.embedder),
             ("gallery", self.gallery),
             ("mqtt", self.mqtt),
+            ("webhooks", self.webhooks),
             ("log", self.log),
             ("http", self.http),
             ("restream", self.restream),
@@ -67,6 +70,7 @@ pub fn diff(old: &Resolved, new: &Resolved) -> Changes {
         embedder: runtime || old.embedder != new.embedder,
         gallery: old.gallery != new.gallery,
         mqtt: old.mqtt != new.mqtt,
+        webhooks: old.webhooks != new.webhooks,
         log: old.log != new.log,
         http: old.http != new.http,
         restream: old.restream != new.restream,

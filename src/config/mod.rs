@@ -31,6 +31,7 @@ mod resolve;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod written;
 
 pub use diff::{Changes, diff};
 use document::Document;
@@ -39,6 +40,7 @@ pub use document::ENV_PREFIX;
 pub use masking::{Masking, Preview};
 pub use resolve::{Camera, Resolved};
 pub use schema::schema;
+pub use written::Written;
 
 /// The file that is read where none is named.
 pub const DEFAULT_FILE: &str = "/etc/visor/visor.toml";
@@ -52,6 +54,8 @@ pub struct Config {
     pub models: infer::Config,
     /// The broker that events go to. Without this table nothing is sent to any broker.
     pub mqtt: Option<sink::mqtt::Config>,
+    /// Addresses that events go to over HTTP, one table `[[webhooks]]` each.
+    pub webhooks: Vec<sink::webhook::Config>,
     /// What is logged beside the daemon's own doings.
     pub log: sink::log::Config,
     /// Who is known, and how sure Visor must be.
@@ -125,7 +129,7 @@ const fn update_interval() -> Period {
 /// # Errors
 /// Every problem there is.
 pub fn load(file: &Path) -> Result<Resolved, Vec<Problem>> {
-    resolve_text(&read_file(file)?, &variables())
+    Written::read(file)?.resolve()
 }
 
 /// What the environment alone leads to.
@@ -196,21 +200,7 @@ pub fn fault(file: &Path, problems: &[Problem]) -> Fault {
 /// # Errors
 /// Every problem there is; of a text that is not TOML only where it breaks.
 pub fn resolve_text(text: &str, variables: &[(String, String)]) -> Result<Resolved, Vec<Problem>> {
-    let mut document = Document::parse(text)?;
-    let mut problems = document.overlay(variables);
-    problems.extend(resolve::check_ids(&document.value));
-    let mut value = std::mem::take(&mut document.value);
-    problems.extend(check::check(&mut value));
-    let resolved = read(value).and_then(|config| resolve::resolve(&config));
-    let later = match resolved {
-        Ok(resolved) if problems.is_empty() => return Ok(resolved),
-        Ok(_) => Vec::new(),
-        Err(later) => later,
-    };
-    // What follows from a problem already named would only confuse.
-    let known: Vec<String> = problems.iter().map(|p| p.key.clone()).collect();
-    problems.extend(later.into_iter().filter(|p| !known.contains(&p.key)));
-    Err(document.located(problems))
+    Written::of(text.to_owned()).under(variables).resolve()
 }
 
 /// What passed the schema, as the parts' own settings.

@@ -18,8 +18,8 @@ impl Resolved {
             notes.push("every camera is switched off (enabled = false)".to_owned());
         }
         notes.extend(self.embedder_note());
-        if self.mqtt.is_none() && !self.log.events {
-            notes.push("events go nowhere: there is neither [mqtt] nor log.events = true".to_owned());
+        if self.mqtt.is_none() && self.webhooks.is_empty() && !self.log.events {
+            notes.push("events go nowhere: there is neither [mqtt] nor [[webhooks]] nor log.events = true".to_owned());
         }
         if !self.http.is_local() && self.http.tls.is_none() {
             notes.push("http.allow_plain = true: tokens and pictures can be read on their way".to_owned());

@@ -42,6 +42,8 @@ pub struct Resolved {
     pub gallery: recognise::Config,
     /// The broker; `None` for no MQTT.
     pub mqtt: Option<Broker>,
+    /// Who else gets events, over HTTP.
+    pub webhooks: Vec<sink::webhook::Settings>,
     /// Whether each event is logged.
     pub log: sink::log::Config,
     /// Where health, metrics and version are served, and to whom.
@@ -77,7 +79,11 @@ impl PartialEq for Broker {
 impl Resolved {
     /// What the sinks start from.
     pub fn sinks(&self) -> sink::Settings {
-        sink::Settings { log: self.log.events, mqtt: self.mqtt.as_ref().map(|broker| broker.settings.clone()) }
+        sink::Settings {
+            log: self.log.events,
+            mqtt: self.mqtt.as_ref().map(|broker| broker.settings.clone()),
+            webhooks: self.webhooks.clone(),
+        }
     }
 }
 
@@ -126,6 +132,9 @@ pub(super) fn resolve(config: &Config) -> Result<Resolved, Vec<Problem>> {
     let gallery = config.gallery.problems();
     let gallery = findings.take("gallery", if gallery.is_empty() { Ok(config.gallery.clone()) } else { Err(gallery) });
     let mqtt = config.mqtt.as_ref().map(|mqtt| findings.take("mqtt", resolve_broker(mqtt)));
+    let hooks = config.webhooks.iter().enumerate();
+    let webhooks =
+        hooks.filter_map(|(index, hook)| findings.take(&format!("webhooks[{index}]"), hook.resolve())).collect();
     let http = findings.take("http", config.http.resolve(credentials().as_deref()));
     let restream = findings.take("restream", config.restream.resolve());
     let mut cameras = BTreeMap::new();
@@ -140,7 +149,7 @@ pub(super) fn resolve(config: &Config) -> Result<Resolved, Vec<Problem>> {
         (Some((detector, input)), Some(embedder), Some(gallery), Some(http)) if findings.0.is_empty() => {
             let (models, log, mqtt) = (config.models.clone(), config.log.clone(), mqtt.flatten());
             let restream = restream.filter(|_| cameras.values().any(|camera| camera.restream.is_some()));
-            Ok(Resolved { models, detector, input, embedder, gallery, mqtt, log, http, restream, cameras })
+            Ok(Resolved { models, detector, input, embedder, gallery, mqtt, webhooks, log, http, restream, cameras })
         }
         _ => Err(findings.0),
     }

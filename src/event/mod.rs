@@ -10,7 +10,8 @@ mod zone;
 
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::frame::Stamp;
 use crate::geometry::Size;
@@ -57,7 +58,7 @@ pub struct Latency {
 }
 
 /// What happened, to a track if nothing else is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventType {
     /// A face was confirmed.

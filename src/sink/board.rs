@@ -38,7 +38,7 @@ impl CameraStatus {
 }
 
 /// Counts since the camera was started, for `<prefix>/stats`: a reload that changes it begins anew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct CameraStats {
     /// Frames received.
     pub frames_captured_total: u64,

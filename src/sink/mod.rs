@@ -16,6 +16,7 @@ pub mod restream;
 mod snapshot;
 mod switch;
 mod video;
+pub mod webhook;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -78,6 +79,8 @@ pub struct Settings {
     pub log: bool,
     /// The broker; `None` for no MQTT.
     pub mqtt: Option<mqtt::Settings>,
+    /// Receivers of webhooks.
+    pub webhooks: Vec<webhook::Settings>,
 }
 
 /// Starts a sink; `None` where the settings leave it off.
@@ -92,8 +95,11 @@ pub struct SinkLine {
 }
 
 /// Every sink there is.
-pub static SINKS: &[SinkLine] =
-    &[SinkLine { name: log::NAME, open: log::open }, SinkLine { name: mqtt::NAME, open: mqtt::open }];
+pub static SINKS: &[SinkLine] = &[
+    SinkLine { name: log::NAME, open: log::open },
+    SinkLine { name: mqtt::NAME, open: mqtt::open },
+    SinkLine { name: webhook::NAME, open: webhook::open },
+];
 
 /// Locks `mutex`. A panic elsewhere leaves queues and counters whole, so a poisoned lock is as good as another.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

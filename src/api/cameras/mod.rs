@@ -1,22 +1,40 @@
-//! The cameras as they are now, and what they show.
+//! The cameras as they are now, what they show, and how they change.
 
+mod book;
+mod changes;
 mod pictures;
 
-use axum::extract::{Path, State};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use book::{CameraAnswer, CameraBook, CameraChange, CameraDone, CameraRefusal, CameraWish};
+
 use super::Api;
+use super::extract::{Asked, Named};
+use super::list::{List, limit};
 use super::openapi::Problem;
 use crate::http::{Principal, ProblemJson};
-use crate::sink::CameraState;
+use crate::sink::{CameraState, CameraStats};
+use book::Facts;
 
 pub(super) fn viewer() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(one)).merge(pictures::viewer())
+}
+
+pub(super) fn operator() -> OpenApiRouter<Api> {
+    changes::operator()
+}
+
+pub(super) fn admin() -> OpenApiRouter<Api> {
+    changes::admin()
 }
 
 /// A camera.
@@ -30,38 +48,78 @@ struct Camera {
     reason: String,
     /// Confirmed faces in sight.
     faces: usize,
+    /// Where its switches stand, by name; one that is not here it does not have.
+    switches: BTreeMap<&'static str, bool>,
+    /// Its counts since it was started.
+    stats: CameraStats,
+    /// What its settings say; null while they are being changed.
+    settings: Option<Facts>,
 }
 
 impl Camera {
-    fn new(id: &str, state: &CameraState) -> Self {
-        let CameraState { status, reason, faces, .. } = state;
-        Self { id: id.to_owned(), status: status.name(), reason: reason.to_string(), faces: *faces }
+    fn new(api: &Api, id: &str, state: &CameraState) -> Self {
+        let CameraState { status, reason, faces, switches, stats, .. } = state;
+        Self {
+            id: id.to_owned(),
+            status: status.name(),
+            reason: reason.to_string(),
+            faces: *faces,
+            switches: switches.iter().map(|(switch, on)| (switch.name(), *on)).collect(),
+            stats: *stats,
+            settings: api.0.cameras.facts(id),
+        }
     }
 }
 
-/// All cameras that the caller may see.
-#[utoipa::path(get, path = "/cameras", tag = "cameras", responses((status = 200, body = Vec<Camera>)))]
-async fn list(State(api): State<Api>, Extension(principal): Extension<Principal>) -> Json<Vec<Camera>> {
+/// Which part of the list is wanted.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Page {
+    /// Cameras at most, 1 to 1000. Default 100.
+    limit: Option<usize>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// All cameras that the caller may see, by id.
+#[utoipa::path(
+    get, path = "/cameras", tag = "cameras", params(Page),
+    responses((status = 200, body = List<Camera>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+async fn list(
+    State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
+    Asked(Page { limit: most, cursor }): Asked<Page>,
+) -> Result<Json<List<Camera>>, ProblemJson> {
+    let most = limit(most)?;
     let cameras = api.0.hub.board().cameras();
-    let seen = cameras.iter().filter(|(id, _)| principal.sees(id));
-    Json(seen.map(|(id, state)| Camera::new(id, state)).collect())
+    let after = cursor.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    let mut rest = cameras.range::<str, _>((after, Bound::Unbounded)).filter(|(id, _)| principal.sees(id));
+    let items: Vec<Camera> = rest.by_ref().take(most).map(|(id, state)| Camera::new(&api, id, state)).collect();
+    let next = rest.next().and(items.last()).map(|last| last.id.clone());
+    Ok(List::page(items, next))
 }
 
 /// One camera.
 #[utoipa::path(
     get, path = "/cameras/{id}", tag = "cameras", params(("id" = String, Path, description = "The camera's id")),
-    responses((status = 200, body = Camera), (status = 404, body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = Camera), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 async fn one(
     State(api): State<Api>,
     Extension(principal): Extension<Principal>,
-    Path(id): Path<String>,
+    Named(id): Named<String>,
 ) -> Result<Json<Camera>, ProblemJson> {
-    Ok(Json(Camera::new(&id, &find(&api, &principal, &id)?)))
+    Ok(Json(Camera::new(&api, &id, &find(&api, &principal, &id)?)))
 }
 
 /// The state of a camera that exists for whoever asks.
 fn find(api: &Api, principal: &Principal, id: &str) -> Result<CameraState, ProblemJson> {
     let camera = principal.sees(id).then(|| api.0.hub.board().cameras().remove(id)).flatten();
-    camera.ok_or_else(|| ProblemJson::new(StatusCode::NOT_FOUND, format!("there is no camera {id:?}")))
+    camera.ok_or_else(|| unknown(id))
+}
+
+fn unknown(id: &str) -> ProblemJson {
+    ProblemJson::new(StatusCode::NOT_FOUND, format!("there is no camera {id:?}"))
 }

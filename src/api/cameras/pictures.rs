@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
@@ -16,6 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::super::Api;
+use super::super::extract::Named;
 use super::super::openapi::Problem;
 use super::find;
 use crate::event::rfc3339;
@@ -46,15 +47,14 @@ pub(super) fn viewer() -> OpenApiRouter<Api> {
     params(("id" = String, Path, description = "The camera's id")),
     responses(
         (status = 200, body = String, content_type = "image/jpeg"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 409, body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = 503, body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn snapshot(
     State(api): State<Api>,
     Extension(principal): Extension<Principal>,
-    Path(id): Path<String>,
+    Named(id): Named<String>,
 ) -> Result<Response, ProblemJson> {
     let mut viewer = look(&api, &principal, &id)?;
     let _place = api.0.streams.enter()?;
@@ -74,15 +74,14 @@ async fn snapshot(
     params(("id" = String, Path, description = "The camera's id")),
     responses(
         (status = 200, body = String, content_type = "multipart/x-mixed-replace"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 409, body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = 503, body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn live(
     State(api): State<Api>,
     Extension(principal): Extension<Principal>,
-    Path(id): Path<String>,
+    Named(id): Named<String>,
 ) -> Result<Response, ProblemJson> {
     let viewer = look(&api, &principal, &id)?;
     let place = api.0.streams.enter()?;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::runtime::Handle;
 
 use super::health;
-use crate::api::{self, Api, Desk, Intake, Streams};
+use crate::api::{self, Api, CameraBook, Desk, Intake, Streams};
 use crate::fault::Fault;
 use crate::http::{Admission, App, Server, Settings, Status, Tally};
 use crate::infer;
@@ -20,6 +20,7 @@ use crate::supervisor::Engine;
 /// The server, and what of the API follows its settings.
 pub(super) struct Edge {
     server: Server,
+    book: Arc<CameraBook>,
     outbound: Client,
     admission: Admission,
 }
@@ -43,12 +44,14 @@ impl Edge {
         };
         let outbound = Client::new(settings.reach.clone());
         let admission = Admission::new(settings.pictures_at_once);
+        let book = Arc::<CameraBook>::default();
         let parts = api::Parts {
             engine: Arc::clone(engine),
             hub: hub.clone(),
             desk: Desk::open(engine)?,
             outbound: outbound.clone(),
             admission: admission.clone(),
+            cameras: Arc::clone(&book),
             history: History::of(hub),
             streams: Streams::default(),
             intake: Intake::default(),
@@ -56,7 +59,12 @@ impl Edge {
         };
         let app = App { status, api: api::router(Api::new(parts)), open: api::OPEN, unlimited: api::UNLIMITED };
         let server = Server::start(settings.clone(), app, runtime)?;
-        Ok(Self { server, outbound, admission })
+        Ok(Self { server, book, outbound, admission })
+    }
+
+    /// What routes and the main loop tell each other of cameras.
+    pub(super) fn book(&self) -> &CameraBook {
+        &self.book
     }
 
     pub(super) const fn address(&self) -> SocketAddr {

@@ -1,0 +1,161 @@
+//! What the daemon's loop and the routes tell each other of cameras.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::oneshot;
+use utoipa::ToSchema;
+
+use crate::config::{Preview, Resolved, Written};
+use crate::fault::Problem;
+
+/// Wishes that wait for the loop. Full: whoever comes with another one is told to come back.
+const WAITING: usize = 16;
+
+/// A wish for a camera to be another one, or to be gone.
+pub struct CameraWish {
+    /// Whose.
+    pub id: String,
+    /// What.
+    pub change: CameraChange,
+    /// Takes what comes of it.
+    pub answer: CameraAnswer,
+}
+
+/// What is to become of a camera.
+pub enum CameraChange {
+    /// To be as this table says, whether it was there before or not.
+    Put(Value),
+    /// To be gone.
+    Remove,
+}
+
+/// Takes what came of a wish.
+pub type CameraAnswer = oneshot::Sender<Result<CameraDone, CameraRefusal>>;
+
+/// A wish that was granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CameraDone {
+    /// There is a camera more.
+    Added,
+    /// It is another one now.
+    Changed,
+    /// It is gone.
+    Removed,
+}
+
+/// A wish that was not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CameraRefusal {
+    /// The configuration's file names the camera, and wins.
+    Named,
+    /// There is no such camera.
+    Unknown,
+    /// The settings are wrong.
+    Problems(Vec<Problem>),
+    /// They could not be taken on.
+    Failed(String),
+}
+
+impl CameraWish {
+    /// What `written` becomes by this wish, and what that is called.
+    ///
+    /// # Errors
+    /// The camera is not to be changed from here.
+    pub fn granted(&self, written: &Written) -> Result<(Written, CameraDone), CameraRefusal> {
+        let (id, known) = (self.id.as_str(), written.has_added(&self.id));
+        if written.names(id) {
+            return Err(CameraRefusal::Named);
+        }
+        match &self.change {
+            CameraChange::Put(table) => {
+                let done = if known { CameraDone::Changed } else { CameraDone::Added };
+                Ok((written.clone().with(id, table.clone()), done))
+            }
+            CameraChange::Remove if known => Ok((written.clone().without(id), CameraDone::Removed)),
+            CameraChange::Remove => Err(CameraRefusal::Unknown),
+        }
+    }
+}
+
+/// Wishes for cameras on their way to the daemon's loop, and what the routes say of the settings in use.
+pub struct CameraBook {
+    wishes: (Sender<CameraWish>, Receiver<CameraWish>),
+    facts: ArcSwap<BTreeMap<String, Facts>>,
+}
+
+impl Default for CameraBook {
+    fn default() -> Self {
+        Self { wishes: bounded(WAITING), facts: ArcSwap::default() }
+    }
+}
+
+impl CameraBook {
+    /// Wishes to be granted, one after the other.
+    pub fn wishes(&self) -> &Receiver<CameraWish> {
+        &self.wishes.1
+    }
+
+    /// Puts up what the settings in use say.
+    pub fn show(&self, settings: &Resolved, written: &Written) {
+        let facts = settings.cameras.iter().map(|(id, camera)| {
+            let origin = if written.has_added(id) { Origin::Http } else { Origin::File };
+            let mask = camera.masking.as_ref();
+            let facts = Facts {
+                origin,
+                source: camera.source.display.clone(),
+                analysis_fps: (100.0 / camera.analysis_period.as_secs_f64()).round() / 100.0,
+                masked: mask.is_some(),
+                hold_ms: mask.map(|masking| millis(masking.hold)),
+                preview: !matches!(camera.preview, Preview::Off(_)),
+            };
+            (id.clone(), facts)
+        });
+        self.facts.store(facts.collect::<BTreeMap<_, _>>().into());
+    }
+
+    /// Takes a wish, if there is room.
+    pub(super) fn ask(&self, wish: CameraWish) -> Result<(), CameraRefusal> {
+        let busy = |_| CameraRefusal::Failed("other changes are waiting already; try again in a second".to_owned());
+        self.wishes.0.try_send(wish).map_err(busy)
+    }
+
+    pub(super) fn facts(&self, camera: &str) -> Option<Facts> {
+        self.facts.load().get(camera).cloned()
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Where a camera's settings are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Origin {
+    /// In the configuration's file, or in the environment.
+    File,
+    /// Nowhere: it came over HTTP, and lives until a restart.
+    Http,
+}
+
+/// What a camera's settings say.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct Facts {
+    /// Where they are written: `file`, or `http`, which lives until a restart.
+    origin: Origin,
+    /// Where pictures come from, without credentials.
+    source: String,
+    /// Frames analysed a second, at most.
+    analysis_fps: f64,
+    /// Whether all of its pictures are masked, all the time.
+    masked: bool,
+    /// How long frames are held for that at first, in milliseconds.
+    hold_ms: Option<u64>,
+    /// Whether it can be looked at.
+    preview: bool,
+}
