@@ -18,6 +18,7 @@ mod faults_together;
 mod file_cameras;
 mod gallery;
 mod http_access;
+mod http_cameras;
 mod http_described;
 mod http_fuzz;
 mod http_people;

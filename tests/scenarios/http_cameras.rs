@@ -1,0 +1,292 @@
+//! Cameras, what they show and what happens, over HTTP: with curl, ffmpeg and a receiver of webhooks that is away at times.
+#![cfg(feature = "media")]
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+
+use hmac::{Hmac, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::support::curl::{curl, curl_json};
+use super::support::daemon::{Daemon, models, sample, visor};
+use super::support::wait::{PATIENCE, eventually};
+
+/// One camera that shows the sample again and again.
+fn config(more: &str) -> Option<String> {
+    let clip = sample()?;
+    Some(format!(
+        "{}embedder = \"none\"\n[http]\nlisten = \"127.0.0.1:0\"\nrate = 1000\nburst = 1000\n{more}\n[cameras.front]\n\
+         uri = \"file://{}\"\nrepeat = true\n",
+        models(),
+        clip.display()
+    ))
+}
+
+fn path(daemon: &Daemon, path: &str) -> String {
+    format!("http://{}/api/v1{path}", daemon.address().unwrap())
+}
+
+/// `curl -N` at an address, and what it prints.
+struct Listener(Child, mpsc::Receiver<String>);
+
+impl Listener {
+    fn at(address: &str, headers: &[&str]) -> Self {
+        let mut command = Command::new("curl");
+        command.args(["-sN", address]).stdout(Stdio::piped());
+        command.args(headers.iter().flat_map(|header| ["-H", header]));
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (sender, heard) = mpsc::channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self(child, heard)
+    }
+
+    /// Id, name and data of the next event.
+    fn event(&self) -> (String, String, Value) {
+        let (mut id, mut name) = (String::new(), String::new());
+        loop {
+            let line = self.1.recv_timeout(PATIENCE).expect("an event in time");
+            match line.split_once(": ") {
+                Some(("id", text)) => id = text.to_owned(),
+                Some(("event", text)) => name = text.to_owned(),
+                Some(("data", text)) => return (id, name, serde_json::from_str(text).unwrap()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits until the answer is over, and says whether curl was content with how it ended.
+    fn ended(mut self) -> bool {
+        while self.1.recv_timeout(PATIENCE).is_ok() {}
+        eventually("curl to end", || self.0.try_wait().unwrap()).success()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn events_are_streamed_and_none_is_missed_by_who_comes_back() {
+    let Some(config) = config("") else { return };
+    let daemon = Daemon::start(&config);
+    daemon.wait_ready();
+    let events = path(&daemon, "/events");
+    let listener = Listener::at(&events, &[]);
+    let seen: Vec<_> = (0..4).map(|_| listener.event()).collect();
+    let seq = |event: &Value| event["boot_seq"].as_u64().unwrap();
+    for (id, name, event) in &seen {
+        let boot_id = event["boot_id"].as_str().unwrap();
+        assert_eq!((id.clone(), name.as_str()), (format!("{boot_id}:{}", seq(event)), event["type"].as_str().unwrap()));
+    }
+    drop(listener);
+
+    let back = Listener::at(&events, &[&format!("Last-Event-ID: {}", seen[1].0)]);
+    let (last, next) = (seq(&seen[1].2), seq(&back.event().2));
+    assert_eq!(next, last + 1, "what came after the last one that was seen");
+    let restarted = Listener::at(&format!("{events}?last_event_id=another-boot:7"), &[]);
+    let (_, name, lost) = restarted.event();
+    assert_eq!((name.as_str(), &lost), ("lost", &json!({ "type": "lost", "count": null, "reason": "restarted" })));
+    assert_eq!(seq(&restarted.event().2), 1);
+    let ended = Listener::at(&format!("{events}?type=ended&camera=front&last_event_id=another-boot:7"), &[]);
+    assert_eq!(ended.event().1, "lost");
+    (0..2).for_each(|_| assert_eq!(ended.event().1, "ended"));
+    for (query, what) in [
+        ("type=begun", "is none of started"),
+        ("cameras=front", "unknown field"),
+        ("last_event_id=7", "boot_id:boot_seq"),
+    ] {
+        let refused = curl(&daemon, "GET", &format!("/events?{query}"), &[]);
+        assert_eq!(refused.status, 400);
+        assert!(refused.json["detail"].as_str().unwrap().contains(what), "{}", refused.json);
+    }
+    assert!(daemon.stop().success());
+    assert!(back.ended(), "the stream has an end that curl finds in order");
+}
+
+/// The faces that the program itself finds in a picture.
+fn faces(picture: &std::path::Path) -> usize {
+    let found = Command::new(visor()).arg("detect").arg(picture).arg("--json").output().unwrap();
+    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    found["faces"].as_array().unwrap().iter().filter(|face| face["score"].as_f64().unwrap() > 0.8).count()
+}
+
+#[test]
+fn what_a_camera_shows_is_masked_and_read_by_ffmpeg() {
+    let Some(config) = config("") else { return };
+    let daemon = Daemon::start(&config);
+    daemon.wait_ready();
+    let file = daemon.dir.path().join("snapshot.jpg");
+    let address = path(&daemon, "/cameras/front/snapshot.jpg");
+    eventually("a snapshot with people in it", || {
+        let faces = curl(&daemon, "GET", "/cameras/front", &[]).json["faces"].as_u64().unwrap();
+        let got = Command::new("curl").args(["-sf", "-o"]).arg(&file).arg(&address).status().unwrap();
+        let shows = |file| std::fs::metadata(file).is_ok_and(|data| data.len() > 60_000);
+        (faces > 0 && got.success() && shows(&file)).then_some(())
+    });
+    assert_eq!(faces(&file), 0, "a face in a snapshot of a masked camera");
+
+    let frames = daemon.dir.path().join("live-%d.png");
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-f", "mpjpeg", "-i", &path(&daemon, "/cameras/front/live.mjpeg"), "-frames:v", "3"]);
+    let read = command.arg(&frames).output();
+    let Ok(read) = read else { return eprintln!("skipped: ffmpeg is not installed (apt install ffmpeg)") };
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    for number in 1..=3 {
+        assert_eq!(faces(&daemon.dir.path().join(format!("live-{number}.png"))), 0, "a face in frame {number}");
+    }
+    eventually("nobody to look any more", || (daemon.metric("visor_preview_clients", &["front"]) == 0.0).then_some(()));
+    assert_eq!(daemon.metric("visor_mask_unproven_frames_total", &[]), 0.0);
+}
+
+#[test]
+fn cameras_come_change_and_go_while_the_daemon_runs() {
+    let Some(config) = config("") else { return };
+    let daemon = Daemon::start(&config);
+    daemon.wait_ready();
+    let made = curl_json(&daemon, "PUT", "/cameras/yard", &json!({ "uri": "test:", "analysis_fps": 5 }));
+    assert_eq!((made.status, &made.json["settings"]["origin"]), (201, &json!("http")), "{}", made.json);
+    daemon.wait_for_frames("yard", 2.0);
+    let changed = curl_json(&daemon, "PUT", "/cameras/yard", &json!({ "uri": "test:", "analysis_fps": 3 }));
+    assert_eq!((changed.status, &changed.json["settings"]["analysis_fps"]), (200, &json!(3.0)), "{}", changed.json);
+    let wrong = curl_json(&daemon, "PUT", "/cameras/hall", &json!({ "url": "test:", "analysis_fps": 0 }));
+    let told = wrong.json["detail"].as_str().unwrap();
+    assert!(
+        wrong.status == 422
+            && ["did you mean uri?", "uri: is missing", "analysis_fps: "].iter().all(|w| told.contains(w)),
+        "{told}"
+    );
+    for (table, what) in [
+        (json!({ "uri": "test:", "password_file": "/etc/passwd" }), "names a file of this machine"),
+        (json!(["test:"]), "must be a camera's table"),
+    ] {
+        let refused = curl_json(&daemon, "PUT", "/cameras/hall", &table);
+        assert!(refused.status == 422 && refused.json["detail"].as_str().unwrap().contains(what), "{}", refused.json);
+    }
+    let named = curl_json(&daemon, "PUT", "/cameras/front", &json!({ "uri": "test:" }));
+    assert!(named.status == 409 && named.json["detail"].as_str().unwrap().contains("configuration's file"));
+    assert_eq!(curl(&daemon, "DELETE", "/cameras/front", &[]).status, 409);
+
+    let off = curl_json(&daemon, "POST", "/cameras/yard/switches/detect", &json!({ "on": false }));
+    assert_eq!((off.status, &off.json), (200, &json!({ "switch": "detect", "on": false })));
+    assert_eq!(curl_json(&daemon, "POST", "/cameras/yard/switches/mask", &json!({ "on": false })).status, 404);
+    daemon.reload(&config);
+    daemon.wait_for_log("configuration reloaded", |entry| entry["changes"] == "nothing");
+    let yard = curl(&daemon, "GET", "/cameras/yard", &[]).json;
+    assert_eq!((&yard["status"], &yard["switches"]["detect"]), (&json!("online"), &json!(false)), "{yard}");
+
+    let watcher = Listener::at(&path(&daemon, "/cameras/yard/live.mjpeg"), &[]);
+    eventually("somebody to look", || (daemon.metric("visor_preview_clients", &["yard"]) == 1.0).then_some(()));
+    assert_eq!(curl(&daemon, "DELETE", "/cameras/yard", &[]).status, 204);
+    assert!(watcher.ended(), "the stream of a camera that is gone has an end");
+    for gone in ["/cameras/yard", "/cameras/yard/snapshot.jpg", "/cameras/yard/live.mjpeg"] {
+        assert_eq!(curl(&daemon, "GET", gone, &[]).status, 404);
+    }
+    let items = curl(&daemon, "GET", "/cameras", &[]).json["items"].clone();
+    assert_eq!(items.as_array().unwrap().iter().map(|camera| &camera["id"]).collect::<Vec<_>>(), ["front"]);
+}
+
+/// Takes webhooks on a port of its own, or refuses them while it is told to.
+struct Hook {
+    address: String,
+    away: Arc<AtomicBool>,
+    taken: Arc<Mutex<Vec<Value>>>,
+    refused: Arc<Mutex<BTreeSet<u64>>>,
+}
+
+const SECRET: &str = "a-secret-of-some-length";
+
+impl Hook {
+    fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/visor", listener.local_addr().unwrap());
+        let (away, taken, refused) =
+            (Arc::<AtomicBool>::default(), Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<_>>::default());
+        let hook = Self { address, away: Arc::clone(&away), taken: Arc::clone(&taken), refused: Arc::clone(&refused) };
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let (head, body) = request(&mut BufReader::new(&stream));
+                let event: Value = serde_json::from_slice(&body).unwrap();
+                assert!(is_signed(&head, &body), "{head}");
+                let answer = match away.load(Ordering::Relaxed) {
+                    true => "503 Service Unavailable",
+                    false => "204 No Content",
+                };
+                match away.load(Ordering::Relaxed) {
+                    true => drop(refused.lock().unwrap().insert(event["boot_seq"].as_u64().unwrap())),
+                    false => taken.lock().unwrap().push(event),
+                }
+                let _ = write!(stream, "HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+        });
+        hook
+    }
+
+    fn seqs(&self) -> Vec<u64> {
+        self.taken.lock().unwrap().iter().map(|event| event["boot_seq"].as_u64().unwrap()).collect()
+    }
+}
+
+fn request(reader: &mut impl BufRead) -> (String, Vec<u8>) {
+    let mut head = String::new();
+    while reader.read_line(&mut head).unwrap() > 2 {}
+    let length = head.to_ascii_lowercase();
+    let length = length.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap();
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    (head, body)
+}
+
+fn is_signed(head: &str, body: &[u8]) -> bool {
+    let line =
+        head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("x-visor-signature: ").map(str::to_owned));
+    let line = line.unwrap_or_default();
+    let Some((time, signature)) = line.strip_prefix("t=").and_then(|rest| rest.split_once(",v1=")) else {
+        return false;
+    };
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.update(format!("{time}.").as_bytes());
+    mac.update(body);
+    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>() == signature
+}
+
+#[test]
+fn a_webhook_receiver_that_was_away_gets_what_it_missed() {
+    let hook = Hook::open();
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
+    let table = format!(
+        "[[webhooks]]\nurl = \"{}\"\nsecret_file = \"{}\"\n[[webhooks]]\nurl = \"{}\"\nsecret_file = \"{}\"\ncameras = [\"nowhere\"]\n",
+        hook.address,
+        secret.display(),
+        hook.address,
+        secret.display()
+    );
+    let Some(config) = config(&table) else { return };
+    let daemon = Daemon::start(&config);
+    eventually("the first events", || (hook.seqs().len() >= 3).then_some(()));
+    hook.away.store(true, Ordering::Relaxed);
+    eventually("an event that is refused", || (!hook.refused.lock().unwrap().is_empty()).then_some(()));
+    let before = hook.seqs().len();
+    eventually("events that wait", || {
+        let published = daemon.wait_for_log("the receiver takes no events; they wait", |_| true);
+        (published["webhook"] == 1).then_some(())
+    });
+    hook.away.store(false, Ordering::Relaxed);
+    eventually("what was missed", || (hook.seqs().len() >= before + 3).then_some(()));
+    let seqs = hook.seqs();
+    assert!(seqs.iter().copied().eq(1..=seqs.len() as u64), "each once and in order: {seqs:?}");
+    daemon.wait_for_log("the receiver takes events again", |entry| entry["webhook"] == 1);
+    assert_eq!(daemon.metric("visor_events_lost_total", &["webhook"]), 0.0);
+    assert!(daemon.log().iter().all(|entry| !entry.to_string().contains("/visor\"")), "no address in the log");
+}
