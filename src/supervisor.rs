@@ -211,6 +211,7 @@ impl Supervisor {
         hub.add_camera(id, &switches::of(camera));
         if !camera.enabled {
             hub.camera_status(id, CameraStatus::Disabled, "switched off in the configuration");
+            hub.previews().refuse(id, "the camera is switched off; set enabled = true in its settings");
             return;
         }
         hub.camera_status(id, CameraStatus::Offline, "connecting");

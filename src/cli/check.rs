@@ -110,6 +110,9 @@ fn describe(resolved: &Resolved) -> String {
     for (name, text) in lines {
         let _ = writeln!(page, "{name:<9} {text}");
     }
+    for hook in &resolved.webhooks {
+        let _ = writeln!(page, "webhook   {}", hook.display);
+    }
     for (id, camera) in &resolved.cameras {
         let _ = writeln!(page, "camera    {id}: {}", describe_camera(camera));
     }

@@ -163,7 +163,7 @@ mod tests {
             .with("yard-2", json!({ "uri": "test:" }));
         let problems = written.resolve().unwrap_err();
         let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
-        assert_eq!(keys, ["cameras.yard.url", "cameras.yard.uri", "cameras.yard.analysis_fps"]);
+        assert_eq!(keys, ["cameras.yard.analysis_fps", "cameras.yard.url", "cameras.yard.uri"]);
         let (rest, gone) = written.without_wrong(&problems);
         assert_eq!((cameras(&rest), gone), (vec!["front".to_owned(), "yard-2".to_owned()], vec!["yard".to_owned()]));
     }

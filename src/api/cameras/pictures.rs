@@ -21,7 +21,7 @@ use super::super::openapi::Problem;
 use super::find;
 use crate::event::rfc3339;
 use crate::http::{Principal, ProblemJson};
-use crate::sink::{self, CameraStatus, Detail, Still, Viewer};
+use crate::sink::{self, Detail, Still, Viewer};
 
 /// How long whoever wants one picture waits for one that shows something …
 const CLEAR_WITHIN: Duration = Duration::from_secs(2);
@@ -100,10 +100,7 @@ const TIMESTAMP: header::HeaderName = header::HeaderName::from_static("x-timesta
 /// Looks at a camera.
 fn look(api: &Api, principal: &Principal, id: &str) -> Result<Viewer, ProblemJson> {
     let conflict = |why: &str| ProblemJson::new(StatusCode::CONFLICT, why);
-    let state = find(api, principal, id)?;
-    if state.status == CameraStatus::Disabled {
-        return Err(conflict("the camera is switched off; set enabled = true in its settings"));
-    }
+    find(api, principal, id)?;
     let screen = api.0.hub.previews().of(id).map_err(|why| conflict(&why))?;
     Ok(screen.watch())
 }

@@ -173,6 +173,11 @@ impl<'a> Channel<'a> {
         let (columns, rows) =
             ((size.width as usize).div_ceil(self.halved), (size.height as usize).div_ceil(self.halved));
         let mut out = Vec::with_capacity(columns * rows);
+        if step == 1 && self.pitch == 1 && x + columns <= self.columns && y + rows <= self.rows {
+            let lines = (y..y + rows).map(|row| &self.bytes[row * self.stride + x..][..columns]);
+            lines.for_each(|line| out.extend_from_slice(line));
+            return out;
+        }
         for row in 0..rows {
             for column in 0..columns {
                 let mut sum = 0;
