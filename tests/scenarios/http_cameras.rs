@@ -12,7 +12,7 @@ use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::support::curl::{curl, curl_json};
+use super::support::curl::{curl, curl_json, eventually_json};
 use super::support::daemon::{Daemon, models, sample, visor};
 use super::support::wait::{PATIENCE, eventually};
 
@@ -181,8 +181,8 @@ fn cameras_come_change_and_go_while_the_daemon_runs() {
     assert_eq!(curl_json(&daemon, "POST", "/cameras/yard/switches/mask", &json!({ "on": false })).status, 404);
     daemon.reload(&config);
     daemon.wait_for_log("configuration reloaded", |entry| entry["changes"] == "nothing");
-    let yard = curl(&daemon, "GET", "/cameras/yard", &[]).json;
-    assert_eq!((&yard["status"], &yard["switches"]["detect"]), (&json!("online"), &json!(false)), "{yard}");
+    let yard = eventually_json(&daemon, "/cameras/yard", |yard| yard["status"] == "online");
+    assert_eq!(yard["switches"]["detect"], json!(false), "{yard}");
 
     let watcher = Listener::at(&path(&daemon, "/cameras/yard/live.mjpeg"), &[]);
     eventually("somebody to look", || (daemon.metric("visor_preview_clients", &["yard"]) == 1.0).then_some(()));

@@ -68,11 +68,12 @@ async fn put(
     State(api): State<Api>,
     Extension(principal): Extension<Principal>,
     Named(id): Named<String>,
-    Body(table): Body<Value>,
+    table: Result<Body<Value>, ProblemJson>,
 ) -> Result<Response, ProblemJson> {
     if !principal.sees(&id) {
         return Err(unknown(&id));
     }
+    let Body(table) = table?;
     let problems = named_files(&table);
     if !problems.is_empty() {
         return Err(wrong(&id, &problems));
@@ -186,9 +187,10 @@ async fn switch(
     State(api): State<Api>,
     Extension(principal): Extension<Principal>,
     Named((id, name)): Named<(String, String)>,
-    Body(Position { on }): Body<Position>,
+    position: Result<Body<Position>, ProblemJson>,
 ) -> Result<Json<Standing>, ProblemJson> {
     let before = find(&api, &principal, &id)?;
+    let Body(Position { on }) = position?;
     let switch = Switch::named(&name).filter(|switch| before.switches.contains_key(switch));
     let switch = switch.ok_or_else(|| {
         let has = SWITCHES.iter().filter(|line| before.switches.contains_key(&line.switch)).map(|line| line.name);
