@@ -12,8 +12,8 @@ use super::Bench;
 use super::figure::{Aim, Figure, median, millis, quantile};
 use super::models::{PATIENCE, failed, thresholds};
 use crate::cli::SAMPLE;
-use crate::cli::daemon::{Daemon, End};
-use crate::config;
+use crate::cli::daemon::{Daemon, End, Origin};
+use crate::config::{self, Written};
 use crate::detect::{Detector, View, still};
 use crate::fault::Fault;
 use crate::infer::{Input, Model, Outputs};
@@ -44,8 +44,9 @@ pub(super) fn measure(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
     let text = format!(
         "[models]\ndetector = \"{name}\"\nfolder = {folder:?}\nlibrary = {library:?}\n[http]\nlisten = \"127.0.0.1:0\"\nrate = 0\n"
     );
-    let settings = config::resolve_text(&text, &[]).map_err(|p| config::fault(Path::new("bench"), &p))?;
-    let daemon = Daemon::start(settings, None, |_| Ok(()))?;
+    let written = Written::of(text);
+    let settings = written.resolve().map_err(|problems| config::fault(Path::new("bench"), &problems))?;
+    let daemon = Daemon::start(settings, Origin { written, file: None }, |_| Ok(()))?;
     let measured = know_many(daemon.engine()).and_then(|recognition| {
         // as whoever can wait: pictures would give way to anybody else
         let detector = Arc::new(daemon.engine().detector().load().deferred());
