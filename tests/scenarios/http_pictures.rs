@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::odd_files::odd_files;
 use super::support::broker::Broker;
 use super::support::curl::{Answer, curl, curl_json, curl_with, eventually_json};
 use super::support::daemon::{Daemon, models, sample_people, visor};
@@ -255,6 +256,29 @@ fn what_is_wrong_is_said() {
     assert!(resident(&daemon) < before + (200 << 20), "memory");
     let log = format!("{:?}", daemon.log());
     assert!(!log.contains("example.org") && !log.contains("169.254"), "an address in the log");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn odd_files_are_answered_and_never_with_a_failure() {
+    let (Some(files), Some((daemon, _))) = (odd_files(), scene()) else { return };
+    for file in files {
+        for path in ["/detect", "/mask", "/faces/recognize"] {
+            let answer = curl_with(
+                &daemon,
+                "POST",
+                path,
+                &["--data-binary", "@-", "-o", "/dev/null"],
+                &std::fs::read(&file).unwrap(),
+            );
+            assert!(
+                matches!(answer.status, 200 | 400 | 413 | 415 | 422),
+                "{path} {}: {}",
+                file.display(),
+                answer.status
+            );
+        }
+    }
     assert!(daemon.stop().success());
 }
 

@@ -9,7 +9,7 @@ use super::support::scene::Scene;
 use super::support::wait::eventually;
 
 /// Every file below `media/odd`; `None`, aloud, without assets.
-fn odd_files() -> Option<Vec<PathBuf>> {
+pub(super) fn odd_files() -> Option<Vec<PathBuf>> {
     let Some(assets) = std::env::var_os("VISOR_ASSETS") else {
         eprintln!("skipped: VISOR_ASSETS is not set");
         return None;
