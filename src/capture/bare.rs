@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -42,8 +42,22 @@ fn with<R>(count: &Shared, change: impl FnOnce(&mut Count) -> R) -> R {
 pub fn decode(file: &Path) -> Result<Decoded, Fault> {
     confine()?;
     start(PLUGINS)?;
+    run(file, false, play)
+}
+
+/// The same at the file's own pace, as of a live camera, again and again for so long.
+///
+/// # Errors
+/// Where the file cannot be decoded.
+pub fn decode_live(file: &Path, time: Duration) -> Result<Decoded, Fault> {
+    confine()?;
+    start(PLUGINS)?;
+    run(file, true, |pipeline| play_again(pipeline, time))
+}
+
+fn run(file: &Path, live: bool, play: impl FnOnce(&gst::Pipeline) -> Result<(), String>) -> Result<Decoded, Fault> {
     let count = Shared::default();
-    let pipeline = build(file, &count).map_err(|failure| Fault::unavailable(failure.text))?;
+    let pipeline = build(file, live, &count).map_err(|failure| Fault::unavailable(failure.text))?;
     let ended = play(&pipeline);
     let _ = pipeline.set_state(gst::State::Null);
     let (frames, first_and_last, failure) = with(&count, |c| (c.frames, c.first_and_last, c.failure.take()));
@@ -56,7 +70,7 @@ pub fn decode(file: &Path) -> Result<Decoded, Fault> {
     }
 }
 
-fn build(file: &Path, count: &Shared) -> Result<gst::Pipeline, Failure> {
+fn build(file: &Path, live: bool, count: &Shared) -> Result<gst::Pipeline, Failure> {
     let description = text("file", None, &[])?;
     let bin = gst::parse::bin_from_description(&description, false).map_err(Failure::from_parsing)?;
     let missing = || Failure::internal("the text of a file lacks an element");
@@ -65,7 +79,7 @@ fn build(file: &Path, count: &Shared) -> Result<gst::Pipeline, Failure> {
     let (weak, count) = (bin.downgrade(), Arc::clone(count));
     streams.ok_or_else(missing)?.connect_pad_added(move |_, pad| {
         let Some(bin) = weak.upgrade() else { return };
-        if let Err(failure) = take(&bin, pad, &count) {
+        if let Err(failure) = take(&bin, pad, live, &count) {
             with(&count, |c| c.failure = Some(failure));
         }
     });
@@ -75,7 +89,7 @@ fn build(file: &Path, count: &Shared) -> Result<gst::Pipeline, Failure> {
 }
 
 /// Decodes the stream at `pad`, if it is video and the first.
-fn take(bin: &gst::Bin, pad: &gst::Pad, count: &Shared) -> Result<(), Failure> {
+fn take(bin: &gst::Bin, pad: &gst::Pad, live: bool, count: &Shared) -> Result<(), Failure> {
     let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
     let Some(codec) = Codec::of(&caps).filter(|_| bin.by_name("decoder").is_none()) else { return Ok(()) };
     let chosen = codec::choose(&codec, Decoder::Auto)?;
@@ -84,10 +98,10 @@ fn take(bin: &gst::Bin, pad: &gst::Pad, count: &Shared) -> Result<(), Failure> {
     for name in &codec.texts {
         parts.push(text(name, None, &[("decoder", decoder)])?);
     }
-    parts.push("fakesink name=end sync=false".to_owned());
+    parts.push(format!("fakesink name=end sync={live} enable-last-sample=false"));
     let tail = gst::parse::bin_from_description(&parts.join(" ! "), true).map_err(Failure::from_parsing)?;
     if let Some(decoder) = tail.by_name("decoder") {
-        codec::tune(&decoder, false);
+        codec::tune(&decoder, live);
     }
     let end = tail.by_name("end").and_then(|end| end.static_pad("sink"));
     count_pictures(&end.ok_or_else(|| Failure::internal("a sink without a pad"))?, count);
@@ -109,6 +123,23 @@ fn count_pictures(pad: &gst::Pad, count: &Shared) {
         });
         gst::PadProbeReturn::Ok
     });
+}
+
+/// Plays from the beginning whenever the end has come, until the time is over.
+fn play_again(pipeline: &gst::Pipeline, time: Duration) -> Result<(), String> {
+    let bus = pipeline.bus().ok_or("a pipeline without a bus")?;
+    let _ = pipeline.set_state(gst::State::Playing);
+    let (began, kinds) = (Instant::now(), [gst::MessageType::Eos, gst::MessageType::Error]);
+    loop {
+        let left = gst::ClockTime::try_from(time.saturating_sub(began.elapsed())).unwrap_or_default();
+        match bus.timed_pop_filtered(left, &kinds).as_ref().map(|message| message.view()) {
+            None => return Ok(()),
+            Some(gst::MessageView::Error(error)) => return Err(error.error().to_string()),
+            Some(_) => pipeline
+                .seek_simple(gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT, gst::ClockTime::ZERO)
+                .map_err(|e| e.to_string())?,
+        }
+    }
 }
 
 /// Plays to the end.

@@ -13,6 +13,8 @@ use crate::fault::{Fault, FaultKind};
 #[cfg(feature = "media")]
 mod api;
 #[cfg(feature = "media")]
+mod cameras;
+#[cfg(feature = "media")]
 mod clip;
 #[cfg(feature = "media")]
 mod decode;
@@ -27,7 +29,11 @@ mod masked;
 mod masks;
 mod models;
 mod ring;
+#[cfg(feature = "media")]
+mod together;
 mod trackers;
+#[cfg(feature = "media")]
+mod viewer;
 #[cfg(feature = "media")]
 mod whole;
 
@@ -94,6 +100,8 @@ const ITEMS: &[Item] = &[
     Item { name: "live", measure: live::measure },
     #[cfg(feature = "media")]
     Item { name: "masked", measure: masked::measure },
+    #[cfg(feature = "media")]
+    Item { name: "cameras", measure: cameras::measure },
     // last: it starts a daemon in this process
     #[cfg(feature = "media")]
     Item { name: "http", measure: api::measure },

@@ -68,6 +68,9 @@ pub struct CameraArgs {
     /// Encode a clip anew in the size and at the rate asked for, into a file, and serve nothing.
     #[arg(long, num_args = 2, value_names = ["CLIP", "OUT"], conflicts_with = "mounts")]
     transcode: Option<Vec<PathBuf>>,
+    /// With --transcode: so many pictures from the clip's beginning.
+    #[arg(long, value_name = "N", requires = "transcode")]
+    pictures: Option<u32>,
 }
 
 fn mount_text(text: &str) -> Result<(String, String), String> {
@@ -89,7 +92,7 @@ pub fn run(args: &CameraArgs) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some([clip, out]) = args.transcode.as_deref() {
-        sample::transcode(&clip.to_string_lossy(), &recipe("h264", args)?, out)?;
+        sample::transcode(&clip.to_string_lossy(), &recipe("h264", args)?, args.pictures, out)?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.mounts.is_empty() {

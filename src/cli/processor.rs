@@ -5,16 +5,21 @@ use std::time::Duration;
 /// User and system time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ProcessorTime {
-    /// Of this process.
+    /// Of the process itself.
     pub(super) own: Duration,
     /// Of its children that have ended and were waited for.
     pub(super) children: Duration,
 }
 
 impl ProcessorTime {
-    /// Until now (`proc(5)`, stat); nothing where that cannot be read.
+    /// Of this process, until now.
     pub(super) fn now() -> Self {
-        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        Self::of(std::process::id())
+    }
+
+    /// Of a process, until now (`proc(5)`, stat); nothing where that cannot be read.
+    pub(super) fn of(process: u32) -> Self {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
         // the name in front may hold anything, so fields are counted from its end
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         let ticks: Vec<u64> = fields.split_whitespace().skip(11).take(4).filter_map(|t| t.parse().ok()).collect();

@@ -2,8 +2,9 @@
 //!
 //! `clip` holds compressed pictures in memory, `sim` serves them as a camera would, `child` starts that server as a
 //! process of its own, and `sample` makes the demo's clip from photographs. `encode` turns masked frames into a file, and
-//! `join` puts the sound beside them.
+//! `join` puts the sound beside them. `bare` is the encoder by itself, for the benchmark.
 
+pub mod bare;
 pub mod child;
 pub mod clip;
 pub mod encode;

@@ -1,6 +1,7 @@
 //! The demo's clip: photographs with several people, panned and zoomed, with darkness between them.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use gstreamer::prelude::*;
 
@@ -84,13 +85,28 @@ fn make_clip(photos: &Path, out: &Path) -> Result<(), Fault> {
 ///
 /// # Errors
 /// Where the clip cannot be decoded, or an encoder or the place for the result is missing.
-pub fn transcode(clip: &str, recipe: &Recipe, out: &Path) -> Result<(), Fault> {
+pub fn transcode(clip: &str, recipe: &Recipe, pictures: Option<u32>, out: &Path) -> Result<(), Fault> {
     let doing = format!("cannot make {} out of {clip}", out.display());
     let size = *recipe.sizes.first().ok_or_else(|| broken(&doing, "no picture size"))?;
-    let text = format!("{} ! h264parse ! mp4mux faststart=true ! filesink name=out", encoding_text(clip, recipe, size));
-    let pipeline = parse(&text, &doing)?;
+    let coded = encoding_text(clip, recipe, size);
+    let pipeline = parse(&format!("{coded} ! valve name=cut ! h264parse ! mp4mux faststart=true ! filesink name=out"), &doing)?;
+    if let (Some(pictures), Some(valve)) = (pictures, pipeline.by_name("cut")) {
+        close_after(&valve, pictures);
+    }
     set_location(&pipeline, "file", Path::new(clip));
     write(&pipeline, out, &doing)
+}
+
+/// Lets so many pictures pass.
+fn close_after(valve: &gstreamer::Element, pictures: u32) {
+    let Some(pad) = valve.static_pad("sink") else { return };
+    let (passed, valve) = (AtomicU32::new(0), valve.downgrade());
+    pad.add_probe(gstreamer::PadProbeType::BUFFER, move |_, _| {
+        if passed.fetch_add(1, Ordering::Relaxed) == pictures {
+            valve.upgrade().iter().for_each(|valve| valve.set_property("drop", true));
+        }
+        gstreamer::PadProbeReturn::Ok
+    });
 }
 
 fn parse(text: &str, doing: &str) -> Result<gstreamer::Pipeline, Fault> {

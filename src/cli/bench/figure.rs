@@ -138,7 +138,8 @@ impl Watch {
     }
 }
 
-fn thread_time() -> Duration {
+/// The calling thread's own processor time.
+pub(super) fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -9,7 +9,7 @@ use crate::ring::server::Codec;
 
 /// An encoder, and how it is told to keep up with a live picture: no frame is held back, none refers to a later one.
 #[derive(Debug)]
-pub(super) struct Encoder {
+pub(in crate::restream) struct Encoder {
     pub element: &'static str,
     pub hardware: bool,
     /// What it takes. Named, since x264 would take the colours of a source in 4:4:4, which few players know.
@@ -97,7 +97,7 @@ pub(super) fn prepare(coded: &AppSrc, codec: Codec) {
 ///
 /// # Errors
 /// There is none.
-pub(super) fn choose(codec: Codec, software: bool) -> Result<&'static Encoder, Fault> {
+pub(in crate::restream) fn choose(codec: Codec, software: bool) -> Result<&'static Encoder, Fault> {
     let all = match codec {
         Codec::H264 => H264,
         Codec::H265 => H265,

@@ -14,7 +14,7 @@
 //! A client shares the one media of its mount with the others; that media only makes packets of what the mount's
 //! encoder gives.
 
-mod codec;
+pub(super) mod codec;
 mod encoder;
 mod fan;
 mod guests;

@@ -1,0 +1,258 @@
+//! Several 720p30 cameras masked and encoded anew at once, each watched by somebody, against decoder, sessions and encoders alone
+//! that do as much at the same pace.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::Bench;
+use super::clip;
+use super::figure::{Aim, Figure, millis};
+use super::together::{self, Bare};
+use super::viewer::Viewer;
+use crate::cli::processor::ProcessorTime;
+use crate::config;
+use crate::fault::Fault;
+use crate::restream::child::SimulatedCamera;
+use crate::sink::{CameraStats, Hub};
+use crate::supervisor::{Engine, Supervisor};
+
+/// How many there should be.
+const CAMERAS: usize = 5;
+
+/// Analyses a second of each.
+pub(super) const ANALYSES: u32 = 10;
+
+/// Frames a second that a camera gives.
+const FPS: f64 = 30.0;
+
+/// A camera is held where so many of its frames reach who watches …
+const ARRIVE: f64 = 0.98;
+
+/// … and no more than these are covered.
+const COVERED: f64 = 0.005;
+
+/// The cameras and the bare parts take turns so often; the round with the middle ratio is shown.
+const ROUNDS: usize = 3;
+
+/// How long streams, decoders and encoders may take to run evenly; what they say until then does not count.
+const SETTLING: Duration = Duration::from_secs(4);
+
+/// How long the cameras may take to show their first frames.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What so many cameras took and gave, each in a second.
+struct Run {
+    cameras: usize,
+    /// Processor time of the daemon, of all that captures, and of what serves.
+    spent: [Duration; 3],
+    /// Frames that reached a viewer, of the camera that fewest did of.
+    fewest: f64,
+    /// Of all cameras.
+    counts: CameraStats,
+    frames: u64,
+    time: Duration,
+}
+
+impl Run {
+    fn covered(&self) -> f64 {
+        let CameraStats { frames_masked_total: masked, frames_covered_total: covered, .. } = self.counts;
+        covered as f64 / (masked + covered).max(1) as f64
+    }
+
+    fn is_held(&self) -> bool {
+        self.fewest >= ARRIVE * FPS && self.covered() <= COVERED
+    }
+
+    /// In a second of one camera.
+    fn each(&self, count: f64) -> f64 {
+        count / self.time.as_secs_f64() / self.cameras as f64
+    }
+
+    /// Milliseconds of a processor for a second of one camera.
+    fn cost(&self) -> f64 {
+        self.spent.iter().map(|&spent| self.each(millis(spent))).sum()
+    }
+
+    fn ratio(&self, bare: &Bare) -> f64 {
+        self.cost() / self.baseline(bare).iter().sum::<f64>()
+    }
+
+    /// The same for what the parts cost alone that do as much.
+    fn baseline(&self, bare: &Bare) -> [f64; 3] {
+        let CameraStats { frames_captured_total: captured, frames_analysed_total: analysed, .. } = self.counts;
+        let counts = [captured, analysed, self.frames].map(|count| self.each(count as f64));
+        [bare.decode * counts[0], bare.analyse * counts[1], bare.encode * counts[2]]
+    }
+}
+
+/// As many of five as the machine holds.
+pub(super) fn measure(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
+    let [clip, masked] = clip::small()?;
+    let model = bench.models.detector()?;
+    let mut cameras = CAMERAS;
+    let mut rounds = Vec::new();
+    while rounds.len() < ROUNDS {
+        let run = watch(bench, &clip, cameras)?;
+        if !run.is_held() && cameras > 1 {
+            eprintln!("{cameras} cameras are too many for this machine: {}", rates(&run));
+            (cameras, rounds) = (cameras - 1, Vec::new());
+            continue;
+        }
+        let bare = together::measure(bench.time / ROUNDS as u32, cameras, &model, [&clip, &masked])?;
+        rounds.push((run, bare));
+    }
+    rounds.sort_by(|(a, x), (b, y)| a.ratio(x).total_cmp(&b.ratio(y)));
+    Ok(figures(&rounds[ROUNDS / 2].0, &rounds[ROUNDS / 2].1))
+}
+
+fn rates(run: &Run) -> String {
+    let analyses = run.each(run.counts.frames_analysed_total as f64);
+    format!(
+        "{:.1} of 30 frames a second arrive, {:.1} % of them covered, {analyses:.1} analyses a second",
+        run.fewest,
+        100.0 * run.covered()
+    )
+}
+
+fn figures(run: &Run, bare: &Bare) -> Vec<Figure> {
+    let held = if run.is_held() { run.cameras } else { 0 };
+    let baseline = run.baseline(bare);
+    let [daemon, capture, serve] = run.spent.map(|spent| run.each(millis(spent)));
+    let [decode, analyse, encode] = baseline;
+    vec![
+        Figure {
+            name: "cameras-held",
+            value: held as f64,
+            unit: "cameras",
+            baseline: None,
+            aim: Aim::Value(CAMERAS as f64..=f64::INFINITY),
+            what: format!(
+                "held of {CAMERAS} of 720p30, masked, encoded anew and watched at once, {ANALYSES} analyses a second each; with {}: {}",
+                run.cameras,
+                rates(run)
+            ),
+        },
+        Figure {
+            name: "cameras-cpu",
+            value: run.cost(),
+            unit: "ms",
+            baseline: Some(baseline.iter().sum()),
+            aim: Aim::Ratio(0.0..=1.15),
+            what: format!(
+                "processor time for a second of one of {} such cameras: daemon {daemon:.0}, capture {capture:.0}, serving {serve:.0} ms; \
+                 bare, at the same pace: decoder {decode:.0}, session {analyse:.0}, encoder {encode:.0} ms",
+                run.cameras
+            ),
+        },
+    ]
+}
+
+/// Watches so many cameras for a while.
+fn watch(bench: &mut Bench, clip: &Path, cameras: usize) -> Result<Run, Fault> {
+    let ids: Vec<String> = (0..cameras).map(|n| format!("c{n}")).collect();
+    let mounts = ids.iter().flat_map(|id| ["--mount".to_owned(), format!("{id}={}", clip.display())]);
+    let served = SimulatedCamera::start(Path::new("/proc/self/exe"), &mounts.collect::<Vec<_>>())?;
+    let model = bench.models.detector()?;
+    let mut text =
+        format!("[models]\ndetector = \"{}\"\n[restream]\nlisten = \"127.0.0.1:0\"\n", model.manifest().name);
+    for id in &ids {
+        let uri = served.url(id).ok_or_else(|| Fault::internal("the simulated camera has no address"))?;
+        text += &format!("[cameras.{id}]\nuri = \"{uri}\"\nanalysis_fps = {ANALYSES}\n[cameras.{id}.restream]\n");
+    }
+    let settings = config::resolve_text(&text, &[]).map_err(|p| config::fault(Path::new("bench"), &p))?;
+    let supervisor = Supervisor::start(settings, Hub::new(), Arc::new(Engine::with(model)))?;
+    let viewers = viewers(&supervisor, &ids)?;
+    sleep(SETTLING);
+    let meter = Meter::start(&supervisor, &viewers, served.id());
+    sleep(bench.time / ROUNDS as u32);
+    let run = meter.read(&supervisor, &viewers);
+    drop(viewers);
+    supervisor.stop();
+    Ok(run)
+}
+
+/// Somebody for each camera, once all show something.
+fn viewers(supervisor: &Supervisor, ids: &[String]) -> Result<Vec<Viewer>, Fault> {
+    let give_up = Instant::now() + PATIENCE;
+    let shows = |stats: CameraStats| stats.frames_masked_total > 0;
+    while !supervisor.stats().all(shows) && Instant::now() < give_up {
+        sleep(Duration::from_millis(50));
+    }
+    let address = supervisor.video_address().ok_or_else(|| Fault::unavailable("masked video is not served"))?;
+    let watch = |id: &String| Viewer::watch(address, id);
+    ids.iter().map(watch).collect::<Result<_, _>>().map_err(|e| Fault::unavailable(format!("nobody can watch: {e}")))
+}
+
+/// What was spent and done until the measurement began.
+struct Meter {
+    began: Instant,
+    capture: Vec<u32>,
+    serve: Vec<u32>,
+    spent: [Duration; 3],
+    counts: CameraStats,
+    frames: Vec<u64>,
+}
+
+impl Meter {
+    /// Beside `simulated`, a process that serves cameras.
+    fn start(supervisor: &Supervisor, viewers: &[Viewer], simulated: u32) -> Self {
+        let children: Vec<u32> = children().into_iter().filter(|child| *child != simulated).collect();
+        let (capture, serve): (Vec<_>, Vec<_>) = children.into_iter().partition(|child| is_called(*child, "capture"));
+        Self {
+            began: Instant::now(),
+            spent: spent(&capture, &serve, viewers),
+            capture,
+            serve,
+            counts: counts(supervisor),
+            frames: viewers.iter().map(Viewer::frames).collect(),
+        }
+    }
+
+    fn read(self, supervisor: &Supervisor, viewers: &[Viewer]) -> Run {
+        let Self { began, capture, serve, spent: before, counts: earlier, frames } = self;
+        let (time, after, now) = (began.elapsed(), spent(&capture, &serve, viewers), counts(supervisor));
+        let arrived: Vec<u64> = viewers.iter().zip(frames).map(|(viewer, before)| viewer.frames() - before).collect();
+        let fewest = arrived.iter().min().copied().unwrap_or(0) as f64 / time.as_secs_f64();
+        let counts = CameraStats {
+            frames_captured_total: now.frames_captured_total - earlier.frames_captured_total,
+            frames_analysed_total: now.frames_analysed_total - earlier.frames_analysed_total,
+            frames_masked_total: now.frames_masked_total - earlier.frames_masked_total,
+            frames_covered_total: now.frames_covered_total - earlier.frames_covered_total,
+            ..CameraStats::default()
+        };
+        let spent = std::array::from_fn(|n| after[n].saturating_sub(before[n]));
+        Run { cameras: viewers.len(), spent, fewest, counts, frames: arrived.iter().sum(), time }
+    }
+}
+
+/// Processor time of this process without its viewers, of what captures, and of what serves.
+fn spent(capture: &[u32], serve: &[u32], viewers: &[Viewer]) -> [Duration; 3] {
+    let watching: Duration = viewers.iter().map(Viewer::spent).sum();
+    let all = |processes: &[u32]| processes.iter().map(|process| ProcessorTime::of(*process).own).sum();
+    [ProcessorTime::now().own.saturating_sub(watching), all(capture), all(serve)]
+}
+
+fn counts(supervisor: &Supervisor) -> CameraStats {
+    supervisor.stats().fold(CameraStats::default(), |sum, camera| CameraStats {
+        frames_captured_total: sum.frames_captured_total + camera.frames_captured_total,
+        frames_analysed_total: sum.frames_analysed_total + camera.frames_analysed_total,
+        frames_masked_total: sum.frames_masked_total + camera.frames_masked_total,
+        frames_covered_total: sum.frames_covered_total + camera.frames_covered_total,
+        ..sum
+    })
+}
+
+/// The processes that this one has started.
+fn children() -> Vec<u32> {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let texts = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    texts.flat_map(|text| text.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<u32>>()).collect()
+}
+
+/// Whether a process was started as this command of the program.
+fn is_called(process: u32, command: &str) -> bool {
+    let line = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).nth(1) == Some(command.as_bytes())
+}
