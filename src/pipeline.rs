@@ -146,7 +146,7 @@ pub fn run_cam(mut cam: Cam, control: &Control, mut tell: impl FnMut(CamNews)) {
                 cam.masking.iter_mut().for_each(|masking| masking.changed(&state));
                 tell(CamNews::State(state));
             }
-            SourceEvent::Opened(_) => cam.masking.iter_mut().for_each(Masking::interrupted),
+            SourceEvent::Opened(info) => cam.masking.iter_mut().for_each(|masking| masking.opened(&info)),
             SourceEvent::Idle => {}
             SourceEvent::Ended => {
                 control.end();

@@ -188,6 +188,7 @@ impl Frames {
         if self.form.as_ref().is_none_or(|(known, ..)| known.as_ptr() != caps.as_ptr()) {
             let info = VideoInfo::from_caps(caps).map_err(|_| gst::FlowError::NotNegotiated)?;
             let layout = ring_layout(&info).ok_or(gst::FlowError::NotNegotiated)?;
+            self.link.expect(frame_rate(&info));
             self.form = Some((caps.to_owned(), info, layout));
         }
         let times = self.times(sample, buffer);

@@ -77,6 +77,8 @@ pub(super) struct Link {
     slots_changed: Condvar,
     dropped: AtomicU64,
     stopping: AtomicBool,
+    /// Nominal thousandths of a frame a second; 0 where the source tells none.
+    rate: AtomicU64,
 }
 
 #[derive(Default)]
@@ -89,8 +91,13 @@ struct Slots {
 impl Link {
     pub fn new(channel: ChildEnd) -> Self {
         let slots = Mutex::new(Slots::default());
-        let (slots_changed, dropped, stopping) = Default::default();
-        Self { channel, slots, slots_changed, dropped, stopping }
+        let (slots_changed, dropped, stopping, rate) = Default::default();
+        Self { channel, slots, slots_changed, dropped, stopping, rate }
+    }
+
+    /// So many frames a second will come, by what the source tells.
+    pub fn expect(&self, fps: Option<f64>) {
+        self.rate.store((fps.unwrap_or(0.0) * 1e3) as u64, Ordering::Relaxed);
     }
 
     /// The first message; `None` where the brain sends something else, or goes away.
@@ -259,7 +266,8 @@ impl Link {
             self.fail(&Failure::new(FailReason::Unsupported, text));
         }
         slots.wanted = Some(*layout);
-        self.say(&ToBrain::Want { layout: *layout });
+        let rate = self.rate.load(Ordering::Relaxed);
+        self.say(&ToBrain::Want { layout: *layout, fps: (rate > 0).then_some(rate as f64 / 1e3) });
     }
 
     fn renew(&self, writer: Writer) {

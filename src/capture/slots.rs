@@ -17,7 +17,7 @@ use gst_video::{VideoFrameFlags, VideoInfo, VideoMeta};
 
 use super::link::{Link, WhenFull};
 use crate::frame::Layout;
-use crate::gst::caps::ring_layout;
+use crate::gst::caps::{frame_rate, ring_layout};
 
 /// Answers what is asked of the sink about memory with an offer of slots.
 pub(super) fn offer(pad: &gst::Pad, link: &Arc<Link>, full: WhenFull) {
@@ -61,6 +61,7 @@ struct Maker {
 impl Maker {
     fn new(link: &Arc<Link>, full: WhenFull, info: VideoInfo) -> Option<Self> {
         let layout = ring_layout(&info)?;
+        link.expect(frame_rate(&info));
         let bytes = layout.end().filter(|bytes| u32::try_from(*bytes).is_ok())?;
         Some(Self { link: Arc::clone(link), full, info, layout, bytes })
     }

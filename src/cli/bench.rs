@@ -99,7 +99,9 @@ const ITEMS: &[Item] = &[
     #[cfg(feature = "media")]
     Item { name: "live", measure: live::measure },
     #[cfg(feature = "media")]
-    Item { name: "masked", measure: masked::measure },
+    Item { name: "masked", measure: masked::ahead },
+    #[cfg(feature = "media")]
+    Item { name: "masked-own", measure: masked::own },
     #[cfg(feature = "media")]
     Item { name: "cameras", measure: cameras::measure },
     // last: it starts a daemon in this process

@@ -9,11 +9,9 @@ use crate::geometry::Polygon;
 use crate::infer::Manifest;
 use crate::mask::{self, hold};
 use crate::sink::Snapshots;
+use crate::source::USUAL_FPS;
 
-/// Frames a second that a camera is taken to give: what it does give is known only once it runs.
-const ASSUMED_FPS: f64 = 30.0;
-
-/// Room for a hold that grows under load, or for a camera with twice the frames: beyond that, frames are covered.
+/// Room for a hold that grows under load: beyond that, frames are covered.
 const ROOM: f64 = 2.0;
 
 /// How a camera's pictures are masked, resolved.
@@ -23,7 +21,8 @@ pub struct Masking {
     pub mask: mask::Settings,
     /// How long a frame is held until it was seen how long analyses take.
     pub hold: Duration,
-    /// Frames that are held at most; each has a slot of the capture ring.
+    /// Frames that are held at most; each has a slot of the capture ring. In proportion more where the stream says that it gives
+    /// more than [`USUAL_FPS`] a second.
     pub capacity: u32,
 }
 
@@ -75,7 +74,7 @@ pub(super) fn resolve(
     match mask {
         Some(mask) if problems.is_empty() => {
             let hold = hold::hold(mask.lookahead, period(camera, &mask), hold::EXPECTED_P99);
-            let capacity = (hold.mul_f64(ROOM).min(hold::MOST).as_secs_f64() * ASSUMED_FPS).ceil() as u32;
+            let capacity = (hold.mul_f64(ROOM).min(hold::MOST).as_secs_f64() * USUAL_FPS).ceil() as u32;
             Ok(Some(Masking { mask, hold, capacity }))
         }
         _ => Err(problems),
@@ -84,7 +83,7 @@ pub(super) fn resolve(
 
 /// Time between two analyses. Without look-ahead each frame is to be analysed.
 fn period(camera: &CameraConfig, mask: &mask::Settings) -> Duration {
-    let fps = if mask.lookahead.is_zero() { ASSUMED_FPS.max(camera.analysis_fps) } else { camera.analysis_fps };
+    let fps = if mask.lookahead.is_zero() { USUAL_FPS.max(camera.analysis_fps) } else { camera.analysis_fps };
     Duration::from_secs_f64(1.0 / fps)
 }
 

@@ -239,7 +239,8 @@ fn resolve_source(source: &source::Config, sessions: usize, held: u32) -> Result
     let live = source.uri.target().is_ok_and(|target| target.scheme != Scheme::File);
     let in_file = || u32::try_from(sessions).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(1);
     let in_flight = if live { LIVE_ANALYSES } else { in_file() };
-    source.resolve(in_flight.saturating_add(SLOTS_BESIDE_ANALYSES).saturating_add(held))
+    let settings = source.resolve(in_flight.saturating_add(SLOTS_BESIDE_ANALYSES).saturating_add(held));
+    settings.map(|settings| settings.holding(held))
 }
 
 /// The schema has judged each threshold alone; what is left is how they stand to each other.

@@ -28,7 +28,7 @@ pub enum Outcome {
     Masked {
         /// Regions that were masked, zones not counted.
         regions: usize,
-        /// Masked part of the picture, 0 to 1.
+        /// Masked part of the picture, 0 to 1; 0 where nothing was painted.
         share: f32,
     },
     /// Nothing of it is shown.

@@ -75,6 +75,29 @@ impl Painter {
         Ok(MaskedFrame::new((frame.number, frame.stamp), layout, (outcome, places), place))
     }
 
+    /// What would become of `frame`, where nobody is there to see it: counted like a frame that was painted.
+    pub fn judge(&self, frame: &Frame, ruling: &Ruling) -> Outcome {
+        let outcome = match ruling {
+            Ruling::Masked(plan) if self.proves(plan, frame) => {
+                Outcome::Masked { regions: plan.regions().len(), share: 0.0 }
+            }
+            Ruling::Masked(_) => Outcome::Covered(Cause::SlotReused),
+            Ruling::Covered(cause) => Outcome::Covered(*cause),
+        };
+        self.count(outcome);
+        outcome
+    }
+
+    /// Whether the plan is of this frame and of the pixels that it has now.
+    fn proves(&self, plan: &Plan, frame: &Frame) -> bool {
+        let picture = frame.picture();
+        let proves = plan.is_of(frame.number, picture);
+        if !proves && plan.still_is(picture) {
+            counter!(MASK_UNPROVEN, "camera" => self.camera.clone()).increment(1);
+        }
+        proves
+    }
+
     /// What may be shown of a still picture, given as rows of R, G and B bytes. It is its own proof: `regions` are what was
     /// found in it.
     pub fn paint_still(&mut self, size: Size, rgb: &[u8], regions: &[Region]) -> Result<MaskedStill, TooSmall> {
@@ -88,13 +111,10 @@ impl Painter {
     }
 
     fn show(&mut self, frame: &Frame, plan: &Plan, canvas: &Canvas, bytes: &mut [u8]) -> Outcome {
-        let picture = frame.picture();
-        if !plan.is_of(frame.number, picture) {
-            if plan.still_is(picture) {
-                counter!(MASK_UNPROVEN, "camera" => self.camera.clone()).increment(1);
-            }
+        if !self.proves(plan, frame) {
             return Outcome::Covered(Cause::SlotReused);
         }
+        let picture = frame.picture();
         let from = Canvas::of(frame.layout());
         let copy = Copy { from: &from, source: picture.bytes(), to: canvas };
         let share = self.compose(&copy, bytes, plan.regions(), frame.stamp.pts);

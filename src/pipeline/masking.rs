@@ -15,7 +15,7 @@ use crate::mask::{Cause, Line, MaskedFrame, Painter, Policy, Release, out_layout
 use crate::metrics::{FRAME_AGE, MASK_HOLD};
 use crate::sink::restream::{Outlet, OutletSlot};
 use crate::sink::{Screen, VideoTaker};
-use crate::source::{Bell, SourceState};
+use crate::source::{Bell, SourceState, StreamInfo, rate_factor};
 
 /// The generation of frames that the line has not taken: none of its own.
 const NOT_HELD: u64 = u64::MAX;
@@ -32,6 +32,8 @@ pub struct Exits {
 /// A camera's delay line, and everything behind it.
 pub struct Masking {
     line: Line,
+    /// Frames that it holds at most, of a stream of the usual rate.
+    capacity: usize,
     painter: Painter,
     exits: Exits,
     reports: Reports,
@@ -56,6 +58,7 @@ impl Masking {
     pub fn new(camera: &str, policy: Policy, painter: Painter, exits: Exits, reports: Reports) -> Self {
         let camera = || camera.to_owned();
         Self {
+            capacity: policy.capacity,
             line: Line::new(policy),
             painter,
             exits,
@@ -118,6 +121,12 @@ impl Masking {
             // painting takes time, and meanwhile everything may have to be covered
             self.settle(control);
         }
+    }
+
+    /// The source has been opened, perhaps once more, and says so of its stream.
+    pub(super) fn opened(&mut self, info: &StreamInfo) {
+        self.interrupted();
+        self.line.limit((self.capacity as f64 * rate_factor(info.fps)).ceil() as usize);
     }
 
     /// The source is another one than before, as far as its pictures go.
@@ -199,7 +208,7 @@ impl Masking {
         }
     }
 
-    /// Paints a frame, once, where it is wanted: into the outlet's memory, where that has room.
+    /// Paints a frame, once, where it is wanted: into the outlet's memory, where somebody watches and that has room.
     fn hand_over(&mut self, Release { frame, ruling }: &Release, control: &Control) {
         let Exits { outlet, takers } = &mut self.exits;
         let mut wanted = false;
@@ -210,7 +219,11 @@ impl Masking {
         let outlet = outlet.as_ref().filter(|_| control.restreams());
         // those of before are ending: this frame is one of the past
         let mut outlet = outlet.and_then(|outlet| outlet.try_lock().ok());
-        if let Some(slot) = outlet.as_mut().and_then(|outlet| outlet.slot(&layout)) {
+        let unwatched = outlet.as_mut().is_some_and(|outlet| !outlet.is_watched());
+        if let Some(outlet) = outlet.as_mut().filter(|_| unwatched) {
+            outlet.pass(&layout, frame.stamp.pts);
+        }
+        if let Some(slot) = outlet.as_mut().filter(|_| !unwatched).and_then(|outlet| outlet.slot(&layout)) {
             let Ok(masked) = self.painter.paint(frame, ruling, slot) else { return };
             control.tally.handed_out(masked.outcome());
             show(takers, wanted, &masked);
@@ -222,6 +235,8 @@ impl Masking {
             control.tally.handed_out(masked.outcome());
             show(takers, wanted, &masked);
             self.memory = masked.into_pixels();
+        } else if unwatched {
+            control.tally.handed_out(self.painter.judge(frame, ruling));
         } else {
             return;
         }

@@ -70,7 +70,8 @@ fn pictures(file: &Path) -> Result<(Vec<gst::Buffer>, gst::Caps), Fault> {
     }
     pipeline.set_state(gst::State::Playing).map_err(|e| broken(DOING, e))?;
     let (mut pictures, mut caps) = (Vec::new(), None);
-    while let Some(sample) = out.try_pull_sample(gst::ClockTime::from_seconds(5)).filter(|_| pictures.len() < PICTURES) {
+    while let Some(sample) = out.try_pull_sample(gst::ClockTime::from_seconds(5)).filter(|_| pictures.len() < PICTURES)
+    {
         caps = sample.caps_owned().or(caps);
         // of its own: a decoder may want its memory back
         pictures.extend(sample.buffer().and_then(|buffer| buffer.copy_deep().ok()));

@@ -84,7 +84,7 @@ fn encode(link: &Link) -> Result<bool, Fault> {
                 writer.write(frame, &layout, pts_ns)?;
             }
             ToOutput::End => return writer.finish().map(|()| true),
-            ToOutput::Encode(_) => {}
+            ToOutput::Encode(_) | ToOutput::Passed { .. } => {}
         }
     }
     Ok(false)

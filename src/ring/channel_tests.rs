@@ -161,11 +161,12 @@ proptest! {
 
     #[test]
     fn messages_arrive_as_they_were_sent(
-        slot: u32, pts_ns: u64, arrived_ns: u64, decode_ns: Option<u64>, dropped_total: u64, width in 1u32..9000,
+        slot: u32, pts_ns: u64, arrived_ns: u64, decode_ns: Option<u64>, dropped_total: u64, fps: Option<u8>,
+        width in 1u32..9000,
     ) {
         let (brain, child) = BrainEnd::pair().unwrap();
         let frame = FrameHeader { pts_ns, arrived_ns, decode_ns, dropped_total, ..header(3, slot, layout(width, 7)) };
-        for sent in [ToBrain::Want { layout: frame.layout }, ToBrain::Frame(frame)] {
+        for sent in [ToBrain::Want { layout: frame.layout, fps: fps.map(f64::from) }, ToBrain::Frame(frame)] {
             child.send(&sent, None).unwrap();
             let Received::Message { msg, fd: None } = brain.recv(soon()) else { panic!("no message") };
             prop_assert_eq!(msg, sent);

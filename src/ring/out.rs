@@ -7,7 +7,9 @@
 //! brain                             child
 //! Encode              ─────▶
 //! Ring + memfd        ─────▶                                   before the first frame, and for a new size
-//! Frame { slot … }    ─────▶
+//! Frame { slot … }    ─────▶                                   while somebody watches …
+//! Passed { pts … }    ─────▶                                   … and in place of each frame while nobody does
+//!                     ◀─────        Watched { by_somebody }
 //!                     ◀─────        Release { slot }           when the encoder has let go of it
 //! End                 ─────▶
 //!                     ◀─────        Done
@@ -58,6 +60,13 @@ pub enum ToOutput {
         #[serde(default)]
         key: bool,
     },
+    /// A frame of this kind has come and gone: nobody watches, so that it was not written anywhere.
+    Passed {
+        /// Size, format and planes that it would have had.
+        layout: Layout,
+        /// Stream time in nanoseconds.
+        pts_ns: u64,
+    },
     /// There are no more frames.
     End,
 }
@@ -72,6 +81,11 @@ pub enum FromOutput {
         ring: u32,
         /// The slot.
         slot: u32,
+    },
+    /// Whether somebody takes the frames. Until this is said somebody may.
+    Watched {
+        /// Somebody does.
+        by_somebody: bool,
     },
     /// Everything is written.
     Done,

@@ -9,7 +9,7 @@
 //! brain                             child
 //! Settings            ─────▶
 //!                     ◀─────        Opened
-//!                     ◀─────        Want { layout }            first frame, or a new size
+//!                     ◀─────        Want { layout, fps }       first frame, or a new size
 //! Ring + memfd        ─────▶
 //!                     ◀─────        Frame { slot … }
 //! Release { slot }    ─────▶                                   when nothing in the brain holds the frame any more
@@ -72,6 +72,9 @@ pub enum ToBrain {
     Want {
         /// The layout of the frames to come.
         layout: Layout,
+        /// Nominal frames a second, where the source tells: the more come, the more are held at a time.
+        #[serde(default)]
+        fps: Option<f64>,
     },
     /// A slot holds a picture, and belongs to the brain from now on.
     Frame(FrameHeader),

@@ -211,6 +211,7 @@ impl Config {
             peer: target.peer.clone(),
             scrub: target.scrub(),
             slots: slots.saturating_add(LAST_SHOWN).clamp(MIN_SLOTS, MAX_SLOTS),
+            held: 0,
             repeat: self.repeat,
             limits: Limits {
                 connect: self.connect_timeout.0,
@@ -257,8 +258,10 @@ pub struct Settings {
     pub display: String,
     /// Host and port to knock at while the camera cannot be reached.
     pub peer: Option<(String, u16)>,
-    /// Slots of the ring.
+    /// Slots of the ring, for a stream of [`USUAL_FPS`] frames a second.
     pub slots: u32,
+    /// Those of them that hold frames for a length of time: the more frames come in it, the more are needed.
+    pub held: u32,
     /// Whether a file begins again at its end.
     pub repeat: bool,
     /// How long is too long.
@@ -266,10 +269,34 @@ pub struct Settings {
     pub(super) scrub: Scrub,
 }
 
+impl Settings {
+    /// The same, `held` of whose slots hold frames for a length of time.
+    pub fn holding(self, held: u32) -> Self {
+        Self { held, ..self }
+    }
+
+    /// Slots of the ring for a stream that says to give `fps` frames a second.
+    pub fn slots_at(&self, fps: Option<f64>) -> u32 {
+        let more = (f64::from(self.held) * (rate_factor(fps) - 1.0)).ceil() as u32;
+        self.slots.saturating_add(more).min(MAX_SLOTS)
+    }
+}
+
+/// Frames a second that a camera is taken to give at most, as long as it does not say that it gives more.
+pub const USUAL_FPS: f64 = 30.0;
+
+/// The highest rate that is believed.
+const MOST_FPS: f64 = 120.0;
+
+/// How many times as many frames are held of a stream that says to give `fps` a second as of a usual one; 1 at least.
+pub fn rate_factor(fps: Option<f64>) -> f64 {
+    fps.map_or(1.0, |fps| (fps.min(MOST_FPS) / USUAL_FPS).max(1.0))
+}
+
 impl PartialEq for Settings {
     /// Whether a running child may stay. The rest of the fields follows from the capture settings' address.
     fn eq(&self, other: &Self) -> bool {
-        let of = |s: &Self| (s.slots, s.repeat, s.limits);
+        let of = |s: &Self| (s.slots, s.held, s.repeat, s.limits);
         self.capture == other.capture && of(self) == of(other)
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::clock::Monotonic;
 use crate::frame::Frame;
-use crate::ring::wire::StreamInfo;
+pub use crate::ring::wire::StreamInfo;
 
 mod backoff;
 mod bell;
@@ -29,7 +29,7 @@ mod watch;
 pub use backoff::Backoff;
 pub use bell::Bell;
 pub use camera::Source;
-pub use config::{Config, FilePace, Limits, Settings};
+pub use config::{Config, FilePace, Limits, Settings, USUAL_FPS, rate_factor};
 pub use replay::Replay;
 pub use spawner::Spawner;
 pub use uri::{Scheme, Target, Uri};

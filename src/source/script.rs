@@ -69,7 +69,7 @@ impl Player {
     }
 
     pub(super) fn want(&mut self, layout: Layout) {
-        self.say(&ToBrain::Want { layout });
+        self.say(&ToBrain::Want { layout, fps: None });
         loop {
             match self.channel.recv(soon()) {
                 Received::Message { msg: ToChild::Ring { id, slots, slot_bytes }, fd: Some(fd) } => {

@@ -104,7 +104,7 @@ impl Session {
         number: u64,
     ) -> Result<Heard, Failure> {
         match msg {
-            ToBrain::Want { layout } => self.offer(&layout, settings.slots).map(|()| Heard::Nothing),
+            ToBrain::Want { layout, fps } => self.offer(&layout, settings.slots_at(fps)).map(|()| Heard::Nothing),
             ToBrain::Frame(header) => self.frame(&header, line, number),
             ToBrain::Opened(info) => Ok(Heard::Opened(self.opened(info, settings))),
             ToBrain::Alive => Ok(Heard::Nothing),

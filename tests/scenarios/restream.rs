@@ -33,6 +33,27 @@ fn players_see_what_was_masked(#[values("tcp", "udp")] transport: &str) {
 }
 
 #[test]
+fn frames_are_painted_only_while_somebody_watches() {
+    if !there_is_one() {
+        return;
+    }
+    let (_restream, film, url) = alone("idle");
+    let passed = || film.scenery.passed.load(Ordering::Acquire);
+    let pass_on = || {
+        let more = passed() + 25;
+        eventually("frames that nobody watches", || (passed() >= more).then_some(()));
+    };
+    pass_on();
+    for transport in ["tcp", "udp"] {
+        let (before, sent) = (passed(), film.scenery.sent.load(Ordering::Acquire));
+        play(&url, transport, 50);
+        let (passed, sent) = (passed() - before, film.scenery.sent.load(Ordering::Acquire) - sent);
+        assert!(sent >= passed + 50, "of {sent} frames {passed} were passed by");
+        pass_on();
+    }
+}
+
+#[test]
 fn video_can_be_h265() {
     if !there_is_one() {
         return;

@@ -18,8 +18,7 @@ struct Form {
     pictures: Option<&'static str>,
 }
 
-const FULL: Form =
-    Form { file: ".cache/bench/1080p30-6000k.mp4", size: "1920x1080", kbps: "6000", pictures: None };
+const FULL: Form = Form { file: ".cache/bench/1080p30-6000k.mp4", size: "1920x1080", kbps: "6000", pictures: None };
 
 /// Three seconds of one scene, so that it costs the same whenever one looks at it.
 const SMALL: Form =

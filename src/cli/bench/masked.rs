@@ -2,7 +2,7 @@
 //! the daemon's own metric says.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use metrics::{Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Re
 
 use super::Bench;
 use super::figure::{Aim, Figure, quantile};
+use super::viewer::Viewer;
 use crate::config;
 use crate::fault::Fault;
 use crate::metrics::{FRAME_AGE, MASK_COVERED};
@@ -29,10 +30,16 @@ struct Run {
     aims: &'static [(&'static str, f64, f64)],
 }
 
-const RUNS: [Run; 2] = [
-    Run { analysis_fps: 10, lookahead_ms: 200, aims: &[("masked-p50", 0.5, 250.0), ("masked-p99", 0.99, 350.0)] },
-    Run { analysis_fps: 30, lookahead_ms: 0, aims: &[("masked-own-p50", 0.5, 60.0)] },
-];
+const AHEAD: Run =
+    Run { analysis_fps: 10, lookahead_ms: 200, aims: &[("masked-p50", 0.5, 250.0), ("masked-p99", 0.99, 350.0)] };
+
+const OWN: Run = Run { analysis_fps: 30, lookahead_ms: 0, aims: &[("masked-own-p50", 0.5, 60.0)] };
+
+/// What a minute, the worst of all, may come to in milliseconds: names, and the shares of frames that keep to them.
+const WORST: [(&str, f64, f64); 2] = [("masked-worst-p50", 0.5, 250.0), ("masked-worst-p99", 0.99, 350.0)];
+
+/// By how many milliseconds medians of two minutes may differ.
+const DRIFT: f64 = 10.0;
 
 /// Keeps what the daemon records of the frames that it hands over.
 #[derive(Clone, Default)]
@@ -93,19 +100,76 @@ impl Recorder for Ages {
     }
 }
 
-/// One 1080p30 camera with the default look-ahead, and one without any.
-pub(super) fn measure(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
-    let ages = Ages::default();
-    metrics::set_global_recorder(ages.clone())
-        .map_err(|_| Fault::internal("metrics are recorded elsewhere already"))?;
-    let mut figures = Vec::new();
-    for run in RUNS {
-        figures.extend(watch(bench, &run, &ages)?);
-    }
+/// The process' recorder; there is but one.
+fn ages() -> Result<&'static Ages, Fault> {
+    static AGES: OnceLock<Option<Ages>> = OnceLock::new();
+    let install = || {
+        let ages = Ages::default();
+        metrics::set_global_recorder(ages.clone()).ok().map(|()| ages)
+    };
+    AGES.get_or_init(install).as_ref().ok_or_else(|| Fault::internal("metrics are recorded elsewhere already"))
+}
+
+/// One 1080p30 camera with the default look-ahead, and how even that stays.
+pub(super) fn ahead(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
+    let (mut millis, what) = watch(bench, &AHEAD)?;
+    let minutes = (bench.time.as_secs() / 60).max(2) as usize;
+    let mut figures = steadiness(&mut millis, minutes);
+    figures.splice(0..0, quantiles(&AHEAD, &mut millis, &what));
     Ok(figures)
 }
 
-fn watch(bench: &mut Bench, run: &Run, ages: &Ages) -> Result<Vec<Figure>, Fault> {
+/// The same without any look-ahead.
+pub(super) fn own(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
+    let (mut millis, what) = watch(bench, &OWN)?;
+    Ok(quantiles(&OWN, &mut millis, &what))
+}
+
+fn quantiles(run: &Run, millis: &mut [f64], what: &str) -> Vec<Figure> {
+    let figure = |&(name, share, most): &(&'static str, f64, f64)| Figure {
+        name,
+        value: quantile(millis, share),
+        unit: "ms",
+        baseline: None,
+        aim: Aim::Value(0.0..=most),
+        what: what.to_owned(),
+    };
+    run.aims.iter().map(figure).collect()
+}
+
+/// Of parts of the time, which come in order: the worst of them, and by how much they differ.
+fn steadiness(millis: &mut [f64], parts: usize) -> Vec<Figure> {
+    let each = millis.len().div_ceil(parts).max(1);
+    let of_parts = |millis: &mut [f64], share| -> Vec<f64> {
+        millis.chunks_mut(each).map(|part| quantile(&mut part.to_vec(), share)).collect()
+    };
+    let listed = |values: &[f64]| values.iter().map(|value| format!("{value:.1}")).collect::<Vec<_>>().join(" ");
+    let most = |values: &[f64]| values.iter().copied().fold(f64::MIN, f64::max);
+    let least = |values: &[f64]| values.iter().copied().fold(f64::MAX, f64::min);
+    let figure =
+        |name, value, aim, what| Figure { name, value, unit: "ms", baseline: None, aim: Aim::Value(0.0..=aim), what };
+    let worst = WORST.map(|(name, share, aim)| {
+        let values = of_parts(millis, share);
+        figure(
+            name,
+            most(&values),
+            aim,
+            format!("the same, the worst of {parts} equal parts of the time: {}", listed(&values)),
+        )
+    });
+    let medians = of_parts(millis, 0.5);
+    let drift = figure(
+        "masked-drift",
+        most(&medians) - least(&medians),
+        DRIFT,
+        "by how much the medians of these parts differ".to_owned(),
+    );
+    worst.into_iter().chain([drift]).collect()
+}
+
+/// Milliseconds that frames were held for, in order, and what they are.
+fn watch(bench: &mut Bench, run: &Run) -> Result<(Vec<f64>, String), Fault> {
+    let ages = ages()?;
     let clip = bench.clip.path()?;
     let camera =
         SimulatedCamera::start(Path::new("/proc/self/exe"), &["--mount", &format!("bench={}", clip.display())])?;
@@ -120,11 +184,14 @@ fn watch(bench: &mut Bench, run: &Run, ages: &Ages) -> Result<Vec<Figure>, Fault
     );
     let settings = config::resolve_text(&text, &[]).map_err(|p| config::fault(Path::new("bench"), &p))?;
     let supervisor = Supervisor::start(settings, Hub::new(), Arc::new(Engine::with(model)))?;
+    let address = supervisor.video_address().ok_or_else(|| Fault::unavailable("masked video is not served"))?;
+    let viewer = Viewer::watch(address, "bench").map_err(|e| Fault::unavailable(format!("nobody can watch: {e}")))?;
     sleep(SETTLING);
     ages.handed_over.take();
     ages.covered.take();
     sleep(bench.time);
-    let (mut seconds, covered) = (ages.handed_over.take(), ages.covered.take().len());
+    let (seconds, covered) = (ages.handed_over.take(), ages.covered.take().len());
+    drop(viewer);
     supervisor.stop();
     if seconds.len() < 30 {
         let what = format!("{} frames were handed over in {:?}", seconds.len(), bench.time);
@@ -136,13 +203,23 @@ fn watch(bench: &mut Bench, run: &Run, ages: &Ages) -> Result<Vec<Figure>, Fault
         run.lookahead_ms,
         seconds.len()
     );
-    let figure = |(name, share, most): &(&'static str, f64, f64)| Figure {
-        name,
-        value: quantile(&mut seconds, *share) * 1e3,
-        unit: "ms",
-        baseline: None,
-        aim: Aim::Value(0.0..=*most),
-        what: what.clone(),
-    };
-    Ok(run.aims.iter().map(figure).collect())
+    Ok((seconds.into_iter().map(|seconds| seconds * 1e3).collect(), what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_drifts_is_told_from_what_only_scatters() {
+        let scatters = |n: u32| 200.0 + f64::from(n % 7);
+        let drift = |of: fn(u32) -> f64| {
+            let figures = steadiness(&mut (0..6000).map(of).collect::<Vec<_>>(), 10);
+            let value = |name: &str| figures.iter().find(|figure| figure.name == name).unwrap().value;
+            (value("masked-drift"), value("masked-worst-p50"))
+        };
+        assert_eq!(drift(scatters), (0.0, 203.0));
+        let (grows, worst) = drift(|n| 200.0 + f64::from(n) / 100.0);
+        assert!((grows - 54.0).abs() < 0.1 && worst > 250.0, "{grows} {worst}");
+    }
 }

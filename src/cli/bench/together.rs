@@ -62,12 +62,7 @@ impl Drop for Worker {
 }
 
 /// Has as much work done as so many cameras need: the first clip decoded, the second encoded.
-pub(super) fn measure(
-    time: Duration,
-    cameras: usize,
-    model: &Arc<Model>,
-    clips: [&Path; 2],
-) -> Result<Bare, Fault> {
+pub(super) fn measure(time: Duration, cameras: usize, model: &Arc<Model>, clips: [&Path; 2]) -> Result<Bare, Fault> {
     let most = SETTLING + time + Duration::from_secs(5);
     let start = |command, clip| (0..cameras).map(|_| Worker::start(command, clip, most)).collect::<Result<Vec<_>, _>>();
     let (decoders, encoders) = (start("capture", clips[0])?, start("restream", clips[1])?);

@@ -12,6 +12,7 @@ use crate::infer::Model;
 use crate::mask::{Shape, Who, hold};
 use crate::sink::Snapshots;
 use crate::sink::restream::{Codec, Mount};
+use crate::source::USUAL_FPS;
 
 /// Detections that are timed, after some to warm up.
 const TIMED: usize = 40;
@@ -89,7 +90,10 @@ fn held(camera: &Camera, masking: &Masking) -> String {
         ),
     };
     let (first, most) = (ms(masking.hold), masking.capacity);
-    format!("frames held for {first} ms {reason}; later by how long analyses take; {most} frames at most")
+    format!(
+        "frames held for {first} ms {reason}; later by how long analyses take; {most} frames at most, \
+         more where the stream says that it gives over {USUAL_FPS} a second"
+    )
 }
 
 fn video(resolved: &Resolved, mount: &Mount) -> String {

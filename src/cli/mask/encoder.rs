@@ -66,7 +66,7 @@ impl Encoder {
             match hear(&self.channel)? {
                 FromOutput::Done => break,
                 FromOutput::Failed { text } => return Err(Fault::unavailable(text.as_str())),
-                FromOutput::Release { .. } => {}
+                FromOutput::Release { .. } | FromOutput::Watched { .. } => {}
             }
         }
         let status = self.child.wait().map_err(|e| gone(&e))?;

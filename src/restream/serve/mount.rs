@@ -63,6 +63,7 @@ impl Mount {
             slate: None,
             encoder: None,
             software: false,
+            watched: None,
             frame_at: None,
             slate_at: Monotonic::default(),
             key: false,
@@ -151,6 +152,8 @@ struct Worker {
     encoder: Option<Encoder>,
     /// Hardware has failed here.
     software: bool,
+    /// Whether somebody watches, as the brain was told last.
+    watched: Option<bool>,
     /// When the last frame came.
     frame_at: Option<Monotonic>,
     slate_at: Monotonic,
@@ -161,6 +164,7 @@ struct Worker {
 impl Worker {
     fn work(mut self) {
         while !self.mount.has_ended() {
+            self.tell();
             let received = self.frames.recv(Monotonic::now().plus(TICK));
             let done = match received {
                 Received::Message { msg, fd } => self.take(msg, fd),
@@ -189,11 +193,29 @@ impl Worker {
                 self.key |= key;
                 self.frame(slot, &layout, Duration::from_nanos(pts_ns))
             }
+            ToOutput::Passed { layout, pts_ns } => {
+                self.arrived(&layout, Duration::from_nanos(pts_ns));
+                Ok(())
+            }
             ToOutput::Encode(_) | ToOutput::End => Ok(()),
         }
     }
 
+    /// Lets the brain know whether frames are wanted: it paints none that nobody would see.
+    fn tell(&mut self) {
+        let by_somebody = self.mount.fan.is_wanted();
+        if self.watched != Some(by_somebody) && self.frames.send(&FromOutput::Watched { by_somebody }, None).is_ok() {
+            self.watched = Some(by_somebody);
+        }
+    }
+
     fn frame(&mut self, slot: Slot, layout: &Layout, pts: Duration) -> Result<(), Fault> {
+        let place = self.arrived(layout, pts);
+        self.show(slot, layout, place)
+    }
+
+    /// A frame is here, or was; the form in which it goes out, and when it is to be shown.
+    fn arrived(&mut self, layout: &Layout, pts: Duration) -> (Layout, Option<Duration>) {
         let now = Monotonic::now();
         self.frame_at = Some(now);
         if self.form.is_none() {
@@ -206,7 +228,7 @@ impl Worker {
             // players would count wrongly; the next encoder tells them better
             self.encoder = None;
         }
-        self.show(slot, layout, (form, Some(pts)))
+        (form, Some(pts))
     }
 
     /// Encodes a picture, if anybody watches: a frame with its own time, or a slate, which has none.

@@ -1,6 +1,7 @@
 //! One camera's way out.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use metrics::counter;
 
@@ -9,7 +10,7 @@ use crate::frame::Layout;
 use crate::geometry::Size;
 use crate::mask::{MaskedFrame, Outcome};
 use crate::metrics::FRAMES_DROPPED;
-use crate::ring::out::{FromOutput, OutEnd, OutRing, OutSlot};
+use crate::ring::out::{FromOutput, OutEnd, OutRing, OutSlot, ToOutput};
 use crate::ring::wire::Received;
 
 /// Frames that the child may have at once: one that is encoded, two that wait for it, and one that is written here, with
@@ -35,6 +36,8 @@ pub struct Outlet {
     end: Option<OutEnd>,
     ring: Option<OutRing>,
     rings: u32,
+    /// Whether somebody watches, for all that the child has said.
+    watched: bool,
     /// Whether the frame before was covered; `None` before the first one.
     covered: Option<bool>,
     farewell: Option<Farewell>,
@@ -51,7 +54,22 @@ pub struct OutletSlot<'a> {
 impl Outlet {
     pub(super) fn new(camera: &str, mailbox: Arc<Mutex<Mailbox>>, farewell: Farewell) -> Self {
         let farewell = Some(farewell);
-        Self { camera: camera.to_owned(), mailbox, end: None, ring: None, rings: 0, covered: None, farewell }
+        let (end, ring, covered) = Default::default();
+        Self { camera: camera.to_owned(), mailbox, end, ring, rings: 0, watched: true, covered, farewell }
+    }
+
+    /// Whether a frame should be painted for whoever watches; where that is not known, it should.
+    pub fn is_watched(&mut self) -> bool {
+        self.collect();
+        self.watched
+    }
+
+    /// Tells the child of a frame that nobody watches, in place of the frame: it knows the stream's size, rate and life by it.
+    pub fn pass(&mut self, layout: &Layout, pts: Duration) {
+        self.remember(layout.size);
+        let Some(end) = &self.end else { return };
+        // one that does not read is replaced before long
+        let _ = end.send(&ToOutput::Passed { layout: *layout, pts_ns: pts.as_nanos() as u64 }, None);
     }
 
     /// A place for a frame of this layout, which [`crate::mask::out_layout`] gave. Never waits: `None` where the child is
@@ -77,20 +95,23 @@ impl Outlet {
         if let Some(end) = end {
             self.renew(end);
         }
-        let (Some(end), Some(ring)) = (&self.end, &mut self.ring) else { return };
+        let Some(end) = &self.end else { return };
         loop {
             match end.recv(Monotonic::default()) {
-                Received::Message { msg: FromOutput::Release { ring: of, slot }, .. } => ring.released(of, slot),
+                Received::Message { msg: FromOutput::Release { ring: of, slot }, .. } => {
+                    self.ring.iter_mut().for_each(|ring| ring.released(of, slot));
+                }
+                Received::Message { msg: FromOutput::Watched { by_somebody }, .. } => self.watched = by_somebody,
                 Received::Message { .. } => {}
                 Received::TimedOut => return,
                 Received::Closed | Received::Garbage(_) => break,
             }
         }
-        self.end = None;
+        (self.end, self.watched) = (None, true);
     }
 
     fn renew(&mut self, end: OutEnd) {
-        self.end = Some(end);
+        (self.end, self.watched) = (Some(end), true);
         self.covered = None;
         let Some(ring) = &mut self.ring else { return };
         self.rings += 1;

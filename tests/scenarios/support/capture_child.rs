@@ -120,7 +120,7 @@ impl CaptureChild {
             match self.channel.recv(until) {
                 Received::Message { msg: ToBrain::Alive | ToBrain::Waiting, .. } => {}
                 Received::Message { msg: ToBrain::Notice { text, .. }, .. } => self.notices.push(text.to_string()),
-                Received::Message { msg: ToBrain::Want { layout }, .. } => self.give_ring(&layout),
+                Received::Message { msg: ToBrain::Want { layout, .. }, .. } => self.give_ring(&layout),
                 Received::Message { msg: ToBrain::Opened(info), .. } => return Some(Said::Opened(info)),
                 Received::Message { msg: ToBrain::Frame(header), .. } => {
                     let lease = self.ring.as_mut().expect("a frame before a ring").lease(&header).unwrap();

@@ -20,8 +20,10 @@ pub struct Scenery {
     pub blind: AtomicBool,
     /// Frames come as over a bad wireless network: unevenly, and now and then several at once.
     pub jitters: AtomicBool,
-    /// Frames that were handed over.
+    /// Frames that were handed over, or passed by while nobody watched.
     pub sent: AtomicU64,
+    /// Those that were passed by.
+    pub passed: AtomicU64,
     /// The longest time that handing one over took, in microseconds.
     pub slowest_us: AtomicU32,
     stop: AtomicBool,
@@ -42,6 +44,7 @@ impl Film {
             blind: AtomicBool::default(),
             jitters: AtomicBool::default(),
             sent: AtomicU64::default(),
+            passed: AtomicU64::default(),
             slowest_us: AtomicU32::default(),
             stop: AtomicBool::default(),
         });
@@ -111,7 +114,14 @@ fn jittered(number: u64, interval: Duration) -> (Duration, Duration) {
 }
 
 fn hand_over(outlet: &mut Outlet, painter: &mut Painter, release: &Release, scenery: &Scenery) {
-    let Some(slot) = outlet.slot(&out_layout(release.frame.layout())) else { return };
+    let layout = out_layout(release.frame.layout());
+    if !outlet.is_watched() {
+        outlet.pass(&layout, release.frame.stamp.pts);
+        scenery.passed.fetch_add(1, Ordering::AcqRel);
+        scenery.sent.fetch_add(1, Ordering::AcqRel);
+        return;
+    }
+    let Some(slot) = outlet.slot(&layout) else { return };
     OutletSlot::send(painter.paint(&release.frame, &release.ruling, slot).unwrap());
     scenery.sent.fetch_add(1, Ordering::AcqRel);
 }
