@@ -8,7 +8,8 @@ use crate::geometry::{Point, Rect};
 
 /// What may be a face and is not taken for one is held for so many seconds, and masked that far back.
 const WEAK: f32 = 0.1;
-/// A face that is found for the first time is masked this far back, as far as frames are held.
+/// A face that is found for the first time is masked this far back, as far as frames are held, but no further than in which it
+/// would get as far as one that is held once it is lost.
 const BACK: f32 = 0.5;
 /// A face found once is held for so many seconds, and masked that far back; by as much longer as it has been known.
 const FIRST: f32 = 0.25;
@@ -40,7 +41,7 @@ const MOST_CURVE: f32 = 0.5;
 /// On its way between two knots a face may be early or late by this many seconds: cameras are.
 const UNEVEN: f32 = 0.01;
 /// A knot no further than so many sizes from where a face was going is the same face's.
-const SURE: f32 = 0.4;
+pub(super) const SURE: f32 = 0.4;
 /// Two knots further apart than so many sizes are no way: all places changed at once …
 const FAR: f32 = 2.5;
 /// … unless that is no more than so many sizes a second.
@@ -118,6 +119,23 @@ impl Strand {
         self.knots.iter().find(|knot| knot.at >= at && knot.sighting.seen)
     }
 
+    /// Whether a face that is found at `rect` is surely the one that it was at `from`.
+    fn is_surely(&self, from: &Knot, rect: Rect, at: Duration) -> bool {
+        distance(from.sighting.rect, rect) <= SURE || distance(self.expected(from, at), rect) <= SURE
+    }
+
+    /// Where it should be at `at` if it goes on as it did up to `from`.
+    fn expected(&self, from: &Knot, at: Duration) -> Rect {
+        let velocity = self.velocity(from, -1.0).unwrap_or_default();
+        moved(from.sighting.rect, velocity, seconds(at.saturating_sub(from.at)))
+    }
+
+    /// Where it should be instead, if a face that an analysis at `at` found and takes for it may be another one.
+    pub fn left_behind_by(&self, sighting: &Sighting, at: Duration) -> Option<Rect> {
+        let last = self.knots.iter().rev().find(|knot| knot.sighting.seen).filter(|_| sighting.seen)?;
+        (!self.is_surely(last, sighting.rect, at)).then(|| self.expected(last, at))
+    }
+
     /// All places where it may be in a frame at `at`. `rivals` are faces of the analysis after it that may be this one.
     pub fn places(&self, at: Duration, between: Between, rivals: &[Rect]) -> Vec<Place> {
         let mut places = Vec::new();
@@ -161,9 +179,7 @@ impl Strand {
         let gap = seconds(to.at.saturating_sub(from.at));
         let (gone, left) = (seconds(at.saturating_sub(from.at)), seconds(to.at.saturating_sub(at)));
         let apart = distance(from.sighting.rect, to.sighting.rect);
-        let expected = self.velocity(from, -1.0).map(|v| moved(from.sighting.rect, v, gap));
-        let sure = apart <= SURE || expected.is_some_and(|rect| distance(rect, to.sighting.rect) <= SURE);
-        if sure {
+        if self.is_surely(from, to.sighting.rect, to.at) {
             let (slack, share) = (UNEVEN / gap.max(UNEVEN), gone / gap.max(1e-6));
             let doubt = (CURVE * gone * left / 2.0).min(MOST_CURVE);
             return sweep(from, to, ((share - slack).max(0.0), (share + slack).min(1.0), doubt), places);
@@ -206,7 +222,7 @@ impl Strand {
         }
         let known = FIRST + seconds(from.at.saturating_sub(self.since));
         let speed = velocity.map_or(f32::MAX, |velocity| speed(velocity, from.sighting.rect));
-        from.patience.min(known).min((TRAVEL / speed.max(1e-3)).max(LEAST_HELD))
+        from.patience.min(known).min(travel_time(speed))
     }
 
     /// Where the tracker believes it.
@@ -221,12 +237,13 @@ impl Strand {
         let lead = seconds(to.at.saturating_sub(at));
         let last = self.knots.iter().rev().find(|knot| knot.sighting.seen).unwrap_or(to);
         let known = FIRST + seconds(last.at.saturating_sub(self.since));
-        let back = if to.sighting.firm { BACK.min(known) } else { WEAK };
+        let velocity = self.velocity(to, 1.0);
+        let came = velocity.map_or(BACK, |velocity| travel_time(speed(velocity, to.sighting.rect)));
+        let back = if to.sighting.firm { BACK.min(known).min(came) } else { WEAK };
         let next_to = to.at <= between.to;
         if !next_to && lead > back {
             return;
         }
-        let velocity = self.velocity(to, 1.0);
         let doubt = doubt(velocity, &to.sighting, lead) + if next_to { starved(lead) } else { 0.0 };
         places.push(Place { rect: to.sighting.rect, doubt });
         if let Some(velocity) = velocity {
@@ -280,6 +297,11 @@ fn doubt(velocity: Option<Point>, sighting: &Sighting, unseen: f32) -> f32 {
 /// analyses have become few: it may have gone anywhere.
 fn starved(unseen: f32) -> f32 {
     (unseen - SELDOM).max(0.0) * FAST
+}
+
+/// The time in which a face of this speed gets as far as its mask follows it unseen, in seconds.
+fn travel_time(speed: f32) -> f32 {
+    (TRAVEL / speed.max(1e-3)).max(LEAST_HELD)
 }
 
 /// In sizes a second.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::shape::Region;
 use super::sighting::Sighting;
-use super::strand::{Between, CLOSE, Knot, Place, RECENT, Strand, distance, seconds, size};
+use super::strand::{Between, CLOSE, Knot, Place, RECENT, SURE, Strand, distance, seconds, size};
 use crate::geometry::{Rect, Size};
 
 /// How much a mask is larger than the face's box, in shares of it.
@@ -37,7 +37,7 @@ const SLOP: f32 = 0.18;
 
 impl Margins {
     /// From hair to throat, and both ears.
-    pub const HEAD: Self = Self { side: 0.20, top: 0.26, bottom: 0.20 };
+    pub const HEAD: Self = Self { side: 0.19, top: 0.25, bottom: 0.19 };
     /// What a detector calls a face, and what it may be off by.
     pub const FACE: Self = Self { side: 0.10, top: 0.12, bottom: 0.10 };
 
@@ -76,11 +76,24 @@ impl Strands {
     pub fn take(&mut self, at: Duration, frame: Size, sightings: &[Sighting]) {
         for sighting in sightings.iter().filter(|sighting| sighting.rect.is_sound()) {
             let index = self.strand_of(at, sighting);
+            self.leave_behind(index, (at, sighting), sightings);
             let strand = &mut self.strands[index];
             let patience = patience(sighting, sightings, frame);
             strand.track = sighting.track.or(strand.track);
             strand.firm |= sighting.firm;
             strand.knots.push_back(Knot { at, sighting: *sighting, patience });
+        }
+    }
+
+    /// A tracker that takes another face for the one it followed loses that one: it goes on as a strand of its own, as lost, unless
+    /// something was found where it should be.
+    fn leave_behind(&mut self, index: usize, (at, sighting): (Duration, &Sighting), sightings: &[Sighting]) {
+        let strand = &self.strands[index];
+        let found = |rect: Rect| sightings.iter().any(|other| other.seen && distance(other.rect, rect) <= SURE);
+        if strand.left_behind_by(sighting, at).is_some_and(|rect| !found(rect)) {
+            self.issued += 1;
+            let left = Strand { key: self.issued, track: None, ..strand.clone() };
+            self.strands.push(left);
         }
     }
 
@@ -142,7 +155,8 @@ impl Strands {
             let left = 1.0 - SIZE_LOST * away;
             (away <= SIZE_HELD).then_some((knot.sighting.rect.w * left, knot.sighting.rect.h * left))
         });
-        let (w, h) = sizes.fold((0.0, 0.0), |(w, h), (other_w, other_h): (f32, f32)| (other_w.max(w), other_h.max(h)));
+        let (widths, heights): (Vec<f32>, Vec<f32>) = sizes.unzip();
+        let (w, h) = (upper_quartile(widths), upper_quartile(heights));
         widened(rect, w, h)
     }
 
@@ -194,6 +208,12 @@ pub fn still_regions(sightings: &[Sighting], margins: Margins) -> Vec<Region> {
     let mut strands = Strands::default();
     strands.take(Duration::ZERO, Size::new(0, 0), sightings);
     strands.regions(Duration::ZERO, Between { from: Duration::ZERO, to: Duration::ZERO }, margins)
+}
+
+/// What a quarter of them reach, or the largest of few: a detector's boxes scatter, and the largest of many says little.
+fn upper_quartile(mut sides: Vec<f32>) -> f32 {
+    sides.sort_by(f32::total_cmp);
+    sides.get((3 * sides.len().saturating_sub(1)).div_ceil(4)).copied().unwrap_or(0.0)
 }
 
 /// For how long a face is held once it is not found any more.

@@ -191,3 +191,40 @@ fn what_no_frame_needs_is_forgotten() {
     }
     assert!(strands.knots() < 100, "{}", strands.knots());
 }
+
+#[test]
+fn who_is_lost_when_a_tracker_takes_another_for_them_is_held_where_they_were_going() {
+    let at = |x: f32, y: f32| Sighting { rect: Rect::new(x, y, 40.0, 50.0), ..face(Some(1), x) };
+    // on its way to the right, until somebody comes up above who is taken for it
+    let mut analyses: Vec<(u64, Vec<Sighting>)> = (0..5).map(|n| (n * 200, vec![at(n as f32 * 20.0, 100.0)])).collect();
+    analyses.push((1000, vec![at(100.0, 50.0)]));
+    let taken: Vec<_> = analyses.iter().map(|(at, found)| (*at, &found[..])).collect();
+    let hidden = |strands: &Strands| regions(strands, 1100, 1000, 1200);
+    assert!(hides(&hidden(&strands(&taken)), Rect::new(110.0, 100.0, 40.0, 50.0)), "it goes on");
+    // it was found where it should be: nobody is lost
+    let both = [at(100.0, 50.0), Sighting { track: Some(2), ..at(101.0, 100.0) }];
+    let found: Vec<_> = taken[..5].iter().copied().chain([(1000, &both[..])]).collect();
+    assert_eq!(regions(&strands(&found), 1000, 1000, 1000).len(), 2);
+}
+
+#[test]
+fn a_single_box_that_is_too_large_does_not_count_for_long() {
+    let large = Sighting { rect: Rect::new(40.0, 90.0, 60.0, 70.0), ..face(Some(1), 50.0) };
+    let usual = face(Some(1), 50.0);
+    let strands = strands(&[(0, &[usual]), (100, &[usual]), (200, &[large]), (300, &[usual]), (400, &[usual])]);
+    assert!(hides(&regions(&strands, 200, 200, 200), large.rect), "but in its own frame");
+    assert!(!hides(&regions(&strands, 400, 400, 400), usual.rect.grown(0.05)));
+}
+
+#[test]
+fn a_face_that_is_found_moving_fast_is_hidden_back_to_where_it_may_have_come_from() {
+    let found = |step: f32| {
+        let mut strands = Strands::default();
+        (0..4).for_each(|n| strands.take(ms(1000 + n * 100), SIZE, &[face(Some(1), 300.0 + n as f32 * step)]));
+        strands
+    };
+    let (fast, slow) = (found(20.0), found(1.0));
+    assert!(hides(&regions(&fast, 800, 800, 800), face(None, 260.0).rect));
+    assert_eq!(regions(&fast, 600, 600, 600), [], "it was further away than that");
+    assert!(hides(&regions(&slow, 600, 600, 600), face(None, 300.0).rect));
+}

@@ -138,14 +138,14 @@ fn frame(number: u64, layout: Layout, pixels: &Arc<Vec<u8>>) -> Frame {
     Frame::new(number, stamp, layout, Arc::<Vec<u8>>::clone(pixels)).unwrap()
 }
 
-/// Plays the sequence in made-up time, `fps` frames a second of it analysed, each within `took`.
-fn play(sequence: &Sequence, lookahead: Lookahead, fps: u32, took: Duration) -> Report {
+/// Plays the sequence in made-up time, `fps` frames a second of it analysed from the frame `first` on, each within `took`.
+fn play(sequence: &Sequence, lookahead: Lookahead, (fps, first): (u32, u32), took: Duration) -> Report {
     let colour = Colorimetry { matrix: ColourMatrix::Bt709, range: ColourRange::Limited };
     let layout = Layout::packed(SIZE, PixelFormat::I420, colour);
     let pixels = Arc::new(vec![0; layout.end().unwrap()]);
     let mut line = Line::new(Policy { lookahead, capacity: 60, margins: Margins::HEAD, nobody: false });
     let mut tracker = track::Config::default().for_detector(sequence.settings.score).build();
-    let (mut report, mut waiting, mut due) = (Report::default(), None, Duration::ZERO);
+    let (mut report, mut waiting, mut due) = (Report::default(), None, FRAME * first);
     let count = sequence.found.len() as u64;
     for tick in 0..(count + 60) * 4 {
         let now = FRAME / 4 * tick as u32;
@@ -185,20 +185,27 @@ fn analyse(number: u64, sequence: &Sequence, tracker: &mut dyn Tracker, generati
 /// One in so many faces may show at five analyses a second, where one is found for the first time while another covers it.
 const RARE: usize = 200;
 
-fn check(name: &str, scale: Scale, largest: f32) {
+/// `largest` masked areas, in true boxes': of a file and of frequent analyses, and at five a second.
+fn check(name: &str, scale: Scale, largest: [f32; 2]) {
     let Some(sequence) = sequence(name, scale) else { return };
     let ms = Duration::from_millis;
-    let mut runs = vec![("as a file".to_owned(), play(&sequence, Lookahead::File(ms(1000)), 25, ms(10)), 0)];
-    for fps in [25, 10, 5] {
+    let mut runs =
+        vec![("as a file".to_owned(), play(&sequence, Lookahead::File(ms(1000)), (25, 0), ms(10)), (0, largest[0]))];
+    // which frames are analysed is chance
+    for (fps, first) in [(25, 0), (10, 0), (10, 1), (5, 0), (5, 1), (5, 2), (5, 3), (5, 4)] {
         let hold = Hold::new(ms(200), Duration::from_secs(1) / fps, ms(30));
-        let live = play(&sequence, Lookahead::Held(hold), fps, ms(30));
-        let allowed = if fps > 5 { 0 } else { live.faces / RARE };
-        runs.push((format!("live at {fps} analyses a second"), live, allowed));
+        let live = play(&sequence, Lookahead::Held(hold), (fps, first), ms(30));
+        let allowed = if fps > 5 { (0, largest[0]) } else { (live.faces / RARE, largest[1]) };
+        runs.push((
+            format!("live at {fps} analyses a second, from {first}"),
+            Report { covered: live.covered - first as usize, ..live },
+            allowed,
+        ));
     }
     for (run, report, _) in &runs {
         println!("{name} {scale:?} {run}: {} faces, {:?}, area {:.2}", report.faces, report.leaks, report.area_ratio());
     }
-    for (run, report, allowed) in runs {
+    for (run, report, (allowed, largest)) in runs {
         assert!(report.faces > 500 && report.leaks.len() <= allowed, "{run}: {:?}", report.leaks);
         assert_eq!(report.covered, 0, "{run}");
         assert!(report.area_ratio() <= largest, "{run}: {}", report.area_ratio());
@@ -207,16 +214,16 @@ fn check(name: &str, scale: Scale, largest: f32) {
 
 #[test]
 fn heads_that_cross_are_hidden_at_every_rate() {
-    check("synth_cross5", Scale::Full, 3.3);
+    check("synth_cross5", Scale::Full, [2.75, 3.5]);
 }
 
 #[test]
 fn heads_that_cross_further_away_are_hidden_at_every_rate() {
-    check("synth_cross5", Scale::Half, 3.6);
-    check("synth_cross5", Scale::Third, 3.5);
+    check("synth_cross5", Scale::Half, [3.25, 3.8]);
+    check("synth_cross5", Scale::Third, [3.3, 3.8]);
 }
 
 #[test]
 fn a_video_call_is_hidden_at_every_rate() {
-    Scale::ALL.into_iter().for_each(|scale| check("synth_grid4", scale, 2.4));
+    Scale::ALL.into_iter().for_each(|scale| check("synth_grid4", scale, [2.25, 2.4]));
 }
