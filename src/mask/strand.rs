@@ -130,9 +130,11 @@ impl Strand {
         moved(from.sighting.rect, velocity, seconds(at.saturating_sub(from.at)))
     }
 
-    /// Where it should be instead, if a face that an analysis at `at` found and takes for it may be another one.
+    /// Where it should be instead, if a face that an analysis at `at` found and takes for it may be another one. Of who was found
+    /// but once that cannot be told.
     pub fn left_behind_by(&self, sighting: &Sighting, at: Duration) -> Option<Rect> {
         let last = self.knots.iter().rev().find(|knot| knot.sighting.seen).filter(|_| sighting.seen)?;
+        self.velocity(last, -1.0)?;
         (!self.is_surely(last, sighting.rect, at)).then(|| self.expected(last, at))
     }
 
