@@ -209,6 +209,7 @@ impl Supervisor {
         let hub = &self.context.hub;
         let Some(camera) = self.settings.cameras.get(id) else { return };
         hub.add_camera(id, &switches::of(camera));
+        hub.locate(id, camera.location);
         if !camera.enabled {
             hub.camera_status(id, CameraStatus::Disabled, "switched off in the configuration");
             hub.previews().refuse(id, "the camera is switched off; set enabled = true in its settings");

@@ -108,7 +108,17 @@ const VARIANTS: &[Variants] = &[
         folder: "sink",
         table: "SINKS",
         helpers: &[
-            "board", "history", "hub", "person", "presence", "preview", "restream", "snapshot", "switch", "video",
+            "appearances",
+            "board",
+            "history",
+            "hub",
+            "person",
+            "presence",
+            "preview",
+            "restream",
+            "snapshot",
+            "switch",
+            "video",
         ],
     },
 ];

@@ -27,8 +27,16 @@ impl Api {
         })
     }
 
-    /// Has the gallery's thread do what is wished, and gives its answer.
+    /// Has the gallery's thread do what is wished; that it was refused is an error.
     pub(super) async fn wish(&self, person: &str, wish: PersonWish) -> Result<PersonAnswer, ProblemJson> {
+        match self.ask(person, wish).await? {
+            PersonAnswer::Refused(rejection) => Err(refused(&rejection)),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Has the gallery's thread do what is wished, and gives its answer.
+    pub(super) async fn ask(&self, person: &str, wish: PersonWish) -> Result<PersonAnswer, ProblemJson> {
         let (tell, told) = oneshot::channel();
         let answer = Box::new(move |answer| drop(tell.send(answer)));
         if !self.0.hub.wish(PersonCommand { person: person.into(), wish, answer }) {
@@ -36,13 +44,18 @@ impl Api {
         }
         let told = tokio::time::timeout(PATIENCE, told).await;
         match told {
-            Ok(Ok(PersonAnswer::Refused(rejection))) => Err(refused(&rejection)),
             Ok(Ok(PersonAnswer::NotNow(reason, detail))) => Err(not_now(reason, &detail)),
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(busy("the gallery's thread has ended")),
             Err(_) => Err(busy("the gallery's thread has too much to do; what was asked may still be done")),
         }
     }
+}
+
+/// The gallery's thread said what does not answer what it was asked: a bug.
+pub(super) fn unexpected(answer: &PersonAnswer) -> ProblemJson {
+    tracing::error!(answer = ?std::mem::discriminant(answer), "the gallery gave an answer to something else");
+    ProblemJson::new(StatusCode::INTERNAL_SERVER_ERROR, "this could not be answered; the log says why")
 }
 
 fn busy(detail: &str) -> ProblemJson {
@@ -69,6 +82,8 @@ pub(super) fn refused(rejection: &Rejection) -> ProblemJson {
         | Refusal::TurnedAway
         | Refusal::BadlyExposed
         | Refusal::Occluded
+        | Refusal::LowQuality
+        | Refusal::Ambiguous
         | Refusal::Unreadable
         | Refusal::WrongModel
         | Refusal::Unusable => StatusCode::UNPROCESSABLE_ENTITY,

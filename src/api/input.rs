@@ -25,6 +25,7 @@ mod comparison;
 mod fields;
 mod form;
 mod intake;
+mod parcel;
 pub(super) mod schema;
 
 pub(super) use comparison::{Comparison, ComparisonForm, ComparisonJson, Source};
@@ -32,6 +33,7 @@ use fields::{Field, Fields};
 pub(super) use intake::Held;
 pub use intake::Intake;
 use intake::refuse;
+pub(super) use parcel::{Aside, Content, Parcel};
 
 /// What a request brings: up to `MOST` pictures as they were encoded, and what is said beside them.
 pub(super) struct Pictures<O, const MOST: usize = 1> {
@@ -58,14 +60,7 @@ impl<O: DeserializeOwned + Send, const MOST: usize> FromRequest<Api> for Picture
     type Rejection = ProblemJson;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, ProblemJson> {
-        let Received { kind, fields, mut held, body } = receive(request, api).await?;
-        let mut found = Found { pictures: Vec::new(), fields };
-        match kind {
-            Kind::Raw if body.is_empty() => {}
-            Kind::Raw => found.pictures.push(body),
-            Kind::Json => found.take_json(&body)?,
-            Kind::Form(boundary) => found.take_form(body, boundary).await?,
-        }
+        let (mut found, mut held) = find(request, api).await?;
         let addresses = found.addresses()?;
         match found.pictures.len() + addresses.len() {
             n if n > MOST => {
@@ -79,6 +74,19 @@ impl<O: DeserializeOwned + Send, const MOST: usize> FromRequest<Api> for Picture
         encoded.extend(api.0.intake.fetch_all(&api.0.outbound, addresses, &mut held).await?);
         Ok(Self { encoded, options, held })
     }
+}
+
+/// What is found in a request.
+async fn find(request: Request, api: &Api) -> Result<(Found, Held), ProblemJson> {
+    let Received { kind, fields, held, body } = receive(request, api).await?;
+    let mut found = Found { pictures: Vec::new(), fields };
+    match kind {
+        Kind::Raw if body.is_empty() => {}
+        Kind::Raw => found.pictures.push(body),
+        Kind::Json => found.take_json(&body)?,
+        Kind::Form(boundary) => found.take_form(body, boundary).await?,
+    }
+    Ok((found, held))
 }
 
 /// A request whose body is in memory.

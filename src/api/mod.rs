@@ -15,7 +15,11 @@
 //! | `events` | what happens, as it happens |
 //! | `streams` | how many answers without an end there are |
 //! | `gallery` | who is known: read at once, changed by the gallery's thread alone |
-//! | `persons` | the people who are known |
+//! | `persons` `faces` | the people who are known, and the faces that stand for them |
+//! | `enrol` `jobs` | from a picture to somebody who is known: at once, or later |
+//! | `strangers` | who is not known, but was seen |
+//! | `timeline` | where people were, and when |
+//! | `everything` | all of it gone at once |
 //!
 //! Each module gives its routes by role; [`router`] puts them together. The server, and who may ask at all, is in
 //! [`crate::http`].
@@ -34,22 +38,29 @@ mod cameras;
 mod compare;
 mod desk;
 mod detect;
+mod enrol;
 mod events;
+mod everything;
 mod extract;
+mod faces;
 mod gallery;
 mod health;
 mod input;
+mod jobs;
 mod list;
 mod mask;
 mod openapi;
 mod persons;
 mod recognise;
 mod rights;
+mod strangers;
 mod streams;
+mod timeline;
 
 pub use cameras::{CameraAnswer, CameraBook, CameraChange, CameraDone, CameraRefusal, CameraWish};
 pub use desk::Desk;
 pub use input::Intake;
+pub use jobs::Jobs;
 use rights::Routes;
 
 pub use streams::Streams;
@@ -66,6 +77,8 @@ pub struct Parts {
     pub hub: Hub,
     /// Where pictures are looked at.
     pub desk: Desk,
+    /// Pictures that are enrolled later.
+    pub jobs: Arc<Jobs>,
     /// Asks addresses that a request names.
     pub outbound: Client,
     /// The places of requests that put pictures before the engine.
@@ -114,9 +127,16 @@ fn routes() -> Routes {
         .with(Role::Admin, cameras::admin())
         .with(Role::Viewer, events::viewer())
         .with(Role::Viewer, persons::viewer())
+        .with(Role::Viewer, faces::viewer())
+        .with(Role::Viewer, strangers::viewer())
+        .with(Role::Viewer, timeline::viewer())
         .with(Role::Operator, detect::operator())
         .with(Role::Operator, mask::operator())
         .with(Role::Operator, compare::operator())
         .with(Role::Operator, recognise::operator())
         .with(Role::Operator, persons::operator())
+        .with(Role::Operator, faces::operator())
+        .with(Role::Operator, jobs::operator())
+        .with(Role::Operator, strangers::operator())
+        .with(Role::Admin, everything::admin())
 }

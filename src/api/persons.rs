@@ -23,6 +23,7 @@ use crate::sink::{PersonAnswer, PersonWish};
 
 mod view;
 
+pub(super) use view::Face;
 use view::Person;
 
 /// External ids asked at once.
@@ -206,7 +207,7 @@ async fn make(
 /// What is to be said of somebody; a field that is not there leaves what was said.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Changes {
+struct PersonChanges {
     /// The name to show.
     name: Option<String>,
     /// What another system calls the person; null: nothing any more.
@@ -225,9 +226,9 @@ struct Changes {
     expires_at: Option<Option<String>>,
 }
 
-/// Changes what is said of a person.
+/// PersonChanges what is said of a person.
 #[utoipa::path(
-    put, path = "/persons/{id}", tag = "people", request_body = Changes,
+    put, path = "/persons/{id}", tag = "people", request_body = PersonChanges,
     params(("id" = String, Path, description = "The person's id")),
     responses(
         (status = 200, body = Person),
@@ -241,7 +242,7 @@ async fn change(
     State(api): State<Api>,
     Extension(principal): Extension<Principal>,
     Named(id): Named<String>,
-    Body(changes): Body<Changes>,
+    Body(changes): Body<PersonChanges>,
 ) -> Result<Json<Person>, ProblemJson> {
     let expires = changes.expires_at.map(|at| at.as_deref().map(expiry).transpose()).transpose()?;
     let amendment = Amendment {

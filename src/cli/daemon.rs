@@ -106,6 +106,7 @@ impl Daemon {
         edge.book().show(&settings, &origin.written);
         let keeper = Keeper::start(Arc::clone(&engine), hub.clone())?;
         hub.absent_after(settings.gallery.absent_after.0);
+        hub.appearances().keep_for(settings.gallery.appearance_ttl.0);
         keeper.apply(faces.clone(), &settings.gallery);
         let supervisor = Supervisor::start(settings, hub.clone(), Arc::clone(&engine))?;
         let watched = health(&engine);
@@ -230,6 +231,7 @@ impl Daemon {
             self.faces = faces;
         }
         self.hub.absent_after(settings.gallery.absent_after.0);
+        self.hub.appearances().keep_for(settings.gallery.appearance_ttl.0);
         // Also where nothing differs: pictures may be new in the folder.
         if rereads {
             self.keeper.apply(self.faces.clone(), &settings.gallery);

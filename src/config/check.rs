@@ -7,15 +7,12 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
-use super::path::{KeyPath, Step};
+use super::path::KeyPath;
 use super::schema;
 use crate::fault::{Fault, Problem};
 use crate::infer::InputSize;
 use crate::telemetry::redact;
 use crate::units::Period;
-
-/// Keys of a camera that are promised, whose parts this version does not have.
-const LATER_CAMERA_KEYS: [&str; 1] = ["location"];
 
 /// Says what is wrong with a text.
 type Judge = fn(&str) -> Result<(), String>;
@@ -115,13 +112,6 @@ fn complaint(format: &str, given: &Value) -> String {
 
 fn unknown_key(table: &KeyPath, key: &str, schema: &Value) -> Problem {
     let path = table.key(key);
-    let planned = match table.steps() {
-        [Step::Key(cameras), Step::Key(_)] => cameras == "cameras" && LATER_CAMERA_KEYS.contains(&key),
-        _ => false,
-    };
-    if planned {
-        return Problem::new(path.to_string(), "is not supported by this version of visor").remedy("take it out");
-    }
     let known: Vec<&str> = schema::keys(schema).collect();
     let problem = Problem::new(path.to_string(), "is not a key of visor's");
     match nearest(key, &known) {

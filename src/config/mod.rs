@@ -110,6 +110,10 @@ pub struct CameraConfig {
     /// Best shot of each track over MQTT: `off` (default), `masked`, or `clear`, which shows the face.
     #[serde(default)]
     pub snapshots: sink::Snapshots,
+    /// Where the camera is, `[latitude, longitude]` in degrees: people's appearances are found by how near they were. Default:
+    /// none.
+    #[serde(default)]
+    pub location: Option<[f64; 2]>,
 }
 
 const fn enabled() -> bool {

@@ -112,6 +112,8 @@ pub struct Camera {
     pub preview: Preview,
     /// Whether best shots are published.
     pub snapshots: Snapshots,
+    /// Where it is: degrees of latitude and longitude.
+    pub location: Option<[f64; 2]>,
 }
 
 /// Problems as they are found, and the results of what has none.
@@ -212,6 +214,7 @@ fn resolve_camera(
     let detect = detector.and_then(|manifest| findings.take("", resolve_detect(&camera.detect, manifest)));
     let track = findings.take("track", resolve_track(&camera.track));
     let zones = findings.take("", zones("zones", &camera.zones));
+    findings.take("", check_location(camera.location));
     if !findings.0.is_empty() {
         return Err(findings.0);
     }
@@ -231,7 +234,17 @@ fn resolve_camera(
         restream,
         preview,
         snapshots: camera.snapshots,
+        location: camera.location,
     }))
+}
+
+fn check_location(location: Option<[f64; 2]>) -> Result<(), Vec<Problem>> {
+    let is_place = |[latitude, longitude]: [f64; 2]| latitude.abs() <= 90.0 && longitude.abs() <= 180.0;
+    if location.is_none_or(is_place) {
+        return Ok(());
+    }
+    let what = "is [latitude, longitude] in degrees: -90 to 90, and -180 to 180";
+    Err(vec![Problem::new("location", what)])
 }
 
 /// `held` frames wait for their release beside those that are being analysed.

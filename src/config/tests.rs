@@ -107,10 +107,11 @@ fn a_number_where_its_text_is_wanted_is_to_be_quoted() {
 }
 
 #[test]
-fn keys_of_later_versions_are_not_swallowed() {
+fn a_location_is_a_place_on_earth() {
+    resolve_with(&format!("{FRONT}location = [48.2, 16.4]\n"), &[]).unwrap();
     check_config(
-        &format!("{FRONT}location = [48.2, 16.4]\n"),
-        &["cameras.front.location (line 3): is not supported by this version of visor; take it out"],
+        &format!("{FRONT}location = [91, 0]\n"),
+        &["cameras.front.location (line 3): is [latitude, longitude] in degrees: -90 to 90, and -180 to 180"],
     );
 }
 

@@ -30,6 +30,9 @@ pub struct Config {
     /// How long after the last track of a person has ended the person counts as gone, 0s to 1h. A length of time; default
     /// `5s`.
     pub absent_after: Period,
+    /// How long it is kept where and when people and strangers were seen, in memory only, 1m to 30d. A length of time; default
+    /// `24h`.
+    pub appearance_ttl: Period,
 }
 
 impl Default for Config {
@@ -41,6 +44,7 @@ impl Default for Config {
             tags: Tags::default(),
             stranger_ttl: Period::secs(24 * 3600),
             absent_after: Period::secs(5),
+            appearance_ttl: Period::secs(24 * 3600),
         }
     }
 }
@@ -57,8 +61,10 @@ impl Config {
         }
         problems.extend(tags::problems(&self.tags));
         let within = |period: Period, from: u64, to: u64| (Period::secs(from)..=Period::secs(to)).contains(&period);
-        if !within(self.stranger_ttl, 60, 30 * 86_400) {
-            problems.push(Problem::new("stranger_ttl", "must lie between 1m and 30d (\"720h\")"));
+        for (key, ttl) in [("stranger_ttl", self.stranger_ttl), ("appearance_ttl", self.appearance_ttl)] {
+            if !within(ttl, 60, 30 * 86_400) {
+                problems.push(Problem::new(key, "must lie between 1m and 30d (\"720h\")"));
+            }
         }
         if !within(self.absent_after, 0, 3600) {
             problems.push(Problem::new("absent_after", "must lie between 0s and 1h"));

@@ -16,6 +16,8 @@ use crate::clock::Monotonic;
 const MOST: usize = 2000;
 /// Faces kept of one stranger.
 const FACES: usize = 4;
+/// Faces kept of a stranger who was found to be several.
+const MERGED_FACES: usize = 3 * FACES;
 /// A face this many scales above the threshold says nothing new.
 const FAMILIAR: f32 = 5.0;
 
@@ -39,7 +41,27 @@ struct Stranger {
     alias: Arc<str>,
     /// Of length one.
     faces: Vec<Embedding>,
+    /// Of the best face they came with.
+    quality: f32,
+    first_seen: Monotonic,
     last_seen: Monotonic,
+    /// Nobody wants to hear of them.
+    ignored: bool,
+}
+
+/// A stranger as a listing shows them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Acquaintance {
+    /// The alias.
+    pub alias: Arc<str>,
+    /// Faces kept.
+    pub faces: usize,
+    /// First seen so long ago.
+    pub first_seen: Duration,
+    /// Last seen so long ago.
+    pub last_seen: Duration,
+    /// Whether nobody wants to hear of them.
+    pub ignored: bool,
 }
 
 /// The stranger who looks most like a probe.
@@ -91,7 +113,7 @@ impl Strangers {
         let known = book.find(&probe, except).filter(|known| known.score >= bar.threshold);
         Some(match known {
             Some(known) => known.alias,
-            None => book.open(probe, now),
+            None => book.open(probe, evidence.best(), now),
         })
     }
 
@@ -112,6 +134,56 @@ impl Strangers {
     /// Somebody is no stranger any more.
     pub fn forget(&self, alias: &str) {
         self.lock().strangers.retain(|stranger| *stranger.alias != *alias);
+    }
+
+    /// All of them, in the order in which they came.
+    pub fn list(&self, now: Monotonic) -> Vec<Acquaintance> {
+        let mut book = self.lock();
+        book.expire(self.0.ttl, now);
+        let mut strangers: Vec<&Stranger> = book.strangers.iter().collect();
+        strangers.sort_by_key(|stranger| stranger.first_seen);
+        let shown = |stranger: &Stranger| Acquaintance {
+            alias: Arc::clone(&stranger.alias),
+            faces: stranger.faces.len(),
+            first_seen: now.since(stranger.first_seen),
+            last_seen: now.since(stranger.last_seen),
+            ignored: stranger.ignored,
+        };
+        strangers.into_iter().map(shown).collect()
+    }
+
+    /// A stranger's faces, each with its fitness for recognition; `None`: there is no such stranger.
+    pub fn faces(&self, alias: &str) -> Option<Vec<(Embedding, f32)>> {
+        let book = self.lock();
+        let stranger = book.strangers.iter().find(|stranger| *stranger.alias == *alias)?;
+        Some(stranger.faces.iter().map(|face| (face.clone(), stranger.quality)).collect())
+    }
+
+    /// Makes one stranger of two, under the alias `into`. `false`: one of them is not there, or both are the same.
+    pub fn merge(&self, from: &str, into: &str) -> bool {
+        let mut book = self.lock();
+        let place = |alias: &str| book.strangers.iter().position(|stranger| *stranger.alias == *alias);
+        let (Some(from), Some(into)) = (place(from), place(into).filter(|_| from != into)) else { return false };
+        let alias = Arc::clone(&book.strangers[into].alias);
+        let gone = book.strangers.swap_remove(from);
+        let Some(kept) = book.strangers.iter_mut().find(|stranger| stranger.alias == alias) else { return false };
+        let room = MERGED_FACES.saturating_sub(kept.faces.len());
+        kept.faces.extend(gone.faces.into_iter().take(room));
+        kept.first_seen = kept.first_seen.min(gone.first_seen);
+        kept.last_seen = kept.last_seen.max(gone.last_seen);
+        true
+    }
+
+    /// Whether anybody wants to hear of a stranger. `false`: there is no such stranger.
+    pub fn ignore(&self, alias: &str, ignored: bool) -> bool {
+        let mut book = self.lock();
+        let stranger = book.strangers.iter_mut().find(|stranger| *stranger.alias == *alias);
+        stranger.map(|stranger| stranger.ignored = ignored).is_some()
+    }
+
+    /// Nobody is known by an alias any more. Gives how many there were.
+    pub fn clear(&self) -> usize {
+        std::mem::take(&mut self.lock().strangers).len()
     }
 
     /// Everybody's time is over that has passed.
@@ -152,7 +224,7 @@ impl Book {
         Some(Likeness { alias: Arc::clone(&stranger.alias), score, ahead: second.map(|second| score - second) })
     }
 
-    fn open(&mut self, face: Embedding, now: Monotonic) -> Arc<str> {
+    fn open(&mut self, face: Embedding, quality: f32, now: Monotonic) -> Arc<str> {
         if self.strangers.len() >= MOST
             && let Some(oldest) = (0..MOST).min_by_key(|&index| self.strangers[index].last_seen)
         {
@@ -160,7 +232,9 @@ impl Book {
         }
         self.ever += 1;
         let alias: Arc<str> = format!("visitor-{}", self.ever).into();
-        self.strangers.push(Stranger { alias: Arc::clone(&alias), faces: vec![face], last_seen: now });
+        let (first_seen, last_seen, ignored) = (now, now, false);
+        let faces = vec![face];
+        self.strangers.push(Stranger { alias: Arc::clone(&alias), faces, quality, first_seen, last_seen, ignored });
         alias
     }
 }
@@ -248,11 +322,28 @@ mod tests {
     fn there_are_only_so_many() {
         let strangers = strangers();
         for person in 0..MOST + 5 {
-            strangers.lock().open(face(person, 0.3), at(person as u64));
+            strangers.lock().open(face(person, 0.3), 0.8, at(person as u64));
         }
         assert_eq!(strangers.len(), MOST);
         assert_eq!(&*admit(&strangers, 2004, 2100), "visitor-2005");
         assert_eq!(&*admit(&strangers, 0, 2100), "visitor-2006", "the first one was forgotten");
+    }
+
+    #[test]
+    fn two_aliases_of_one_stranger_are_merged() {
+        let strangers = strangers();
+        admit(&strangers, 1, 0);
+        admit(&strangers, 2, 10);
+        assert!(!strangers.merge("visitor-1", "visitor-1") && !strangers.merge("visitor-1", "visitor-9"));
+        assert!(strangers.merge("visitor-1", "visitor-2"));
+        let both = strangers.list(at(30));
+        assert_eq!(both.len(), 1);
+        assert_eq!((both[0].faces, both[0].first_seen.as_secs(), both[0].last_seen.as_secs()), (2, 30, 20));
+        assert_eq!(&*admit(&strangers, 1, 40), "visitor-2");
+        assert!(strangers.ignore("visitor-2", true) && strangers.list(at(40))[0].ignored);
+        assert!(strangers.faces("visitor-1").is_none());
+        assert_eq!(strangers.faces("visitor-2").unwrap().len(), 2);
+        assert_eq!((strangers.clear(), strangers.len()), (1, 0));
     }
 
     #[test]

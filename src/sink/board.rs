@@ -78,6 +78,8 @@ pub struct CameraState {
     pub reason: Arc<str>,
     /// Confirmed faces now.
     pub faces: usize,
+    /// Where it is: degrees of latitude and longitude.
+    pub location: Option<[f64; 2]>,
     /// Its switches' positions; one that is not here does not exist.
     pub switches: BTreeMap<Switch, bool>,
     /// Wishes for its switches that were refused: sinks say again where these stand.

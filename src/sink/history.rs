@@ -55,10 +55,19 @@ impl History {
         self.reached.subscribe()
     }
 
+    /// Nothing is remembered any more. Gives how many events there were.
+    pub fn clear(&self) -> usize {
+        std::mem::take(&mut *lock(&self.events)).len()
+    }
+
     /// The events after the one with this `boot_seq`, `most` of them at most.
     pub fn after(&self, boot_seq: u64, most: usize) -> Stretch {
         let events = lock(&self.events);
-        let Some(oldest) = events.front().map(|event| event.boot_seq) else { return Stretch::default() };
+        let Some(oldest) = events.front().map(|event| event.boot_seq) else {
+            // whoever reads must come past what was erased
+            let lost = self.reached.borrow().newest.saturating_sub(boot_seq);
+            return Stretch { lost, events: Vec::new() };
+        };
         let skipped = usize::try_from((boot_seq + 1).saturating_sub(oldest)).unwrap_or(usize::MAX);
         let lost = oldest.saturating_sub(boot_seq + 1);
         Stretch { lost, events: events.iter().skip(skipped).take(most).cloned().collect() }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use uuid::Uuid;
 
+use super::appearances::{Appearances, Who};
 use super::board::{Board, CameraStats, CameraStatus, GalleryStats};
 use super::presence::Roster;
 use super::{Context, PersonCommand, Previews, SINKS, Settings, Sink, Snapshot, Switch, SwitchWishes, lock};
@@ -31,6 +32,7 @@ struct Shared {
     switches: Arc<SwitchWishes>,
     people: (Sender<PersonCommand>, Receiver<PersonCommand>),
     previews: Previews,
+    appearances: Appearances,
 }
 
 /// What the lock guards: counters and the fan-out belong together, or two cameras' events could overtake each other.
@@ -47,8 +49,8 @@ impl Hub {
     /// A hub without sinks, under a new boot id.
     pub fn new() -> Self {
         let board = Arc::new(Board::new(Uuid::new_v4().to_string().into()));
-        let (order, switches, previews) = Default::default();
-        let shared = Shared { board, order, switches, people: bounded(PEOPLE), previews };
+        let (order, switches, previews, appearances) = Default::default();
+        let shared = Shared { board, order, switches, people: bounded(PEOPLE), previews, appearances };
         Self { shared: Arc::new(shared) }
     }
 
@@ -126,6 +128,7 @@ impl Hub {
             let number = order.next(draft.camera(), &self.shared.board);
             let event = Arc::new(draft.publish(number));
             moved |= lock(&self.shared.board.roster).hear(&event, Instant::now());
+            self.shared.appearances.hear(&event);
             order.sinks.iter().for_each(|sink| sink.event(&event));
         }
         if moved {
@@ -135,6 +138,7 @@ impl Hub {
 
     /// Hands a track's best shot to every sink.
     pub fn show(&self, snapshot: &Arc<Snapshot>) {
+        self.shared.appearances.show(snapshot);
         lock(&self.shared.order).sinks.iter().for_each(|sink| sink.snapshot(snapshot));
     }
 
@@ -151,6 +155,7 @@ impl Hub {
     /// A person is known no more: no event that still waits shows the person, and all that is retained goes.
     pub fn forget(&self, person: &str) {
         lock(&self.shared.order).sinks.iter().for_each(|sink| sink.forget(person));
+        self.shared.appearances.forget(&Who::Person(person.into()));
         self.on_roster(|roster| roster.keep(|known| known != person));
     }
 
@@ -161,6 +166,7 @@ impl Hub {
 
     /// Looks after who is in sight; only those whom `is_known` knows are shown. To be called about once a second.
     pub fn look_after_people(&self, is_known: impl Fn(&str) -> bool) {
+        self.shared.appearances.look_after(Instant::now(), &is_known);
         self.on_roster(|roster| roster.keep(is_known) | roster.tick(Instant::now()));
     }
 
@@ -198,6 +204,11 @@ impl Hub {
     pub fn add_camera(&self, camera: &str, switches: &[(Switch, bool)]) {
         let changed = self.shared.board.add(camera, switches);
         self.tell_if(changed);
+    }
+
+    /// Says where a camera is: degrees of latitude and longitude.
+    pub fn locate(&self, camera: &str, location: Option<[f64; 2]>) {
+        self.shared.board.change(camera, |state| state.location = location);
     }
 
     /// Makes a camera unknown: its retained topics and its device in Home Assistant go.
@@ -249,6 +260,11 @@ impl Hub {
     /// What the cameras show.
     pub fn previews(&self) -> &Previews {
         &self.shared.previews
+    }
+
+    /// Who was where and when.
+    pub fn appearances(&self) -> &Appearances {
+        &self.shared.appearances
     }
 
     /// The cameras as they are now, and this run's boot id.

@@ -4,6 +4,7 @@
 //! wait: each has a bounded queue of its own and counts what that cannot hold. What is not an event (a camera's status,
 //! its faces, its switches) stands on the [`Board`]; a sink reads from there what it wants to say.
 
+mod appearances;
 mod board;
 mod history;
 mod hub;
@@ -26,10 +27,11 @@ use crossbeam_channel::Sender;
 use crate::event::Event;
 use crate::fault::Fault;
 
+pub use appearances::{Appearance, Appearances, End, Summary, Who};
 pub use board::{Board, CameraState, CameraStats, CameraStatus, GalleryStats};
 pub use history::{History, Reached, Stretch};
 pub use hub::Hub;
-pub use person::{PersonAnswer, PersonCommand, PersonWish};
+pub use person::{Erased, Looked, PersonAnswer, PersonCommand, PersonWish};
 pub use presence::{PersonState, Presence};
 pub use preview::{Detail, Previews, Screen, Shown, Still, Viewer, Viewfinder, no_picture};
 pub use snapshot::{Lens, Photographer, Snapshot, Snapshots, Studio};

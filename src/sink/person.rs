@@ -1,21 +1,46 @@
 //! What users ask of the gallery over a sink.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde_json::{Value, json};
 
-use crate::recognise::gallery::{Amendment, LookAlike, Person, PersonId, Profile, Receipt, Rejection};
+use crate::recognise::gallery::{Amendment, Enrolment, LookAlike, Person, PersonId, Profile, Receipt, Rejection};
 
 /// What is asked of one person.
 pub enum PersonWish {
     /// To be known from this picture: the bytes of a file.
     Enrol(Vec<u8>),
+    /// To be known by faces that were looked at already.
+    Add(Box<Looked>),
+    /// That a reference or an anchor goes.
+    RemoveReference(u64),
     /// To be known by name alone, for now; without an id by that which the name gives.
     Declare(Option<PersonId>, Profile),
     /// To have something else said of them.
     Amend(Amendment),
     /// To be forgotten.
     Forget,
+    /// That this stranger is a person, known by the faces that cameras saw.
+    NameStranger(Option<PersonId>, Profile),
+    /// That this stranger is the one of another alias.
+    MergeStranger(Arc<str>),
+    /// That nobody hears of this stranger, or does so again.
+    IgnoreStranger(bool),
+    /// That everybody is forgotten, known or not.
+    ForgetAll,
+}
+
+/// Faces that were looked at, ready to be enrolled.
+pub struct Looked {
+    /// The faces, and whose they are.
+    pub enrolment: Enrolment,
+    /// The model whose numbers they are.
+    pub model: Arc<str>,
+    /// Set where nobody wants it any more: whoever it is of was forgotten meanwhile.
+    pub given_up: Arc<AtomicBool>,
+    /// The person was found by their looks: who is not there any more is not made anew.
+    pub only_known: bool,
 }
 
 /// What became of a [`PersonWish`].
@@ -29,13 +54,30 @@ pub enum PersonAnswer {
     Refused(Rejection),
     /// Recognition is off, not ready yet, or has too much to do: the word and a sentence.
     NotNow(&'static str, String),
-    /// Whether there was such a person.
+    /// Whether there was such a person, or reference.
     Forgotten(bool),
+    /// Whether there was such a stranger.
+    Done(bool),
+    /// How much was erased.
+    Erased(Erased),
+}
+
+/// What was known of everybody, and is not any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Erased {
+    /// People.
+    pub people: usize,
+    /// Faces that they were known by.
+    pub faces: usize,
+    /// Strangers.
+    pub strangers: usize,
+    /// Spans in which people or strangers were seen.
+    pub appearances: usize,
 }
 
 /// A user's wish, and who waits for its answer.
 pub struct PersonCommand {
-    /// The person's id, as it was written; empty where the wish says who it is.
+    /// The person's id or the stranger's alias, as it was written; empty where the wish says who it is.
     pub person: Arc<str>,
     /// What is asked.
     pub wish: PersonWish,
@@ -65,8 +107,10 @@ impl PersonAnswer {
             Self::Stands(person) => json!({ "ok": true, "person": &*person.id }),
             Self::Refused(rejection) => refused(rejection.reason.word(), &rejection.detail),
             Self::NotNow(reason, detail) => refused(reason, detail),
-            Self::Forgotten(true) => json!({ "ok": true, "person": person }),
-            Self::Forgotten(false) => refused("unknown_person", "nobody in the gallery has this id"),
+            Self::Forgotten(true) | Self::Done(true) | Self::Erased(_) => json!({ "ok": true, "person": person }),
+            Self::Forgotten(false) | Self::Done(false) => {
+                refused("unknown_person", "nobody in the gallery has this id")
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::recognise::{Config, People, Strangers};
 use crate::sink::{Hub, PersonCommand, PersonWish};
 
 mod desk;
+mod visitors;
 
 use desk::{Desk, SENT_IN};
 

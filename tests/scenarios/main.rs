@@ -21,6 +21,7 @@ mod gallery;
 mod http_access;
 mod http_cameras;
 mod http_described;
+mod http_faces;
 mod http_fuzz;
 mod http_people;
 mod http_pictures;

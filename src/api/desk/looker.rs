@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 
 use crate::detect::still::{self, Still, Unreadable};
-use crate::detect::{self, Detection, Detector, View};
+use crate::detect::{self, Detection, Detector, Landmarks, View};
 use crate::fault::Fault;
 use crate::http::ProblemJson;
 use crate::infer::{InferError, Model};
@@ -14,7 +14,7 @@ use crate::mask::TestFace;
 use crate::pipeline::Recognition;
 use crate::recognise::gallery::enroller::MOST_PIXELS;
 use crate::recognise::still::{Glance, Rigour};
-use crate::recognise::{Closeup, Embedder, Landmarker, LookError, Portrait, Verdict};
+use crate::recognise::{Closeup, Embedder, Embedding, Landmarker, LookError, Portrait, Verdict};
 use crate::supervisor::Engine;
 
 /// How long one picture may wait for free sessions, all of its looks together.
@@ -86,6 +86,18 @@ impl Looker {
         let embedder = self.sight()?.embedder.as_mut().ok_or_else(recognition_off)?;
         let mut glance = Glance { embedder, people: &recognition.people, rigour, most, deadline: deadline() };
         glance.verdicts(view, faces).map_err(failed)
+    }
+
+    /// The face with these landmarks as numbers, and the name of their model.
+    pub(in crate::api) fn numbers(
+        &mut self,
+        view: View<'_>,
+        landmarks: Landmarks,
+    ) -> Result<(Embedding, Arc<str>), ProblemJson> {
+        let embedder = self.sight()?.embedder.as_mut().ok_or_else(recognition_off)?;
+        let numbers = embedder.embed(view, &[landmarks], deadline()).map_err(failed)?.pop();
+        let numbers = numbers.ok_or_else(|| failed(InferError::Shape("no embedding for a face".to_owned())))?;
+        Ok((numbers, embedder.model().manifest().name.as_str().into()))
     }
 
     /// All that a proven detector finds in a still down to its low score, for masks; and the score of a face by itself.

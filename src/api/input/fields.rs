@@ -42,6 +42,14 @@ impl Fields {
         Some(self.0.swap_remove(place).1)
     }
 
+    /// Takes all of these names out.
+    pub(super) fn split_off(&mut self, names: &[&str]) -> Self {
+        let (gone, kept) =
+            std::mem::take(&mut self.0).into_iter().partition(|(name, _)| names.contains(&name.as_str()));
+        self.0 = kept;
+        Self(gone)
+    }
+
     /// All of them as `T`; the error names the field that is wrong.
     pub(super) fn read<T: DeserializeOwned>(self) -> Result<T, String> {
         let named = self.0.into_iter().map(|(name, field)| (name.clone(), Named { name, field }));

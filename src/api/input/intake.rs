@@ -28,13 +28,23 @@ const MOST_FETCHED: usize = 16 << 20;
 
 /// What a request has of what there is: a place among those that are served, and memory.
 pub(in crate::api) struct Held {
-    _place: OwnedSemaphorePermit,
+    place: Option<OwnedSemaphorePermit>,
     memory: OwnedSemaphorePermit,
 }
 
 impl Held {
     pub(super) fn new(place: OwnedSemaphorePermit, memory: OwnedSemaphorePermit) -> Self {
-        Self { _place: place, memory }
+        Self { place: Some(place), memory }
+    }
+
+    /// Gives up the place; the memory is needed for longer.
+    pub(in crate::api) fn leave(&mut self) {
+        self.place = None;
+    }
+
+    /// Memory for something that came later.
+    pub(in crate::api) fn also(&mut self, memory: OwnedSemaphorePermit) {
+        self.memory.merge(memory);
     }
 }
 
@@ -90,7 +100,7 @@ impl Intake {
         let fetched = try_join_all(addresses.into_iter().map(|address| self.fetch(client, address))).await?;
         let mut pictures = Vec::with_capacity(fetched.len());
         for (memory, picture) in fetched {
-            held.memory.merge(memory);
+            held.also(memory);
             pictures.push(picture);
         }
         Ok(pictures)

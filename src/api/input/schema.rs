@@ -79,3 +79,29 @@ impl<O: ToSchema> ToSchema for FormPicture<O> {
         O::schemas(schemas);
     }
 }
+
+/// The options of two at once.
+pub(in crate::api) struct Both<A, B>(PhantomData<(A, B)>);
+
+impl<A: ToSchema, B: ToSchema> PartialSchema for Both<A, B> {
+    fn schema() -> RefOr<Schema> {
+        match (A::schema(), B::schema()) {
+            (RefOr::T(Schema::Object(mut both)), RefOr::T(Schema::Object(more))) => {
+                both.properties.extend(more.properties);
+                both.into()
+            }
+            (one, _) => one,
+        }
+    }
+}
+
+impl<A: ToSchema, B: ToSchema> ToSchema for Both<A, B> {
+    fn name() -> Cow<'static, str> {
+        format!("{}And{}", A::name(), B::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        A::schemas(schemas);
+        B::schemas(schemas);
+    }
+}

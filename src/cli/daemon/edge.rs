@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::runtime::Handle;
 
 use super::health;
-use crate::api::{self, Api, CameraBook, Desk, Intake, Streams};
+use crate::api::{self, Api, CameraBook, Desk, Intake, Jobs, Streams};
 use crate::fault::Fault;
 use crate::http::{Admission, App, Server, Settings, Status, Tally};
 use crate::infer;
@@ -49,6 +49,7 @@ impl Edge {
             engine: Arc::clone(engine),
             hub: hub.clone(),
             desk: Desk::open(engine)?,
+            jobs: Jobs::open(&outbound, hub)?,
             outbound: outbound.clone(),
             admission: admission.clone(),
             cameras: Arc::clone(&book),

@@ -169,7 +169,10 @@ fn decode(picture: &[u8]) -> Result<Still, Rejection> {
 }
 
 /// The face that a picture is of.
-fn the_face(faces: &[Detection]) -> Result<Detection, Rejection> {
+///
+/// # Errors
+/// There is none, or another that may just as well be meant.
+pub fn the_face(faces: &[Detection]) -> Result<Detection, Rejection> {
     let mut by_height: Vec<_> = faces.iter().collect();
     by_height.sort_by(|a, b| b.rect.h.total_cmp(&a.rect.h));
     let Some(largest) = by_height.first() else {
@@ -181,7 +184,8 @@ fn the_face(faces: &[Detection]) -> Result<Detection, Rejection> {
     }
 }
 
-fn unfit(reason: Reason) -> Rejection {
+/// Why a face is not taken that recognition does not use.
+pub fn unfit(reason: Reason) -> Rejection {
     let (reason, detail) = match reason {
         Reason::TooSmall => (Refusal::TooSmall, "shows too small a face"),
         Reason::TooBlurred => (Refusal::TooBlurred, "shows a face without fine detail"),

@@ -22,6 +22,10 @@ pub enum Refusal {
     BadlyExposed,
     /// Something covers part of the face.
     Occluded,
+    /// Less fit for recognition than was asked for.
+    LowQuality,
+    /// Looks like somebody known, but not so much that it is certain.
+    Ambiguous,
     /// Not a picture, or a broken one.
     Unreadable,
     /// More bytes or pixels than are looked at.
@@ -57,6 +61,8 @@ impl Refusal {
             Self::TurnedAway => "turned_away",
             Self::BadlyExposed => "badly_exposed",
             Self::Occluded => "occluded",
+            Self::LowQuality => "low_quality",
+            Self::Ambiguous => "ambiguous",
             Self::Unreadable => "unreadable",
             Self::TooLarge => "too_large",
             Self::WrongModel => "wrong_model",

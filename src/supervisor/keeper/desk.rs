@@ -11,9 +11,9 @@ use tracing::info;
 use super::{Engine, Kept};
 use crate::clock::Monotonic;
 use crate::recognise::gallery::enroller::Who;
-use crate::recognise::gallery::{Person, PersonId, Profile, Rejection};
+use crate::recognise::gallery::{Person, PersonId, Profile, Receipt, Rejection};
 use crate::recognise::{Gallery, People};
-use crate::sink::{GalleryStats, Hub, PersonAnswer, PersonCommand, PersonWish};
+use crate::sink::{GalleryStats, Hub, Looked, PersonAnswer, PersonCommand, PersonWish};
 
 /// Pictures that wait while the folder is being read; more are refused, and whoever asked is told.
 const WAITING: usize = 32;
@@ -56,7 +56,15 @@ impl Desk {
                 }
                 PersonWish::Enrol(_) => answer(busy()),
                 // what cameras use would not have it
-                PersonWish::Declare(..) | PersonWish::Amend(_) if is_other => answer(busy()),
+                PersonWish::Declare(..)
+                | PersonWish::Amend(_)
+                | PersonWish::Add(_)
+                | PersonWish::RemoveReference(_)
+                | PersonWish::NameStranger(..)
+                    if is_other =>
+                {
+                    answer(busy());
+                }
                 wish => answer(self.grant(&person, wish, people)),
             }
         }
@@ -68,8 +76,14 @@ impl Desk {
         let gallery = &people.gallery;
         match wish {
             PersonWish::Forget => self.forget(person, gallery),
+            PersonWish::Add(looked) => self.add(*looked, gallery),
+            PersonWish::RemoveReference(id) => self.remove(id, gallery),
             PersonWish::Declare(id, profile) => self.stands(gallery.declare(id, &profile)),
             PersonWish::Amend(amendment) => self.stands(gallery.amend(person, &amendment)),
+            PersonWish::NameStranger(id, profile) => self.name(person, (id, profile), people),
+            PersonWish::MergeStranger(into) => self.merge(person, &into, people),
+            PersonWish::IgnoreStranger(ignored) => self.ignore(person, ignored, people),
+            PersonWish::ForgetAll => self.erase(people),
             PersonWish::Enrol(_) => busy(),
         }
     }
@@ -90,6 +104,46 @@ impl Desk {
         self.hub.enrolled(shown.iter().map(|(id, name)| (id, name)));
     }
 
+    /// Takes in faces that were looked at.
+    fn add(&self, looked: Looked, gallery: &Gallery) -> PersonAnswer {
+        let Looked { enrolment, model, given_up, only_known } = looked;
+        let is_gone = only_known && !enrolment.id.as_deref().is_some_and(|id| gallery.holds(id));
+        if given_up.load(Ordering::Relaxed) || is_gone {
+            return PersonAnswer::NotNow("forgotten", "whoever this is of was forgotten meanwhile".to_owned());
+        }
+        if *model != *gallery.settings().model {
+            let detail = "the embedder was replaced while the picture was looked at; try again".to_owned();
+            return PersonAnswer::NotNow("busy", detail);
+        }
+        self.enrolled(gallery.enrol(enrolment), gallery)
+    }
+
+    /// Takes out a reference; who has none left may go with it.
+    fn remove(&self, reference: u64, gallery: &Gallery) -> PersonAnswer {
+        let owner = gallery.owner_of(reference);
+        let removed = gallery.remove(&[reference]) > 0;
+        for owner in owner.iter().filter(|owner| !gallery.holds(&owner.id)) {
+            self.hub.forget(&owner.id);
+            info!("somebody is forgotten with the last picture");
+        }
+        PersonAnswer::Forgotten(removed)
+    }
+
+    /// Says what became of it, and shows the person.
+    pub(super) fn enrolled(&self, outcome: Result<Receipt, Rejection>, gallery: &Gallery) -> PersonAnswer {
+        match outcome {
+            Ok(receipt) => {
+                self.show(gallery.person(&receipt.person).as_deref());
+                info!(added = receipt.added.len(), duplicates = receipt.duplicates, "enrolled");
+                PersonAnswer::Enrolled(receipt)
+            }
+            Err(rejection) => {
+                info!(reason = rejection.reason.word(), "not enrolled");
+                PersonAnswer::Refused(rejection)
+            }
+        }
+    }
+
     fn forget(&self, person: &str, gallery: &Gallery) -> PersonAnswer {
         let before = self.before.as_ref().is_some_and(|before| before.forget(person));
         let known = gallery.forget(person) || before;
@@ -105,17 +159,7 @@ impl Desk {
             kept.keep_up(engine);
             kept.enroller.enrol(&who, picture)
         });
-        match enrolled {
-            Ok(receipt) => {
-                self.show(kept.people.gallery.person(&receipt.person).as_deref());
-                info!(added = receipt.added.len(), duplicates = receipt.duplicates, "enrolled");
-                PersonAnswer::Enrolled(receipt)
-            }
-            Err(rejection) => {
-                info!(reason = rejection.reason.word(), "not enrolled");
-                PersonAnswer::Refused(rejection)
-            }
-        }
+        self.enrolled(enrolled, &kept.people.gallery)
     }
 
     /// Ends whose time is over.

@@ -58,6 +58,14 @@ impl Profile {
         Self { name: name.to_owned(), ..Self::default() }
     }
 
+    /// Whether it can be kept, whoever it is said of.
+    ///
+    /// # Errors
+    /// It cannot, for the reason given.
+    pub fn check(&self) -> Result<(), Rejection> {
+        self.amendment(&BTreeSet::new()).check()
+    }
+
     /// The same as a change of somebody who has `tags` already.
     fn amendment(&self, tags: &BTreeSet<String>) -> Amendment {
         let given = |name: &String| (!name.is_empty()).then(|| name.clone());
