@@ -101,20 +101,25 @@ fn soak_players_leave_nothing_behind_whenever_they_hang_up() {
     daemon.wait_ready();
     let address = daemon.wait_for_log("serves masked video", |_| true)["address"].as_str().unwrap().to_owned();
     let url = format!("rtsp://{address}/front");
-    let held = || [server(&daemon), daemon.id()].map(|pid| Held::by(pid).unwrap());
-    // what is loaded and cached once is there by then
-    let (before, all) = if soaks() { (60, 260) } else { (10, 30) };
-    visits(&url, 0..before);
     let watched = || daemon.metric("visor_restream_clients", &[]) > 0.0;
-    eventually("the first to leave", || (!watched()).then_some(()));
-    let first = held();
-    visits(&url, before..all);
-    eventually("the last to leave", || (!watched()).then_some(()));
-    let last = eventually("descriptors to be closed", || {
-        let last = held();
-        last.iter().zip(&first).all(|(last, first)| last.descriptors <= first.descriptors).then_some(last)
-    });
-    println!("{} players: {first:?} -> {last:?}", all - before);
+    let held = || [server(&daemon), daemon.id()].map(|pid| Held::by(pid).unwrap());
+    // what nobody watches any more goes after a second, and its descriptors with it
+    let settled = |before: [Held; 2], more: usize| {
+        eventually("players to leave and descriptors to be closed", || {
+            let most = |held: &Held| held.descriptors.map(|count| count + more);
+            let now = held();
+            let closed = now.iter().zip(&before).all(|(now, before)| now.descriptors <= most(before));
+            (!watched() && closed).then_some(now)
+        })
+    };
+    let (warm, all) = if soaks() { (60, 260) } else { (10, 30) };
+    let fresh = held();
+    visits(&url, 0..warm);
+    // what is loaded and opened once is there by then
+    let first = settled(fresh, 2);
+    visits(&url, warm..all);
+    let last = settled(first, 0);
+    println!("{} players: {first:?} -> {last:?}", all - warm);
     for (last, first) in last.iter().zip(&first) {
         assert!(last.own - first.own < GROWTH_MIB, "{first:?} -> {last:?}");
     }

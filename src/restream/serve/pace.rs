@@ -26,8 +26,29 @@ const STEPS: (usize, usize) = (24, 64);
 /// A step longer than so many usual ones is a gap, in which frames are missing.
 const GAP: f64 = 1.75;
 
-/// How much faster than told a stream may be.
-const FASTER: f64 = 1.1;
+/// How much faster than told a stream may be, and how much slower than was guessed.
+const TOLERANCE: f64 = 0.1;
+
+/// Rates that streams have. One that was measured is taken for the nearest of these if it is as near as that.
+const COMMON: [(i32, i32); 16] = [
+    (5, 1),
+    (6, 1),
+    (8, 1),
+    (10, 1),
+    (12, 1),
+    (25, 2),
+    (15, 1),
+    (20, 1),
+    (24_000, 1001),
+    (24, 1),
+    (25, 1),
+    (30_000, 1001),
+    (30, 1),
+    (50, 1),
+    (60_000, 1001),
+    (60, 1),
+];
+const NEAR: f64 = 0.045;
 
 /// Turns a stream's own times, which may be uneven and jump, into times of the monotonic clock, evenly counted.
 #[derive(Debug)]
@@ -89,7 +110,8 @@ impl Pace {
     /// Whether what was told is not the rate: it was a guess, or frames have become more.
     pub fn is_off(&self) -> bool {
         let Some(measured) = self.measured() else { return false };
-        measured > per_second(self.rate) * FASTER || self.guessed && nearest(measured) != self.rate
+        let told = per_second(self.rate);
+        measured > told * (1.0 + TOLERANCE) || self.guessed && measured < told * (1.0 - TOLERANCE)
     }
 
     /// When a frame with the time `pts` that came at `now` is to be shown; `None` where too many want to be.
@@ -141,12 +163,13 @@ pub(super) fn per_second(rate: Fraction) -> f64 {
     f64::from(rate.numer()) / f64::from(rate.denom())
 }
 
-/// The rate that a stream of so many frames a second is likely to have: a whole one, or one of television's.
+/// The rate that a stream of so many frames a second is likely to have.
 fn nearest(measured: f64) -> Fraction {
-    let whole = measured.round().clamp(RATES.0, RATES.1) as i32;
-    let television = Fraction::new(whole * 1000, 1001);
-    let is_television = matches!(whole, 24 | 30 | 60) && per_second(television) + f64::from(whole) > 2.0 * measured;
-    if is_television { television } else { Fraction::from(whole) }
+    let off = |rate: &Fraction| (per_second(*rate) - measured).abs();
+    let common = COMMON.map(|(frames, seconds)| Fraction::new(frames, seconds)).into_iter();
+    let common = common.min_by(|a, b| off(a).total_cmp(&off(b)));
+    let whole = || Fraction::from(measured.round().clamp(RATES.0, RATES.1) as i32);
+    common.filter(|rate| off(rate) < measured * NEAR).unwrap_or_else(whole)
 }
 
 #[cfg(test)]
@@ -208,6 +231,18 @@ mod tests {
         assert_eq!(pace.settle(), Fraction::new(30_000, 1001));
         (0..100).for_each(|n| pace.measure(ms(90_000 + n * 100)));
         assert!(!pace.is_off(), "who was told more frames counts fewer just as well");
+    }
+
+    #[test]
+    fn a_rate_is_one_that_streams_have_if_it_is_near() {
+        for (measured, rate) in
+            [(25.9, (25, 1)), (24.6, (25, 1)), (29.8, (30_000, 1001)), (12.4, (25, 2)), (18.2, (18, 1))]
+        {
+            assert_eq!(nearest(measured), Fraction::new(rate.0, rate.1), "{measured}");
+        }
+        let mut pace = Pace::default();
+        (0..100).for_each(|n| pace.measure(Duration::from_secs(n) / 26));
+        assert!(!pace.is_off(), "what was told is near enough, and players keep to it");
     }
 
     #[test]

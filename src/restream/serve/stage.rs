@@ -9,7 +9,7 @@ use std::time::Duration;
 use gstreamer::glib;
 use gstreamer::prelude::*;
 use gstreamer_rtsp_server::prelude::*;
-use gstreamer_rtsp_server::{RTSPClient, RTSPMedia};
+use gstreamer_rtsp_server::{RTSPClient, RTSPMedia, RTSPMediaStatus};
 
 use crate::clock::Monotonic;
 
@@ -75,7 +75,9 @@ impl Stage {
     pub fn keep(&self) {
         let mut state = self.lock();
         if !state.kept && !state.leaving {
-            state.kept = state.media.upgrade().is_some_and(|media| media.prepare(None).is_ok());
+            // another one may have taken its place by now, and be at its very beginning
+            let media = state.media.upgrade().filter(|media| media.status() == RTSPMediaStatus::Prepared);
+            state.kept = media.is_some_and(|media| media.prepare(None).is_ok());
         }
     }
 
