@@ -159,6 +159,11 @@ impl Line {
         }
     }
 
+    /// The stream says of itself how many frames a second it has.
+    pub fn expect(&mut self, hz: f64) {
+        self.rhythm.expect(hz);
+    }
+
     /// Whether nobody is masked, in what is held too.
     pub fn mask_nobody(&mut self, nobody: bool) {
         self.policy.nobody = nobody;
@@ -171,12 +176,11 @@ impl Line {
 
     /// Takes a frame in. Where there is no room, the oldest leaves at once.
     pub fn push(&mut self, frame: Frame) -> Option<Release> {
+        let stamp = frame.stamp;
         if let Some(cause) = self.discontinuity(&frame) {
             self.interrupt(cause);
             self.eras.push_back(Era { number: self.era() + 1, strands: Strands::default() });
-        }
-        let stamp = frame.stamp;
-        if let Some((_, before, ..)) = self.last {
+        } else if let Some((_, before, ..)) = self.last {
             self.rhythm.step(stamp.pts.saturating_sub(before));
         }
         self.last = Some((frame.number, stamp.pts, stamp.arrived_at, frame.size()));

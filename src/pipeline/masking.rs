@@ -13,6 +13,7 @@ use crate::clock::Monotonic;
 use crate::frame::Frame;
 use crate::mask::{Cause, Line, MaskedFrame, Painter, Policy, Release, out_layout};
 use crate::metrics::{FRAME_AGE, MASK_HOLD};
+use crate::ring::wire::StreamInfo;
 use crate::sink::restream::{Outlet, OutletSlot};
 use crate::sink::{Screen, VideoTaker};
 use crate::source::{Bell, SourceState, StreamInfo, rate_factor};
@@ -127,10 +128,11 @@ impl Masking {
     pub(super) fn opened(&mut self, info: &StreamInfo) {
         self.interrupted();
         self.line.limit((self.capacity as f64 * rate_factor(info.fps)).ceil() as usize);
+        info.fps.into_iter().for_each(|hz| self.line.expect(hz));
     }
 
     /// The source is another one than before, as far as its pictures go.
-    pub(super) fn interrupted(&mut self) {
+    fn interrupted(&mut self) {
         if self.begun {
             self.shutter.rests(Cause::SourceLost);
             self.line.interrupt(Cause::SourceLost);
