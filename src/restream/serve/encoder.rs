@@ -169,7 +169,7 @@ impl Drop for Encoder {
 
 /// Hands on what the encoder gives.
 fn take(coded: &AppSink, progress: &Arc<Progress>, fan: &Arc<Fan>) {
-    let (progress, fan) = (Arc::clone(progress), Arc::clone(fan));
+    let (progress, fan, number) = (Arc::clone(progress), Arc::clone(fan), fan.begin());
     let new_sample = move |coded: &AppSink| {
         let sample = coded.pull_sample().map_err(|_| gst::FlowError::Eos)?;
         progress.coded.fetch_add(1, Ordering::AcqRel);
@@ -182,7 +182,7 @@ fn take(coded: &AppSink, progress: &Arc<Progress>, fan: &Arc<Fan>) {
         let segment = sample.segment().and_then(|segment| segment.downcast_ref::<gst::ClockTime>());
         let at = buffer.pts().map(|pts| segment.and_then(|segment| segment.to_running_time(pts)).unwrap_or(pts));
         if let Some(at) = at {
-            fan.deliver(&buffer, at);
+            fan.deliver(number, &buffer, at);
         }
         Ok(gst::FlowSuccess::Ok)
     };

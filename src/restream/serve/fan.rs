@@ -34,6 +34,8 @@ struct State {
     joining: u32,
     /// The encoder stands before that keyframe.
     at_gate: bool,
+    /// Encoders so far; the last one is the present.
+    encoders: u64,
 }
 
 /// Somebody who takes coded frames.
@@ -100,12 +102,23 @@ impl Fan {
         }
     }
 
-    /// Hands on a coded frame that is to be shown at `at`.
-    pub fn deliver(&self, coded: &gst::Buffer, at: gst::ClockTime) {
+    /// Another encoder takes over; its number, for [`Fan::deliver`].
+    pub fn begin(&self) -> u64 {
+        let mut state = self.lock();
+        state.encoders += 1;
+        state.encoders
+    }
+
+    /// Hands on a frame that `encoder` coded and that is to be shown at `at`. One that was replaced may still be busy with
+    /// frames from before, and those depend on others than its successor's do: they go nowhere.
+    pub fn deliver(&self, encoder: u64, coded: &gst::Buffer, at: gst::ClockTime) {
         let key = !coded.flags().contains(gst::BufferFlags::DELTA_UNIT);
         let mut state = self.lock();
-        if key && state.joining > 0 {
+        if key && state.joining > 0 && encoder == state.encoders {
             state = self.stand_at_gate(state);
+        }
+        if encoder != state.encoders {
+            return;
         }
         for taker in state.takers.iter_mut().filter(|taker| taker.ready()) {
             if taker.source.current_level_buffers() >= WAITING {
@@ -153,5 +166,38 @@ impl Fan {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encoder_that_was_replaced_shows_nothing_any_more() {
+        crate::gst::start(&[]).unwrap();
+        let pipeline = gst::parse::launch(
+            "appsrc name=coded format=time is-live=true ! appsink name=shown sync=false async=false",
+        )
+        .unwrap();
+        let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+        let coded = pipeline.by_name("coded").and_downcast::<AppSrc>().unwrap();
+        let shown = pipeline.by_name("shown").and_downcast::<gstreamer_app::AppSink>().unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let fan = Fan::default();
+        fan.add(coded.clone(), true);
+        let deliver = |encoder: u64, bytes: usize| {
+            while coded.current_state() != gst::State::Playing {
+                std::thread::yield_now();
+            }
+            fan.deliver(encoder, &gst::Buffer::with_size(bytes).unwrap(), gst::ClockTime::from_seconds(1));
+        };
+        let (first, second) = (fan.begin(), fan.begin());
+        for (encoder, bytes) in [(second, 71), (first, 70), (second, 72)] {
+            deliver(encoder, bytes);
+        }
+        let sizes = [(); 2].map(|()| shown.pull_sample().unwrap().buffer().unwrap().size());
+        pipeline.set_state(gst::State::Null).unwrap();
+        assert_eq!(sizes, [71, 72]);
     }
 }
