@@ -15,6 +15,7 @@ use super::naming::{Clip, Truth, each_frame, sequence};
 /// The clip's frames, as composed, and how many there are a second.
 const SIZE: (usize, usize) = (1280, 720);
 pub const FPS: u32 = 25;
+pub const FRAMES: u64 = 300;
 
 /// Magenta, in BT.601's or BT.709's limited range.
 const PATCH: [u8; 3] = [107, 202, 222];
@@ -218,7 +219,7 @@ mod tests {
             frames += 1;
             shown += u64::from(look.leaks());
         });
-        assert_eq!(frames, 300);
+        assert_eq!(frames, FRAMES);
         assert!(shown > 280, "{shown} frames show a patch");
     }
     #[test]
