@@ -10,7 +10,7 @@ use gstreamer::prelude::*;
 use super::codec::{self, Codec};
 use super::{Failure, PLUGINS, slots};
 use crate::fault::Fault;
-use crate::gst::{confine, start, text};
+use crate::gst::{Memory, confine, start, text};
 use crate::ring::wire::Decoder;
 
 /// What came out of the decoder.
@@ -40,7 +40,7 @@ fn with<R>(count: &Shared, change: impl FnOnce(&mut Count) -> R) -> R {
 /// # Errors
 /// Where the file cannot be decoded.
 pub fn decode(file: &Path) -> Result<Decoded, Fault> {
-    confine()?;
+    confine(Memory::CAPTURE)?;
     start(PLUGINS)?;
     run(file, false, play)
 }
@@ -50,7 +50,7 @@ pub fn decode(file: &Path) -> Result<Decoded, Fault> {
 /// # Errors
 /// Where the file cannot be decoded.
 pub fn decode_live(file: &Path, time: Duration) -> Result<Decoded, Fault> {
-    confine()?;
+    confine(Memory::CAPTURE)?;
     start(PLUGINS)?;
     run(file, true, |pipeline| play_again(pipeline, time))
 }

@@ -16,10 +16,11 @@ use crate::clock::Monotonic;
 use crate::frame::{ClockSource, Layout};
 use crate::geometry::Size;
 use crate::gst::caps::{frame_rate, ring_layout};
+use crate::ring::MAX_SIDE;
 use crate::ring::wire::{StreamInfo, ToBrain};
 
 use super::link::{Link, Picture, Times, WhenFull};
-use super::slots;
+use super::{Failure, slots};
 
 /// Coded pictures under way in a decoder, at most; frame threads and reordering hold some tens.
 const UNDER_WAY: usize = 128;
@@ -102,6 +103,13 @@ pub(super) fn watch_coded(
     link: Arc<Link>,
 ) {
     let Some(pad) = decoder.static_pad("sink") else { return };
+    let teller = Arc::clone(&link);
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::EventView::Caps(event)) = info.event().map(|event| event.view()) {
+            refuse_too_large(event.caps(), &teller);
+        }
+        gst::PadProbeReturn::Ok
+    });
     let gate = Mutex::new(Gate::default());
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
@@ -116,6 +124,16 @@ pub(super) fn watch_coded(
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+/// Ends the process where pictures are to come that no ring can hold, before a decoder takes memory for some tens of them.
+fn refuse_too_large(caps: &gst::CapsRef, link: &Link) {
+    let side = |name| caps.structure(0).and_then(|structure| structure.get::<i32>(name).ok()).map(i32::unsigned_abs);
+    if let (Some(width), Some(height)) = (side("width"), side("height"))
+        && width.max(height) > MAX_SIDE
+    {
+        link.fail(&Failure::too_large(Size::new(width, height)));
+    }
 }
 
 /// Says so where a picture comes to the sink long before its time: the brain would take the gap for a stall.

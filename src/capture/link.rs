@@ -261,9 +261,7 @@ impl Link {
             return;
         }
         if slot_bytes(layout).is_none() {
-            let (width, height) = (layout.size.width, layout.size.height);
-            let text = format!("pictures of {width}x{height} are larger than {0}x{0}", crate::ring::MAX_SIDE);
-            self.fail(&Failure::new(FailReason::Unsupported, text));
+            self.fail(&Failure::too_large(layout.size));
         }
         slots.wanted = Some(*layout);
         let rate = self.rate.load(Ordering::Relaxed);

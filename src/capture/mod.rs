@@ -18,7 +18,9 @@ use gstreamer::prelude::*;
 
 use crate::clock::Monotonic;
 use crate::fault::{Fault, FaultKind};
-use crate::gst::{confine, meaning, start};
+use crate::geometry::Size;
+use crate::gst::{Memory, confine, meaning, on_abort, start};
+use crate::ring::MAX_SIDE;
 use crate::ring::wire::{ALIVE_EVERY, ChildEnd, Decoder, FailReason, NoticeLevel, ToBrain};
 
 pub mod bare;
@@ -105,6 +107,11 @@ impl Failure {
         Self::new(FailReason::Unsupported, "there is no video in it")
     }
 
+    fn too_large(Size { width, height }: Size) -> Self {
+        let text = format!("pictures of {width}x{height} are larger than {MAX_SIDE}x{MAX_SIDE}");
+        Self::new(FailReason::Unsupported, text)
+    }
+
     /// Why a pipeline text could not be made into elements.
     fn from_parsing(error: glib::Error) -> Self {
         Self::new(FailReason::Unsupported, format!("the pipeline cannot be built: {}", error.message()))
@@ -137,7 +144,7 @@ pub fn run() -> Result<ExitCode, Fault> {
         .map_err(|_| Fault::new(FaultKind::Usage, "visor capture is started by visor itself, not by hand"))?;
     let link = Arc::new(Link::new(channel));
     // on this thread and before any other exists: all of them inherit it
-    match confine() {
+    match confine(Memory::CAPTURE) {
         Ok(confinement) => {
             if let Some(text) = confinement.notice() {
                 link.notice(NoticeLevel::Machine, text);
@@ -151,6 +158,11 @@ pub fn run() -> Result<ExitCode, Fault> {
         .name("control".to_owned())
         .spawn(move || listener.listen())
         .map_err(|error| Fault::internal(format!("cannot start a thread: {error}")))?;
+    let teller = Arc::clone(&link);
+    on_abort(move |text| {
+        let reason = if text.contains("failed to allocate") { FailReason::Memory } else { FailReason::Internal };
+        teller.fail(&Failure::new(reason, text))
+    });
     start(PLUGINS).unwrap_or_else(|fault| link.fail(&fault.into()));
     let mut software = settings.decoder == Decoder::Software;
     loop {
@@ -205,6 +217,9 @@ fn watch(session: &Session, bus: &gst::Bus) -> Result<End, Failure> {
         if alive_at.elapsed() >= ALIVE_EVERY {
             alive_at = Monotonic::now();
             session.link.say(&ToBrain::Alive);
+        }
+        if let Some(text) = Memory::CAPTURE.exceeded() {
+            return Err(Failure::new(FailReason::Memory, text));
         }
         let message = bus.timed_pop(gst::ClockTime::from_mseconds(TICK.as_millis() as u64));
         // what a thread of ours noted explains the error that GStreamer makes of it

@@ -84,7 +84,7 @@ fn mount_text(text: &str) -> Result<(String, String), String> {
 pub fn run(args: &CameraArgs) -> Outcome {
     if args.until_eof {
         // Where the kernel has no Landlock the capture children say so.
-        let _ = gst::confine()?;
+        let _ = gst::confine(gst::Memory::OUTPUT)?;
     }
     restream::ready()?;
     if let Some([photos, out]) = args.make_sample.as_deref() {

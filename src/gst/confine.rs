@@ -10,6 +10,7 @@ use landlock::{
 };
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 
+use super::Memory;
 use crate::fault::Fault;
 
 /// The newest Landlock interface whose rights are asked for; an older kernel gives what it has.
@@ -44,12 +45,13 @@ impl Confinement {
     }
 }
 
-/// Forbids this process every write to the file system, core dumps, new privileges, and outliving its parent.
+/// Forbids this process every write to the file system, core dumps, new privileges, outliving its parent, and more than its
+/// share of `memory`.
 ///
 /// # Errors
 /// Where the kernel refuses any of it for another reason than being too old.
-pub fn confine() -> Result<Confinement, Fault> {
-    harden().map_err(|error| Fault::internal(format!("cannot harden the child process: {error}")))?;
+pub fn confine(memory: Memory) -> Result<Confinement, Fault> {
+    harden(memory).map_err(|error| Fault::internal(format!("cannot harden the child process: {error}")))?;
     forbid_writes().map_err(|error| Fault::internal(format!("cannot forbid file writes with Landlock: {error}")))
 }
 
@@ -57,12 +59,13 @@ pub fn confine() -> Result<Confinement, Fault> {
 /// camera's bytes say how much memory a decoder needs.
 const OUT_OF_MEMORY_SCORE: &str = "500";
 
-fn harden() -> rustix::io::Result<()> {
+fn harden(memory: Memory) -> rustix::io::Result<()> {
     // first, as who is not dumpable may not write it; where it cannot be said it remains the kernel's choice
     let _ = std::fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY_SCORE);
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    memory.limit()?;
     rustix::thread::set_no_new_privs(true)
 }
 

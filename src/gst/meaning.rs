@@ -56,6 +56,7 @@ pub fn sentence(reason: FailReason) -> &'static str {
         FailReason::Broken => "what comes from it cannot be decoded",
         FailReason::EndedEarly => "it ended before the first picture",
         FailReason::Timeout => "it did not answer in time",
+        FailReason::Memory => "it takes too much memory",
         FailReason::Internal => "the media framework failed",
     }
 }

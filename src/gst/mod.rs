@@ -5,9 +5,11 @@
 pub mod caps;
 mod confine;
 pub mod meaning;
+mod memory;
 mod plugins;
 mod text;
 
 pub use confine::{Confinement, confine};
+pub use memory::{Memory, on_abort};
 pub use plugins::start;
 pub use text::text;

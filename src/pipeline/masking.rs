@@ -13,7 +13,6 @@ use crate::clock::Monotonic;
 use crate::frame::Frame;
 use crate::mask::{Cause, Line, MaskedFrame, Painter, Policy, Release, out_layout};
 use crate::metrics::{FRAME_AGE, MASK_HOLD};
-use crate::ring::wire::StreamInfo;
 use crate::sink::restream::{Outlet, OutletSlot};
 use crate::sink::{Screen, VideoTaker};
 use crate::source::{Bell, SourceState, StreamInfo, rate_factor};

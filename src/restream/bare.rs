@@ -11,7 +11,7 @@ use super::broken;
 use super::clip::first_error;
 use super::serve::codec;
 use crate::fault::Fault;
-use crate::gst::confine;
+use crate::gst::{Memory, confine};
 use crate::ring::server::Codec;
 
 /// Pictures a second.
@@ -33,7 +33,7 @@ const DOING: &str = "cannot encode";
 /// # Errors
 /// The file cannot be decoded, or there is no encoder.
 pub fn encode_live(file: &Path, time: Duration) -> Result<(), Fault> {
-    let _ = confine()?;
+    let _ = confine(Memory::OUTPUT)?;
     super::ready()?;
     let (pictures, caps) = pictures(file)?;
     let encoder = codec::choose(Codec::H264, false)?.text(KBPS, FPS as u32 * KEYFRAMES_S);

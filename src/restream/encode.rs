@@ -13,7 +13,7 @@ use super::{broken, raw};
 use crate::clock::Monotonic;
 use crate::fault::{Fault, FaultKind};
 use crate::frame::Layout;
-use crate::gst::{confine, text};
+use crate::gst::{Memory, confine, text};
 use crate::ring::out::{Container, EncodeSettings, FromOutput, OutMemory, OutputEnd, ToOutput};
 use crate::ring::wire::{Received, SendError};
 
@@ -31,7 +31,7 @@ pub fn run() -> Result<ExitCode, Fault> {
     let channel = OutputEnd::inherited()
         .map_err(|_| Fault::new(FaultKind::Usage, "visor encode is started by visor itself, not by hand"))?;
     let link = Link { channel };
-    let ended = confine().and_then(|_| super::ready()).and_then(|()| encode(&link));
+    let ended = confine(Memory::OUTPUT).and_then(|_| super::ready()).and_then(|()| encode(&link));
     let last = match ended {
         Ok(true) => FromOutput::Done,
         // the brain is gone

@@ -12,7 +12,7 @@ use gstreamer::prelude::*;
 use super::encode::muxer;
 use super::{broken, sample};
 use crate::fault::Fault;
-use crate::gst::{confine, text};
+use crate::gst::{Memory, confine, text};
 use crate::ring::out::Container;
 
 const DOING: &str = "cannot keep the sound";
@@ -22,7 +22,7 @@ const DOING: &str = "cannot keep the sound";
 /// # Errors
 /// The source has no sound, or one that the container cannot hold.
 pub fn run(masked: &Path, source: &Path, container: Container) -> Result<ExitCode, Fault> {
-    confine()?;
+    confine(Memory::OUTPUT)?;
     super::ready()?;
     let description = text("join", None, &[("muxer", muxer(container))])?;
     let pipeline = gst::parse::launch(&description).map_err(|e| broken(DOING, e))?;

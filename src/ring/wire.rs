@@ -178,6 +178,8 @@ pub enum FailReason {
     EndedEarly,
     /// It did not answer in time.
     Timeout,
+    /// It takes more memory than a child may have.
+    Memory,
     /// The child itself failed.
     Internal,
 }
@@ -194,6 +196,7 @@ impl FailReason {
             Self::Broken => "broken",
             Self::EndedEarly => "ended_early",
             Self::Timeout => "timeout",
+            Self::Memory => "memory",
             Self::Internal => "internal",
         }
     }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use visor::clock::Monotonic;
 use visor::frame::Frame;
 use visor::source::{Config, FilePace, Frames, Source, SourceEvent, SourceState, Spawner, Uri};
@@ -35,12 +35,6 @@ impl Watched {
         std::fs::read_to_string(self.folder.path().join("pid")).unwrap().trim().parse().unwrap()
     }
 
-    fn signal(&self, signal: Signal) -> i32 {
-        let pid = self.pid();
-        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-        pid
-    }
-
     /// Waits for the first frame, all other events being told to `told`.
     fn frame(&mut self, mut told: impl FnMut(&SourceEvent)) -> Frame {
         let until = Monotonic::now().plus(SOON);
@@ -54,11 +48,12 @@ impl Watched {
     }
 }
 
-/// Does something to a running child, and expects the next frame of another one soon.
-fn check_recovery(harm: Signal, expected: &str) {
+/// Does something to a running child, and expects the next frame of another one soon. Why the first one went.
+fn check_recovery(harm: impl FnOnce(Pid)) -> String {
     let mut watched = watch(&Config::new(Uri::from("test:?size=320x240&fps=30")), 6);
     let before = watched.frame(|_| {});
-    let pid = watched.signal(harm);
+    let pid = watched.pid();
+    harm(Pid::from_raw(pid).unwrap());
     let harmed = Instant::now();
     let mut state = String::new();
     // frames that were under way come first
@@ -73,8 +68,7 @@ fn check_recovery(harm: Signal, expected: &str) {
         }
         assert!(harmed.elapsed() < SOON, "nobody noticed");
     };
-    eprintln!("{expected}: another child's frame after {:?}", harmed.elapsed());
-    assert_eq!(state, expected);
+    eprintln!("{state}: another child's frame after {:?}", harmed.elapsed());
     assert!(after.number > before.number && after.stamp.pts > before.stamp.pts);
     assert_ne!(watched.pid(), pid);
     let process = PathBuf::from(format!("/proc/{pid}"));
@@ -83,16 +77,25 @@ fn check_recovery(harm: Signal, expected: &str) {
         assert!(Instant::now() < until, "the old child is still there");
         let _ = watched.frame(|_| {});
     }
+    state
 }
 
 #[test]
 fn a_capture_child_that_is_killed_is_replaced() {
-    check_recovery(Signal::KILL, "the capture child crashed");
+    assert_eq!(check_recovery(|pid| kill_process(pid, Signal::KILL).unwrap()), "the capture child crashed");
 }
 
 #[test]
 fn a_capture_child_that_is_stopped_is_replaced() {
-    check_recovery(Signal::STOP, "the capture child hangs");
+    assert_eq!(check_recovery(|pid| kill_process(pid, Signal::STOP).unwrap()), "the capture child hangs");
+}
+
+#[test]
+fn a_capture_child_that_takes_too_much_memory_says_so_and_is_replaced() {
+    // of this one, less than it has already
+    let bound = Rlimit { current: Some(4 << 20), maximum: Some(4 << 20) };
+    let why = check_recovery(|pid| assert!(prlimit(Some(pid), Resource::Data, bound).is_ok()));
+    assert!(why.starts_with("it takes ") && why.ends_with("MiB of memory, and may take 3"), "{why}");
 }
 
 #[test]

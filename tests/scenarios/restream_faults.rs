@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rstest::rstest;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use visor::sink::restream::{CameraConfig, Mount, Restream};
 
 use super::support::daemon::checkout;
@@ -25,10 +25,28 @@ fn check_not_held_up(film: &Film) {
     assert!(slowest < NEVER_LONGER, "handing a frame over took {slowest:?}");
 }
 
+#[derive(Clone, Copy)]
+enum Harm {
+    Signal(Signal),
+    /// It may take less memory than it has.
+    Memory,
+}
+
+impl Harm {
+    fn done_to(self, child: Pid) {
+        let bound = Rlimit { current: Some(2 << 20), maximum: Some(2 << 20) };
+        match self {
+            Self::Signal(signal) => kill_process(child, signal).unwrap(),
+            Self::Memory => assert!(prlimit(Some(child), Resource::Data, bound).is_ok()),
+        }
+    }
+}
+
 #[rstest]
-#[case::killed("killed", Signal::KILL)]
-#[case::stopped("stopped", Signal::STOP)]
-fn soak_a_child_that_crashes_or_hangs_is_replaced(#[case] camera: &str, #[case] signal: Signal) {
+#[case::killed("killed", Harm::Signal(Signal::KILL))]
+#[case::stopped("stopped", Harm::Signal(Signal::STOP))]
+#[case::too_large("too-large", Harm::Memory)]
+fn soak_a_child_that_crashes_or_hangs_or_grows_is_replaced(#[case] camera: &str, #[case] harm: Harm) {
     if !there_is_one() {
         return;
     }
@@ -38,7 +56,7 @@ fn soak_a_child_that_crashes_or_hangs_is_replaced(#[case] camera: &str, #[case] 
     play(&url, "tcp", 5);
     // one after the other, as soon as there is one
     let times = if std::env::var_os("VISOR_SOAK_SECONDS").is_some() { 10 } else { 2 };
-    let back: Vec<_> = (0..times).map(|_| harm(&restream, &film, signal)).collect();
+    let back: Vec<_> = (0..times).map(|_| time_back(&restream, &film, harm)).collect();
     println!("{camera} {times} times: back after {back:.2?}");
     assert!(back.iter().all(|back| *back < BACK), "{back:?}");
     play(&url, "tcp", 5);
@@ -47,11 +65,11 @@ fn soak_a_child_that_crashes_or_hangs_is_replaced(#[case] camera: &str, #[case] 
     drop(watching.join().unwrap());
 }
 
-/// How long it takes after that signal until frames reach another child.
-fn harm(restream: &Restream, film: &Film, signal: Signal) -> Duration {
+/// How long it takes after that harm until frames reach another child.
+fn time_back(restream: &Restream, film: &Film, harm: Harm) -> Duration {
     let before = restream.id();
     let harmed = Instant::now();
-    kill_process(Pid::from_raw(before.unwrap() as i32).unwrap(), signal).unwrap();
+    harm.done_to(Pid::from_raw(before.unwrap() as i32).unwrap());
     let sent = loop {
         let sent = film.scenery.sent.load(Ordering::Acquire);
         if restream.id() != before && restream.listening().is_some() {

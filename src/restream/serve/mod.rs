@@ -80,10 +80,12 @@ pub fn run() -> Result<ExitCode, Fault> {
 
 fn serve(link: &Arc<Link>) -> Result<(), Fault> {
     // on this thread and before any other exists: all of them inherit it
-    if let Some(text) = gst::confine()?.notice() {
+    if let Some(text) = gst::confine(gst::Memory::OUTPUT)?.notice() {
         link.notice(None, NoticeLevel::Machine, text);
     }
     let Some(settings) = link.settings() else { return Ok(()) };
+    let teller = Arc::clone(link);
+    gst::on_abort(move |text| teller.fail(text));
     gst::start(PLUGINS)?;
     let server = Arc::new(Server::bind(&settings)?);
     link.say(&FromServer::Listening { address: server.address() });
@@ -114,6 +116,12 @@ impl Link {
         if self.channel.send_until(message, None, Monotonic::now().plus(PATIENCE)) == Err(SendError::Closed) {
             std::process::exit(0);
         }
+    }
+
+    /// Says why, and ends the process.
+    fn fail(&self, text: &str) -> ! {
+        self.say(&FromServer::Failed { text: text.into() });
+        std::process::exit(1)
     }
 
     /// A line for the brain's log. Never a credential.

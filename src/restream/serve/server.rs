@@ -19,7 +19,7 @@ use secrecy::ExposeSecret;
 use super::guests::Guests;
 use super::{Link, Mount, codec};
 use crate::fault::Fault;
-use crate::gst::text;
+use crate::gst::{Memory, text};
 use crate::restream::broken;
 use crate::ring::server::{FromServer, ServeSettings, Users};
 use crate::ring::wire::ALIVE_EVERY;
@@ -79,6 +79,9 @@ impl Server {
         let guests = Arc::clone(&self.guests);
         let alive = glib::timeout_source_new(ALIVE_EVERY, Some("alive"), glib::Priority::DEFAULT, move || {
             link.say(&FromServer::Alive);
+            if let Some(text) = Memory::OUTPUT.exceeded() {
+                link.fail(&text);
+            }
             if let Some(pool) = server.session_pool() {
                 pool.cleanup();
             }
