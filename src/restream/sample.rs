@@ -89,8 +89,9 @@ pub fn transcode(clip: &str, recipe: &Recipe, pictures: Option<u32>, out: &Path)
     let doing = format!("cannot make {} out of {clip}", out.display());
     let size = *recipe.sizes.first().ok_or_else(|| broken(&doing, "no picture size"))?;
     let coded = encoding_text(clip, recipe, size);
-    let pipeline =
-        parse(&format!("{coded} ! valve name=cut ! h264parse ! mp4mux faststart=true ! filesink name=out"), &doing)?;
+    // the end of the stream gets past it
+    let cut = "valve name=cut drop-mode=forward-sticky-events";
+    let pipeline = parse(&format!("{coded} ! {cut} ! h264parse ! mp4mux faststart=true ! filesink name=out"), &doing)?;
     if let (Some(pictures), Some(valve)) = (pictures, pipeline.by_name("cut")) {
         close_after(&valve, pictures);
     }
