@@ -63,14 +63,14 @@ fn a_camera_can_be_looked_at_unless_something_speaks_against_it() {
 fn every_key_of_masking_is_taken_over() {
     let config = resolved(
         "snapshots = \"masked\"\n[cameras.front.mask]\nwho = \"strangers\"\nswitchable = true\naudit = \"cover\"\n\
-         audit_interval = \"5s\"\n[[cameras.front.privacy_zones]]\nname = \"street\"\npolygon = [[0, 0], [1, 0], [1, 1]]\n\
+         audit_interval = \"7s\"\n[[cameras.front.privacy_zones]]\nname = \"street\"\npolygon = [[0, 0], [1, 0], [1, 1]]\n\
          [cameras.front.restream]\npath = \"house/front\"\ncodec = \"h265\"\nwidth = 640\nheight = 360\n\
          [restream]\nlisten = \"127.0.0.1:0\"",
     );
     let camera = &config.cameras["front"];
     let mask = &camera.masking.as_ref().unwrap().mask;
     assert_eq!((mask.who, mask.switchable, mask.audit), (Who::Strangers, true, Audit::Cover));
-    assert_eq!((mask.audit_interval, mask.zones.len()), (Duration::from_secs(5), 1));
+    assert_eq!((mask.audit_interval, mask.zones.len()), (Duration::from_secs(7), 1));
     let mount = camera.restream.as_ref().unwrap();
     assert_eq!((mount.path.as_str(), mount.codec), ("house/front", Codec::H265));
     assert_eq!(mount.size, Some(crate::geometry::Size::new(640, 360)));

@@ -55,7 +55,7 @@ pub struct Config {
     /// What follows when a detector finds a face in the masked video: `report` (default: an event and a metric), `cover`
     /// (the camera is covered too) or `off` (nobody looks).
     pub audit: Audit,
-    /// Time between two such looks, `200ms` to `1h`. Default: `2s`.
+    /// Time between two such looks, `200ms` to `1h`. Default: `5s`.
     pub audit_interval: Period,
 }
 
@@ -85,7 +85,7 @@ impl Default for Config {
             exempt: Vec::new(),
             switchable: false,
             audit: Audit::default(),
-            audit_interval: Period::secs(2),
+            audit_interval: Period::secs(5),
         }
     }
 }

@@ -89,8 +89,8 @@ impl Run {
 
 /// As many of five as the machine holds.
 pub(super) fn measure(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
-    let [clip, masked] = clip::small()?;
     let model = bench.models.detector()?;
+    let [clip, masked] = clip::small(&model)?;
     let mut cameras = CAMERAS;
     let mut rounds = Vec::new();
     while rounds.len() < ROUNDS {

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cli::SAMPLE;
+use crate::detect::Sampler;
 use crate::fault::Fault;
+use crate::infer::{InputSize, Model};
 
 /// A clip that is made of the sample.
 struct Form {
@@ -55,12 +57,21 @@ impl Clip {
     }
 }
 
-/// The smaller clip, and the same masked by the program as it is now.
-pub(super) fn small() -> Result<[PathBuf; 2], Fault> {
+/// The smaller clip, and the same masked by the program as it is now, with this model.
+pub(super) fn small(model: &Model) -> Result<[PathBuf; 2], Fault> {
     let clip = made(&SMALL)?;
     let failed = |e: &dyn std::fmt::Display| Fault::unavailable(format!("cannot make {MASKED}: {e}"));
     eprintln!("masking {} for the encoder: {MASKED}", SMALL.file);
-    let masked = Command::new("/proc/self/exe").args(["mask", "--overwrite"]).arg(&clip).arg(MASKED).output();
+    let masked = Command::new("/proc/self/exe")
+        .args(["mask", "--overwrite"])
+        .arg(&clip)
+        .arg(MASKED)
+        .env("VISOR__MODELS__DETECTOR", &model.manifest().name)
+        .env(
+            "VISOR__MODELS__INPUT",
+            InputSize(Sampler::new(&model.manifest().input, model.input_shape()).size()).to_string(),
+        )
+        .output();
     let masked = masked.map_err(|e| failed(&e))?;
     if !masked.status.success() {
         return Err(failed(&String::from_utf8_lossy(&masked.stderr)));

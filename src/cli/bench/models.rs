@@ -40,7 +40,9 @@ impl Models {
             return Ok(Arc::clone(model));
         }
         let runtime = Runtime::load(&self.config)?;
-        if self.config == Config::default() {
+        // a folder says where models are, not which
+        let unnamed = Config { folder: self.config.folder.clone(), ..Config::default() };
+        if self.config == unnamed {
             let (manifest, size) = store::best_detector(&self.config.folder())?;
             (self.config.detector, self.config.input) = (manifest.name, Some(InputSize(size)));
         }
