@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `rights` | which role a route asks for |
 //! | `openapi` | the description of all routes, made from them, and the page that shows it |
-//! | `auth` | logging in |
+//! | `auth` | logging in, and who one is then |
 //! | `health` | how the daemon is, and how much it is asked |
 //! | `desk` | where pictures are looked at, behind the cameras |
 //! | `input` | how pictures come in |
@@ -121,6 +121,7 @@ pub fn router(api: Api) -> Router {
 fn routes() -> Routes {
     Routes::new()
         .open(auth::open())
+        .with(Role::Viewer, auth::viewer())
         .with(Role::Viewer, health::viewer())
         .with(Role::Viewer, cameras::viewer())
         .with(Role::Operator, cameras::operator())

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::console::{self, Asset};
 use super::guard::Door;
 use super::problem::ProblemJson;
 use super::status::Status;
@@ -43,11 +44,12 @@ pub(super) async fn finish(
     let route = route.unwrap_or_else(|| "none".to_owned());
     ::metrics::histogram!(HTTP_REQUEST_SECONDS, "route" => route, "method" => method).record(took);
     let timings = response.extensions_mut().remove::<Timings>().unwrap_or_default();
+    let asset = response.extensions_mut().remove::<Asset>();
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&server_timing(&timings, took)) {
         headers.insert("server-timing", value);
     }
-    secure(headers, door.settings.load().tls.is_some());
+    secure(headers, door.settings.load().tls.is_some(), asset);
     response
 }
 
@@ -85,13 +87,16 @@ async fn as_problem(response: Response) -> Response {
     answer
 }
 
-/// Tells browsers neither to keep an answer, nor to guess what it is, nor to show it inside another page.
-fn secure(headers: &mut HeaderMap, tls: bool) {
+/// Tells browsers neither to keep an answer (unless the console is made of it), nor to guess what it is, nor to show it inside another page.
+fn secure(headers: &mut HeaderMap, tls: bool, asset: Option<Asset>) {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let policy = if kind.starts_with("text/html") { PAGE } else { NO_PAGE };
+    let policy = match asset {
+        Some(Asset) => console::POLICY,
+        None if kind.starts_with("text/html") => PAGE,
+        None => NO_PAGE,
+    };
     let always = [
         (header::CONTENT_SECURITY_POLICY, policy),
-        (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
@@ -100,6 +105,9 @@ fn secure(headers: &mut HeaderMap, tls: bool) {
     ];
     for (name, value) in always {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if asset.is_none() {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     if tls {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));

@@ -9,6 +9,7 @@
 //! | `principal` | who asks, and what they may |
 //! | `body` `admission` | how long a body may take, how many may ask the engine for work |
 //! | `routes` `status` `exposition` `tally` | health, metrics, version |
+//! | `console` | the page, out of the program itself |
 //! | `finish` `problem` | what every answer has; errors are problem+json (RFC 9457) |
 //!
 //! What is asked for beside health and metrics comes as a router from outside ([`App::api`]); nothing here knows it.
@@ -18,6 +19,7 @@ use axum::Router;
 mod admission;
 mod body;
 mod config;
+mod console;
 mod exposition;
 mod finish;
 mod guard;

@@ -13,7 +13,7 @@ use super::finish::finish;
 use super::guard::{Door, guard};
 use super::problem::ProblemJson;
 use super::status::{Health, Status, Version};
-use super::{App, body};
+use super::{App, body, console};
 
 /// Paths of this module that machines ask again and again.
 pub(super) const UNLIMITED: [&str; 8] =
@@ -33,6 +33,7 @@ pub(super) fn router(app: App, door: &Arc<Door>) -> Router {
         .route("/version", get(version))
         .with_state(status.clone())
         .merge(api)
+        .merge(console::router())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(door), body::limit_time))

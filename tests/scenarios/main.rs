@@ -12,6 +12,7 @@ mod capture_garbage;
 mod capture_tls;
 mod check;
 mod compared;
+mod console_page;
 mod daemon;
 mod daemon_faults;
 mod detect;
