@@ -45,7 +45,7 @@ impl From<Failure> for ProblemJson {
             Failure::Address(_) | Failure::Refused => StatusCode::UNPROCESSABLE_ENTITY,
             Failure::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Failure::TooSlow(_) => StatusCode::GATEWAY_TIMEOUT,
-            Failure::Unreachable(_) | Failure::Status(_) | Failure::Redirects(_) => StatusCode::BAD_GATEWAY,
+            Failure::Unreachable(_) | Failure::Status(..) | Failure::Redirects(_) => StatusCode::BAD_GATEWAY,
         };
         Self::new(status, failure.to_string())
     }

@@ -143,7 +143,7 @@ impl Round {
         let outcome = match self.client.post(&delivery, self.plan.time) {
             Ok(()) => "delivered",
             Err(failure) if failure.may_pass() && failed + 1 < self.plan.tries => {
-                let at = Instant::now() + self.plan.pause_after(failed);
+                let at = Instant::now() + failure.pause(self.plan.pause_after(failed));
                 self.waiting.push(Due { at, tries: failed + 1, delivery });
                 "retried"
             }

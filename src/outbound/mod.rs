@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use ureq::Agent;
-use ureq::http::{StatusCode, header};
+use ureq::http::{HeaderMap, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use ureq::unversioned::resolver::{DefaultResolver, Resolver};
 use ureq::unversioned::transport::DefaultConnector;
@@ -36,6 +37,8 @@ use reach::{Checked, Refused};
 const AT_ONCE: usize = 32;
 /// Of an answer to a webhook nobody reads more.
 const MOST_ANSWER_BYTES: u64 = 64 << 10;
+/// A receiver of webhooks may ask to be left alone for so long; what waits for it meanwhile is in memory.
+const LONGEST_WISH: Duration = Duration::from_secs(600);
 
 /// How much of everything an address may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +63,9 @@ pub enum Failure {
     /// Nobody is there, or does not speak HTTP or TLS as one should.
     #[error("the address cannot be reached: {0}")]
     Unreachable(&'static str),
-    /// It answers, but not with what was asked for.
+    /// It answers, but not with what was asked for; and may say how long to stay away (`Retry-After`).
     #[error("the address answers with status {0}")]
-    Status(u16),
+    Status(u16, Option<Duration>),
     /// It gives more than the limit.
     #[error("the address gives more than {0} bytes")]
     TooLarge(u64),
@@ -79,8 +82,16 @@ impl Failure {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::TooSlow(_) => true,
-            Self::Status(status) => *status >= 500 || matches!(status, 408 | 425 | 429),
+            Self::Status(status, _) => *status >= 500 || matches!(status, 408 | 425 | 429),
             Self::Address(_) | Self::Refused | Self::TooLarge(_) | Self::Redirects(_) => false,
+        }
+    }
+
+    /// For how long not to try again: `usual`, or as long as the address asks for, within reason.
+    pub fn pause(&self, usual: Duration) -> Duration {
+        match self {
+            Self::Status(_, Some(wish)) => usual.max((*wish).min(LONGEST_WISH)),
+            _ => usual,
         }
     }
 }
@@ -141,7 +152,7 @@ impl Client {
                 continue;
             }
             if status != StatusCode::OK {
-                return Err(Failure::Status(status.as_u16()));
+                return Err(refusal(status, answer.headers()));
             }
             if answer.body().content_length().is_some_and(|length| length > limits.bytes) {
                 return Err(Failure::TooLarge(limits.bytes));
@@ -180,11 +191,11 @@ impl Client {
         let request = self.agent.post(url.as_str()).config().timeout_global(Some(time)).build();
         let mut request = request.header(header::CONTENT_TYPE, "application/json");
         if let Some(secret) = &delivery.secret {
-            request = request.header(SIGNATURE_HEADER, sign(secret, jiff::Timestamp::now(), &delivery.body));
+            request = request.header(SIGNATURE_HEADER, sign(secret, Timestamp::now(), &delivery.body));
         }
         let answer = request.send(&delivery.body[..]).map_err(|error| failure(&error, &limits))?;
         let status = answer.status();
-        if status.is_success() { Ok(()) } else { Err(Failure::Status(status.as_u16())) }
+        if status.is_success() { Ok(()) } else { Err(refusal(status, answer.headers())) }
     }
 }
 
@@ -212,6 +223,21 @@ fn redirect(from: &Url, status: StatusCode, to: Option<&header::HeaderValue>) ->
     let nowhere = Failure::Unreachable("it redirects to nowhere");
     let next = to.and_then(|to| to.to_str().ok()).and_then(|to| from.join(to).ok()).ok_or(nowhere);
     Some(next.and_then(|next| parse(next.as_str())))
+}
+
+/// An answer that is none: its status, and when to come again.
+fn refusal(status: StatusCode, headers: &HeaderMap) -> Failure {
+    let wish = headers.get(header::RETRY_AFTER).and_then(|text| text.to_str().ok());
+    Failure::Status(status.as_u16(), wish.and_then(|text| wait(text, Timestamp::now())))
+}
+
+/// How long `Retry-After` asks to wait: seconds, or a date.
+fn wait(text: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp();
+    Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
 }
 
 /// In words of ours: the client's own may hold the address.

@@ -302,7 +302,7 @@ fn what_is_no_picture_is_said_without_the_address() {
     let babble = Place::saying("what?\r\n\r\n");
     for (place, status) in [(&gone, true), (&babble, false)] {
         let failure = client(&[place]).get(&format!("{}secret-path", place.url()), &LIMITS).unwrap_err();
-        assert_eq!(failure == Failure::Status(404), status, "{failure}");
+        assert_eq!(failure == Failure::Status(404, None), status, "{failure}");
         assert!(
             !failure.to_string().contains("secret-path") && !failure.to_string().contains("127.0.0.1"),
             "{failure}"
@@ -347,6 +347,41 @@ fn a_webhook_is_signed_and_comes_again_until_it_is_taken() {
         assert!(head.contains("content-type: application/json"), "{head}");
     }
     assert!(heard.recv_timeout(Duration::from_millis(100)).is_err(), "taken is taken");
+}
+
+#[test]
+fn a_receiver_says_when_to_come_again() {
+    let now: jiff::Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+    for (text, expected) in [
+        ("120", Some(120)),
+        (" 0 ", Some(0)),
+        ("Thu, 01 Jan 2026 12:00:30 GMT", Some(30)),
+        ("Thu, 01 Jan 2026 11:00:00 GMT", Some(0)),
+        ("soon", None),
+        ("-1", None),
+    ] {
+        assert_eq!(wait(text, now), expected.map(Duration::from_secs), "{text}");
+    }
+    let usual = Duration::from_secs(2);
+    for (wish, expected) in [(None, 2), (Some(1), 2), (Some(30), 30), (Some(1 << 40), 600)] {
+        let failure = Failure::Status(503, wish.map(Duration::from_secs));
+        assert_eq!(failure.pause(usual), Duration::from_secs(expected), "{wish:?}");
+    }
+    let busy = Place::saying("HTTP/1.1 429 Later\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n");
+    let delivery = Delivery { url: busy.url(), secret: None, body: Vec::new() };
+    let failure = client(&[&busy]).post(&delivery, Duration::from_secs(20)).unwrap_err();
+    assert_eq!(failure, Failure::Status(429, Some(Duration::from_secs(7))));
+}
+
+#[test]
+fn what_may_pass_is_tried_again_and_nothing_else() {
+    let later = [408, 425, 429, 500, 502, 503, 504];
+    for status in (300..600).filter(|status| !later.contains(status) && *status < 500) {
+        assert!(!Failure::Status(status, None).may_pass(), "{status}");
+    }
+    assert!(later.iter().all(|&status| Failure::Status(status, None).may_pass()));
+    let away = [Failure::Unreachable("no connection"), Failure::TooSlow(Duration::ZERO)];
+    assert!(away.iter().all(Failure::may_pass) && !Failure::Refused.may_pass());
 }
 
 #[test]

@@ -156,7 +156,7 @@ impl Postman {
                     if failures == 0 {
                         warn!(webhook = self.number, error = %why, "the receiver takes no events; they wait");
                     }
-                    if !self.queue.rest(pause(failures)) {
+                    if !self.queue.rest(why.pause(pause(failures))) {
                         return;
                     }
                     failures += 1;
@@ -165,6 +165,7 @@ impl Postman {
                     if !std::mem::replace(&mut refused, true) {
                         warn!(webhook = self.number, error = %why, "events lost: the receiver does not want them");
                     }
+                    failures = 0;
                     lose(1, "refused");
                     self.queue.remove(&event);
                 }

@@ -1,20 +1,14 @@
-//! Cameras, what they show and what happens, over HTTP: with curl, ffmpeg and a receiver of webhooks that is away at times.
+//! Cameras, what they show and what happens, over HTTP: with curl and ffmpeg.
 #![cfg(feature = "media")]
 
-use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::process::Command;
 
-use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
-use sha2::Sha256;
 
 use super::support::curl::{curl, curl_json, eventually_json};
 use super::support::daemon::{Daemon, models, sample, visor};
-use super::support::wait::{PATIENCE, eventually};
+use super::support::listener::Listener;
+use super::support::wait::eventually;
 
 /// One camera that shows the sample again and again.
 fn config(more: &str) -> Option<String> {
@@ -29,49 +23,6 @@ fn config(more: &str) -> Option<String> {
 
 fn path(daemon: &Daemon, path: &str) -> String {
     format!("http://{}/api/v1{path}", daemon.address().unwrap())
-}
-
-/// `curl -N` at an address, and what it prints.
-struct Listener(Child, mpsc::Receiver<String>);
-
-impl Listener {
-    fn at(address: &str, headers: &[&str]) -> Self {
-        let mut command = Command::new("curl");
-        command.args(["-sN", address]).stdout(Stdio::piped());
-        command.args(headers.iter().flat_map(|header| ["-H", header]));
-        let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (sender, heard) = mpsc::channel();
-        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self(child, heard)
-    }
-
-    /// Id, name and data of the next event.
-    fn event(&self) -> (String, String, Value) {
-        let (mut id, mut name) = (String::new(), String::new());
-        loop {
-            let line = self.1.recv_timeout(PATIENCE).expect("an event in time");
-            match line.split_once(": ") {
-                Some(("id", text)) => id = text.to_owned(),
-                Some(("event", text)) => name = text.to_owned(),
-                Some(("data", text)) => return (id, name, serde_json::from_str(text).unwrap()),
-                _ => {}
-            }
-        }
-    }
-
-    /// Waits until the answer is over, and says whether curl was content with how it ended.
-    fn ended(mut self) -> bool {
-        while self.1.recv_timeout(PATIENCE).is_ok() {}
-        eventually("curl to end", || self.0.try_wait().unwrap()).success()
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]
@@ -193,100 +144,4 @@ fn cameras_come_change_and_go_while_the_daemon_runs() {
     }
     let items = curl(&daemon, "GET", "/cameras", &[]).json["items"].clone();
     assert_eq!(items.as_array().unwrap().iter().map(|camera| &camera["id"]).collect::<Vec<_>>(), ["front"]);
-}
-
-/// Takes webhooks on a port of its own, or refuses them while it is told to.
-struct Hook {
-    address: String,
-    away: Arc<AtomicBool>,
-    taken: Arc<Mutex<Vec<Value>>>,
-    refused: Arc<Mutex<BTreeSet<u64>>>,
-}
-
-const SECRET: &str = "a-secret-of-some-length";
-
-impl Hook {
-    fn open() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}/visor", listener.local_addr().unwrap());
-        let (away, taken, refused) =
-            (Arc::<AtomicBool>::default(), Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<_>>::default());
-        let hook = Self { address, away: Arc::clone(&away), taken: Arc::clone(&taken), refused: Arc::clone(&refused) };
-        std::thread::spawn(move || {
-            for mut stream in listener.incoming().map_while(Result::ok) {
-                let (head, body) = request(&mut BufReader::new(&stream));
-                let event: Value = serde_json::from_slice(&body).unwrap();
-                assert!(is_signed(&head, &body), "{head}");
-                let answer = match away.load(Ordering::Relaxed) {
-                    true => "503 Service Unavailable",
-                    false => "204 No Content",
-                };
-                match away.load(Ordering::Relaxed) {
-                    true => drop(refused.lock().unwrap().insert(event["boot_seq"].as_u64().unwrap())),
-                    false => taken.lock().unwrap().push(event),
-                }
-                let _ = write!(stream, "HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            }
-        });
-        hook
-    }
-
-    fn seqs(&self) -> Vec<u64> {
-        self.taken.lock().unwrap().iter().map(|event| event["boot_seq"].as_u64().unwrap()).collect()
-    }
-}
-
-fn request(reader: &mut impl BufRead) -> (String, Vec<u8>) {
-    let mut head = String::new();
-    while reader.read_line(&mut head).unwrap() > 2 {}
-    let length = head.to_ascii_lowercase();
-    let length = length.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap();
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
-    (head, body)
-}
-
-fn is_signed(head: &str, body: &[u8]) -> bool {
-    let line =
-        head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("x-visor-signature: ").map(str::to_owned));
-    let line = line.unwrap_or_default();
-    let Some((time, signature)) = line.strip_prefix("t=").and_then(|rest| rest.split_once(",v1=")) else {
-        return false;
-    };
-    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    mac.update(format!("{time}.").as_bytes());
-    mac.update(body);
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>() == signature
-}
-
-#[test]
-fn a_webhook_receiver_that_was_away_gets_what_it_missed() {
-    let hook = Hook::open();
-    let folder = tempfile::tempdir().unwrap();
-    let secret = folder.path().join("secret");
-    std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
-    let table = format!(
-        "[[webhooks]]\nurl = \"{}\"\nsecret_file = \"{}\"\n[[webhooks]]\nurl = \"{}\"\nsecret_file = \"{}\"\ncameras = [\"nowhere\"]\n",
-        hook.address,
-        secret.display(),
-        hook.address,
-        secret.display()
-    );
-    let Some(config) = config(&table) else { return };
-    let daemon = Daemon::start(&config);
-    eventually("the first events", || (hook.seqs().len() >= 3).then_some(()));
-    hook.away.store(true, Ordering::Relaxed);
-    eventually("an event that is refused", || (!hook.refused.lock().unwrap().is_empty()).then_some(()));
-    let before = hook.seqs().len();
-    eventually("events that wait", || {
-        let published = daemon.wait_for_log("the receiver takes no events; they wait", |_| true);
-        (published["webhook"] == 1).then_some(())
-    });
-    hook.away.store(false, Ordering::Relaxed);
-    eventually("what was missed", || (hook.seqs().len() >= before + 3).then_some(()));
-    let seqs = hook.seqs();
-    assert!(seqs.iter().copied().eq(1..=seqs.len() as u64), "each once and in order: {seqs:?}");
-    daemon.wait_for_log("the receiver takes events again", |entry| entry["webhook"] == 1);
-    assert_eq!(daemon.metric("visor_events_lost_total", &["webhook"]), 0.0);
-    assert!(daemon.log().iter().all(|entry| !entry.to_string().contains("/visor\"")), "no address in the log");
 }

@@ -27,6 +27,7 @@ mod http_fuzz;
 mod http_people;
 mod http_pictures;
 mod http_readme;
+mod http_webhooks;
 mod identity;
 mod many_cameras;
 mod mask;

@@ -18,6 +18,8 @@ pub mod film;
 pub mod growth;
 #[cfg(feature = "media")]
 pub mod leaks;
+#[cfg(feature = "media")]
+pub mod listener;
 pub mod mot;
 #[cfg(feature = "media")]
 pub mod naming;
@@ -26,6 +28,8 @@ pub mod patched;
 #[cfg(feature = "media")]
 pub mod player;
 pub mod proxy;
+#[cfg(feature = "media")]
+pub mod receiver;
 pub mod recorder;
 #[cfg(feature = "media")]
 pub mod rtsp;
