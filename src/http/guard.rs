@@ -10,12 +10,14 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::config::Settings;
+use super::leash::Pass;
 use super::login::{Logins, Registry};
 use super::rate::{Client, Rates};
 use super::routes::UNLIMITED;
@@ -33,18 +35,22 @@ pub(super) struct Door {
     pub(super) open: &'static [&'static str],
     /// Paths that are asked often by machines, and cost nothing.
     pub(super) unlimited: &'static [&'static str],
+    /// Cancelled when the address is let go.
+    pub(super) closed: CancellationToken,
 }
 
 /// Why a request is not let in: for the metric, and for whoever asks.
-type Refusal = (&'static str, ProblemJson);
+pub(super) type Refusal = (&'static str, ProblemJson);
 
 /// Lets a request through, or answers it.
 pub(super) async fn guard(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
     match door.decide(&request, Instant::now(), Timestamp::now()) {
         Ok(principal) => {
-            principal.map(|principal| request.extensions_mut().insert(principal));
             request.extensions_mut().insert(Logins::new(&door));
-            next.run(request).await
+            let Some(principal) = principal else { return next.run(request).await };
+            let shown = request.headers().get(header::AUTHORIZATION).cloned();
+            request.extensions_mut().insert(principal.clone());
+            Pass { door, shown, principal }.hold(next.run(request).await)
         }
         Err((reason, problem)) => {
             ::metrics::counter!(HTTP_REFUSED, "reason" => reason).increment(1);
@@ -62,7 +68,7 @@ impl Door {
             check_origin(request.headers())?;
         }
         let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-        let caller = self.caller(&settings, request.headers(), time);
+        let caller = self.caller(&settings, request.headers().get(header::AUTHORIZATION), time);
         let of_console = console::PATHS.contains(&path);
         if !of_console && !self.unlimited.contains(&path) && !UNLIMITED.contains(&path) {
             let address = request.extensions().get::<Peer>().map_or(IpAddr::from([0; 4]), |peer| peer.0.ip());
@@ -76,11 +82,17 @@ impl Door {
         }
     }
 
-    fn caller(&self, settings: &Settings, headers: &HeaderMap, time: Timestamp) -> Result<Caller, Refusal> {
+    /// Who shows this header `Authorization`.
+    pub(super) fn caller(
+        &self,
+        settings: &Settings,
+        shown: Option<&HeaderValue>,
+        time: Timestamp,
+    ) -> Result<Caller, Refusal> {
         if !settings.is_guarded() {
             return Ok(Caller { principal: Principal::LOCAL, number: None });
         }
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = shown.and_then(|value| value.to_str().ok());
         let token = given.and_then(|value| value.split_once(' '));
         let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
         let refused = |detail: &str| ("token", ProblemJson::new(StatusCode::UNAUTHORIZED, detail));
@@ -102,8 +114,8 @@ impl Door {
 }
 
 /// Who asks.
-struct Caller {
-    principal: Principal,
+pub(super) struct Caller {
+    pub(super) principal: Principal,
     /// Tells those apart who share an address.
     number: Option<u64>,
 }
@@ -157,8 +169,6 @@ fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     #[test]

@@ -29,7 +29,7 @@ fn api() -> Router {
 }
 
 /// The body is a name, a blank, a password.
-async fn log_in(
+pub(super) async fn log_in(
     Extension(logins): Extension<Logins>,
     Extension(peer): Extension<Peer>,
     body: String,
@@ -38,7 +38,7 @@ async fn log_in(
     logins.log_in(name.to_owned(), SecretString::from(password), peer.0.ip()).await.map(|login| login.token)
 }
 
-fn post_to(address: SocketAddr, path: &str, body: &[u8]) -> (u16, String, String) {
+pub(super) fn post_to(address: SocketAddr, path: &str, body: &[u8]) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n", body.len()).unwrap();
     stream.write_all(b"Connection: close\r\n\r\n").unwrap();

@@ -5,6 +5,7 @@
 //! | `config` `tls` `tokens` `users` | what the operator says: address, certificate, who may ask |
 //! | `server` `seats` `patient` | sockets and connections: so many for each client, none of which waits for ever |
 //! | `guard` `rate` | a request is let in or answered, by its head alone |
+//! | `leash` | an answer goes on for as long as whoever asked has the right to it |
 //! | `login` `session` | a password for a token that holds for a while |
 //! | `principal` | who asks, and what they may |
 //! | `body` `admission` | how long a body may take, how many may ask the engine for work |
@@ -23,6 +24,7 @@ mod console;
 mod exposition;
 mod finish;
 mod guard;
+mod leash;
 mod login;
 mod patient;
 mod principal;
@@ -66,6 +68,8 @@ pub struct App {
     pub unlimited: &'static [&'static str],
 }
 
+#[cfg(test)]
+mod leash_tests;
 #[cfg(test)]
 mod limits_tests;
 #[cfg(test)]

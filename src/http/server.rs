@@ -136,14 +136,16 @@ impl Bound {
         let address = listener.local_addr().map_err(failed)?;
         let _inside = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+        let cancel = CancellationToken::new();
         let door = Arc::new(Door {
             settings: ArcSwap::from_pointee(settings.clone()),
             registry: Arc::clone(registry),
             rates: Rates::default(),
             open: app.open,
             unlimited: app.unlimited,
+            closed: cancel.clone(),
         });
-        let bound = Self { address, door, cancel: CancellationToken::new(), connections: TaskTracker::new() };
+        let bound = Self { address, door, cancel, connections: TaskTracker::new() };
         let (cancel, connections) = (bound.cancel.clone(), bound.connections.clone());
         let service =
             Reception { router: routes::router(app.clone(), &bound.door), door: Arc::clone(&bound.door), cancel };

@@ -60,6 +60,10 @@ impl Bench {
         self.server.local_addr()
     }
 
+    pub(super) fn reload(&mut self, settings: Settings) {
+        self.server.reload(settings).unwrap();
+    }
+
     pub(super) fn check(&self, method: &str, path: &str, headers: &str) -> (u16, String, String) {
         ask(self.server.local_addr(), method, path, headers)
     }

@@ -343,7 +343,7 @@ fn a_webhook_is_signed_and_comes_again_until_it_is_taken() {
         assert_eq!(got, body);
         let line = head.lines().find_map(|line| line.strip_prefix("x-visor-signature: ")).unwrap();
         let seconds = line.strip_prefix("t=").and_then(|rest| rest.split_once(',')).unwrap().0.parse().unwrap();
-        assert_eq!(line, sign(&secret, jiff::Timestamp::from_second(seconds).unwrap(), &body));
+        assert_eq!(line, sign(&secret, Timestamp::from_second(seconds).unwrap(), &body));
         assert!(head.contains("content-type: application/json"), "{head}");
     }
     assert!(heard.recv_timeout(Duration::from_millis(100)).is_err(), "taken is taken");
@@ -351,7 +351,7 @@ fn a_webhook_is_signed_and_comes_again_until_it_is_taken() {
 
 #[test]
 fn a_receiver_says_when_to_come_again() {
-    let now: jiff::Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+    let now: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
     for (text, expected) in [
         ("120", Some(120)),
         (" 0 ", Some(0)),
