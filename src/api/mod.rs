@@ -17,6 +17,7 @@
 //! | `gallery` | who is known: read at once, changed by the gallery's thread alone |
 //! | `persons` `faces` | the people who are known, and the faces that stand for them |
 //! | `enrol` `jobs` | from a picture to somebody who is known: at once, or later |
+//! | `advice` | whether the threshold fits the gallery |
 //! | `strangers` | who is not known, but was seen |
 //! | `timeline` | where people were, and when |
 //! | `everything` | all of it gone at once |
@@ -33,6 +34,7 @@ use crate::outbound::Client;
 use crate::sink::{History, Hub};
 use crate::supervisor::Engine;
 
+mod advice;
 mod auth;
 mod cameras;
 mod compare;
@@ -139,5 +141,6 @@ fn routes() -> Routes {
         .with(Role::Operator, faces::operator())
         .with(Role::Operator, jobs::operator())
         .with(Role::Operator, strangers::operator())
+        .with(Role::Operator, advice::operator())
         .with(Role::Admin, everything::admin())
 }

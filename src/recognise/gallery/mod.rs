@@ -16,6 +16,7 @@
 //! | `store` | the handle: enrol, forget, expire |
 //! | [`tags`] | words that policies refer to |
 //! | [`advice`] | how well these people can be told apart |
+//! | [`spread`] | what one person's references score against each other, and different people's |
 //! | [`synthetic`] | made-up galleries, for benchmarks |
 //! | [`enroller`] | from a picture to a reference |
 //! | [`folder`] | the folder of people's pictures |
@@ -29,6 +30,7 @@ pub mod rejection;
 mod search;
 mod segment;
 mod snapshot;
+pub mod spread;
 mod store;
 pub mod synthetic;
 pub mod tags;
@@ -42,5 +44,6 @@ pub use enroller::{Enroller, Who};
 pub use person::{Person, PersonId, Reference};
 pub use rejection::{Refusal, Rejection};
 pub use search::{Hit, Ranking};
+pub use spread::Spread;
 pub use store::{Amendment, Enrolment, Filter, Gallery, LookAlike, Page, Profile, Receipt, Settings};
 pub use tags::Tags;

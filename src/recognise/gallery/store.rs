@@ -125,8 +125,16 @@ impl Gallery {
     }
 
     fn threshold_of(&self, snapshot: &Snapshot) -> f32 {
-        let Settings { threshold, calibration, .. } = &self.0.settings;
-        threshold.unwrap_or_else(|| calibration.threshold_for(snapshot.people.chances(), snapshot.own))
+        self.0.settings.threshold.unwrap_or_else(|| self.by_size(snapshot))
+    }
+
+    /// What [`Gallery::threshold`] is where no setting says another.
+    pub fn threshold_by_size(&self) -> f32 {
+        self.by_size(&self.0.current.load())
+    }
+
+    fn by_size(&self, snapshot: &Snapshot) -> f32 {
+        self.0.settings.calibration.threshold_for(snapshot.people.chances(), snapshot.own)
     }
 
     /// Least distance to the second person, for the gallery's present size.
