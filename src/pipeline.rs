@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError, bounded};
 
-pub use audit::{Auditor, Finding, Sample, audits, run_audit};
+pub use audit::{Auditor, Finding, Look, Sample, audits, run_audit};
 pub use control::Control;
 pub use eyes::{Eyes, Seen};
 pub use faces::FaceModels;

@@ -151,8 +151,11 @@ fn verdict(spread: &Spread, by_size: Option<f32>) -> (&'static str, String) {
         return ("too_few", too_few(spread));
     }
     if let Some(usual) = by_size.filter(|usual| (usual - threshold).abs() >= NOTABLE) {
-        let (than, risk) =
-            if *threshold < usual { ("below", "strangers get names more often") } else { ("above", "people are missed more often") };
+        let (than, risk) = if *threshold < usual {
+            ("below", "strangers get names more often")
+        } else {
+            ("above", "people are missed more often")
+        };
         let what = format!(
             "The configuration sets {threshold:.2}, {than} the {usual:.2} that this gallery's size asks for: {risk}. Leave \
              gallery.threshold out to have it follow the gallery."

@@ -20,6 +20,7 @@
 //! | `advice` | whether the threshold fits the gallery |
 //! | `strangers` | who is not known, but was seen |
 //! | `timeline` | where people were, and when |
+//! | `privacy` | what is kept and where, looked at live |
 //! | `everything` | all of it gone at once |
 //!
 //! Each module gives its routes by role; [`router`] puts them together. The server, and who may ask at all, is in
@@ -53,6 +54,7 @@ mod list;
 mod mask;
 mod openapi;
 mod persons;
+mod privacy;
 mod recognise;
 mod rights;
 mod strangers;
@@ -133,6 +135,7 @@ fn routes() -> Routes {
         .with(Role::Viewer, faces::viewer())
         .with(Role::Viewer, strangers::viewer())
         .with(Role::Viewer, timeline::viewer())
+        .with(Role::Viewer, privacy::viewer())
         .with(Role::Operator, detect::operator())
         .with(Role::Operator, mask::operator())
         .with(Role::Operator, compare::operator())

@@ -29,6 +29,15 @@ const VERSION_MARK: &[u8] = b"VERS_1.";
 const GET_ONE: &str = "put version 1.28 there (in a checkout: scripts/setup library; elsewhere: out of the Python wheel \
                        onnxruntime 1.28.0), or name another file as models.library";
 
+/// Whether the inference library could call home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uploader {
+    /// It has nothing that could.
+    None,
+    /// It has an uploader, which the environment keeps quiet.
+    Silenced,
+}
+
 /// What the bytes of a library file tell.
 #[derive(Debug, PartialEq, Eq)]
 struct Findings {
@@ -37,13 +46,20 @@ struct Findings {
 }
 
 /// The one environment of this process: ONNX Runtime allows no second, nor a second library.
-static LOADED: Mutex<Option<(PathBuf, Environment, String)>> = Mutex::new(None);
+static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
+
+struct Loaded {
+    path: PathBuf,
+    environment: Environment,
+    version: String,
+    uploader: Uploader,
+}
 
 /// Loads the library at `path`, unless it is loaded already.
 pub(super) fn load(path: &Path) -> Result<Environment, Fault> {
     let path = path.canonicalize().map_err(|e| unusable(path, &e.to_string()))?;
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((first, environment, _)) = loaded.as_ref() {
+    if let Some(Loaded { path: first, environment, .. }) = loaded.as_ref() {
         return if *first == path {
             Ok(environment.clone())
         } else {
@@ -66,13 +82,19 @@ pub(super) fn load(path: &Path) -> Result<Environment, Fault> {
     environment.set_log_level(LogLevel::Warning);
     let version = format!("1.{}", findings.minor);
     info!(library = %path.display(), version, "ONNX Runtime loaded");
-    *loaded = Some((path, environment.clone(), version));
+    let uploader = if findings.uploader { Uploader::Silenced } else { Uploader::None };
+    *loaded = Some(Loaded { path, environment: environment.clone(), version, uploader });
     Ok(environment)
 }
 
 /// The version of the library that is loaded, such as `1.28`; `None` before one is.
 pub fn version() -> Option<String> {
-    LOADED.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(.., version)| version.clone())
+    LOADED.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|loaded| loaded.version.clone())
+}
+
+/// Whether the library that is loaded could call home; `None` before one is.
+pub fn uploader() -> Option<Uploader> {
+    LOADED.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|loaded| loaded.uploader)
 }
 
 fn unusable(path: &Path, why: &str) -> Fault {

@@ -21,7 +21,7 @@ mod tensor;
 mod tests;
 
 pub use fetch::Fetcher;
-pub use library::version as library_version;
+pub use library::{Uploader, uploader, version as library_version};
 pub use manifest::Manifest;
 pub use model::{InferError, Model};
 pub use provider::Provider;

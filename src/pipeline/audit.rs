@@ -100,6 +100,14 @@ impl VideoTaker for Auditor {
     }
 }
 
+/// A frame that was looked at.
+pub struct Look<'a> {
+    /// The camera.
+    pub camera: &'a Arc<str>,
+    /// What should not be there.
+    pub findings: Vec<Finding<'a>>,
+}
+
 /// A face where none should be.
 pub struct Finding<'a> {
     /// The camera.
@@ -114,8 +122,8 @@ pub struct Finding<'a> {
     pub model: &'a str,
 }
 
-/// Thread `audit`: looks at samples with the `current` model until nobody can give any more, and tells of each face.
-pub fn run_audit(samples: &Receiver<Sample>, current: &ArcSwap<Model>, mut tell: impl FnMut(&Finding<'_>)) {
+/// Thread `audit`: looks at samples with the `current` model until nobody can give any more, and tells of each look.
+pub fn run_audit(samples: &Receiver<Sample>, current: &ArcSwap<Model>, mut tell: impl FnMut(&Look<'_>)) {
     let mut detector: Option<Detector> = None;
     let mut complained = HashMap::new();
     for Sample { camera, cover, frame } in samples {
@@ -137,12 +145,13 @@ pub fn run_audit(samples: &Receiver<Sample>, current: &ArcSwap<Model>, mut tell:
         };
         counter!(MASK_AUDITS, "camera" => camera.to_string()).increment(1);
         let score = detector.settings().score;
-        for face in found.iter().filter(|face| should_not_be_there(face, score, frame.places())) {
+        let findings = found.iter().filter(|face| should_not_be_there(face, score, frame.places())).map(|face| {
             counter!(MASK_AUDIT_FACES, "camera" => camera.to_string()).increment(1);
             cover.iter().for_each(|control| control.cover_for(COVER));
             let model = &model.manifest().name;
-            tell(&Finding { camera: &camera, stamp: frame.stamp(), size: picture.size(), face, model });
-        }
+            Finding { camera: &camera, stamp: frame.stamp(), size: picture.size(), face, model }
+        });
+        tell(&Look { camera: &camera, findings: findings.collect() });
     }
 }
 

@@ -81,6 +81,11 @@ impl Strangers {
         Self(Arc::new(Shared { ttl, calibration, book: Mutex::default() }))
     }
 
+    /// How long a stranger is remembered after being seen last.
+    pub fn ttl(&self) -> Duration {
+        self.0.ttl
+    }
+
     /// Whether both are handles to the same strangers.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

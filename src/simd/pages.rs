@@ -72,9 +72,16 @@ impl<T: sealed::Plain> Pages<T> {
     }
 }
 
+/// Whether some pages could not be locked.
+static UNLOCKED: AtomicBool = AtomicBool::new(false);
+
+/// Whether all memory of this kind that there was so far could be locked, so that it is never swapped.
+pub fn all_locked() -> bool {
+    !UNLOCKED.load(Ordering::Relaxed)
+}
+
 fn warn_once(error: io::Error) {
-    static WARNED: AtomicBool = AtomicBool::new(false);
-    if !WARNED.swap(true, Ordering::Relaxed) {
+    if !UNLOCKED.swap(true, Ordering::Relaxed) {
         warn!(%error, "the gallery is not locked into memory and may be swapped: raise the limit of locked memory (LimitMEMLOCK)");
     }
 }

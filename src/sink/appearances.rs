@@ -90,6 +90,21 @@ pub struct Summary {
     pub cameras: BTreeSet<Arc<str>>,
 }
 
+/// What is kept, and within which bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Spans, of …
+    pub spans: usize,
+    /// … at most so many.
+    pub most_spans: usize,
+    /// Best shots, of …
+    pub shots: usize,
+    /// … at most so many bytes.
+    pub most_shot_bytes: usize,
+    /// How long a span is kept after its end.
+    pub ttl: Duration,
+}
+
 /// The spans of all cameras.
 #[derive(Debug)]
 pub struct Appearances(Mutex<Ring>);
@@ -155,6 +170,17 @@ impl Appearances {
             }
         }
         strangers
+    }
+
+    /// What is kept of the cameras that are `seen`.
+    pub fn held(&self, seen: impl Fn(&str) -> bool) -> Held {
+        let ring = lock(&self.0);
+        let (mut spans, mut shots) = (0, 0);
+        for span in ring.spans.values().filter(|span| seen(&span.camera)) {
+            spans += 1;
+            shots += usize::from(span.shot.is_some());
+        }
+        Held { spans, most_spans: MOST, shots, most_shot_bytes: MOST_SHOT_BYTES, ttl: ring.ttl }
     }
 
     /// Takes in an event.
@@ -384,6 +410,9 @@ mod tests {
         appearances.show(&shot(Some("bob"), 50));
         appearances.show(&shot(Some("alice"), 70));
         assert_eq!(lock(&appearances.0).shot_bytes, 70);
+        let held = appearances.held(|camera| camera == "front");
+        assert_eq!((held.spans, held.shots, held.ttl), (1, 1, Duration::from_secs(24 * 3600)));
+        assert_eq!(appearances.held(|_| false).spans, 0);
         assert_eq!(appearances.forget(&alice()), 1);
         let ring = lock(&appearances.0);
         assert!(ring.spans.is_empty() && ring.tracks.is_empty() && ring.shot_bytes == 0);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
@@ -88,12 +88,26 @@ pub struct CameraState {
     pub stats: CameraStats,
 }
 
+/// How often a camera's masked video was looked at, and what was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Audited {
+    /// Looks.
+    pub looks: u64,
+    /// Faces that should not have been there.
+    pub faces: u64,
+    /// The last look.
+    pub last: SystemTime,
+    /// When a face was found last.
+    pub last_face: Option<SystemTime>,
+}
+
 /// Every camera's state, and who is asking: the noticeboard that sinks read.
 #[derive(Debug)]
 pub struct Board {
     boot_id: Arc<str>,
     started: Instant,
     cameras: Mutex<BTreeMap<Arc<str>, CameraState>>,
+    audits: Mutex<BTreeMap<Arc<str>, Audited>>,
     pub(super) roster: Mutex<Roster>,
     pub(super) gallery: Mutex<GalleryStats>,
     /// The gallery has been read: whoever is not known now is unknown.
@@ -102,8 +116,8 @@ pub struct Board {
 
 impl Board {
     pub(super) fn new(boot_id: Arc<str>) -> Self {
-        let (cameras, roster, gallery, people_read) = Default::default();
-        Self { boot_id, started: Instant::now(), cameras, roster, gallery, people_read }
+        let (cameras, audits, roster, gallery, people_read) = Default::default();
+        Self { boot_id, started: Instant::now(), cameras, audits, roster, gallery, people_read }
     }
 
     /// Names this run of the daemon.
@@ -119,6 +133,24 @@ impl Board {
     /// All cameras by id.
     pub fn cameras(&self) -> BTreeMap<Arc<str>, CameraState> {
         lock(&self.cameras).clone()
+    }
+
+    /// What the self-audit saw, by camera; of one that it has not looked at, nothing.
+    pub fn audits(&self) -> BTreeMap<Arc<str>, Audited> {
+        lock(&self.audits).clone()
+    }
+
+    /// A camera's masked video was looked at, and so many faces were found.
+    pub(super) fn audited(&self, camera: &str, faces: usize) {
+        if !self.knows(camera) {
+            return;
+        }
+        let (faces, now) = (faces as u64, SystemTime::now());
+        let mut audits = lock(&self.audits);
+        let none = Audited { looks: 0, faces: 0, last: now, last_face: None };
+        let audited = audits.entry(camera.into()).or_insert(none);
+        (audited.looks, audited.faces, audited.last) = (audited.looks + 1, audited.faces + faces, now);
+        audited.last_face = if faces > 0 { Some(now) } else { audited.last_face };
     }
 
     /// The people who are shown, by id.
@@ -159,6 +191,7 @@ impl Board {
 
     /// Takes a camera down. Returns whether it was there.
     pub(super) fn remove(&self, camera: &str) -> bool {
+        lock(&self.audits).remove(camera);
         lock(&self.cameras).remove(camera).is_some()
     }
 

@@ -55,6 +55,11 @@ impl History {
         self.reached.subscribe()
     }
 
+    /// How many events are remembered, and how many can be at most.
+    pub fn fill(&self) -> (usize, usize) {
+        (lock(&self.events).len(), MOST)
+    }
+
     /// Nothing is remembered any more. Gives how many events there were.
     pub fn clear(&self) -> usize {
         std::mem::take(&mut *lock(&self.events)).len()
@@ -128,6 +133,7 @@ mod tests {
         assert!(seqs(&history.after(3, 9)).is_empty() && seqs(&history.after(u64::MAX - 1, 9)).is_empty());
 
         (4..=MOST as u64 + 3).for_each(|seq| history.event(&fixture::event("front", seq)));
+        assert_eq!(history.fill(), (MOST, MOST));
         let (gone, whole) = (history.after(1, 2), history.after(3, 1));
         assert_eq!((gone.lost, seqs(&gone)), (2, vec![4, 5]));
         assert_eq!((whole.lost, seqs(&whole)), (0, vec![4]));

@@ -252,6 +252,11 @@ impl Hub {
         self.shared.board.change(camera, |state| state.stats = stats);
     }
 
+    /// A camera's masked video was looked at, and so many faces were found that should not have been there.
+    pub fn audited(&self, camera: &str, faces: usize) {
+        self.shared.board.audited(camera, faces);
+    }
+
     /// What users ask of switches. What one takes another one misses: meant for the supervisor alone.
     pub fn switches(&self) -> Arc<SwitchWishes> {
         Arc::clone(&self.shared.switches)

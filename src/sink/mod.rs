@@ -27,8 +27,8 @@ use crossbeam_channel::Sender;
 use crate::event::Event;
 use crate::fault::Fault;
 
-pub use appearances::{Appearance, Appearances, End, Summary, Who};
-pub use board::{Board, CameraState, CameraStats, CameraStatus, GalleryStats};
+pub use appearances::{Appearance, Appearances, End, Held, Summary, Who};
+pub use board::{Audited, Board, CameraState, CameraStats, CameraStatus, GalleryStats};
 pub use history::{History, Reached, Stretch};
 pub use hub::Hub;
 pub use person::{Erased, Looked, PersonAnswer, PersonCommand, PersonWish};

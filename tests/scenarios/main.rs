@@ -26,6 +26,7 @@ mod http_faces;
 mod http_fuzz;
 mod http_people;
 mod http_pictures;
+mod http_privacy;
 mod http_readme;
 mod http_webhooks;
 mod identity;

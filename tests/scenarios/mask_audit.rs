@@ -96,7 +96,9 @@ fn a_face_that_is_not_masked_is_told_and_covers_and_a_mask_is_not() {
         auditor.take(&shown.view());
         drop(auditor);
         let mut found = Vec::new();
-        run_audit(&samples, &model, |finding| found.push((finding.camera.to_string(), finding.face.rect)));
+        run_audit(&samples, &model, |look| {
+            found.extend(look.findings.iter().map(|finding| (finding.camera.to_string(), finding.face.rect)));
+        });
         assert_eq!(found.len(), usize::from(finds), "{kind}: {found:?}");
         assert!(found.iter().all(|(camera, rect)| camera == "front" && rect.iou(place) > 0.4), "{found:?}");
         assert_eq!(control.covers(Monotonic::now()), finds, "{kind}");

@@ -102,9 +102,12 @@ impl CameraBook {
 
     /// Puts up what the settings in use say.
     pub fn show(&self, settings: &Resolved, written: &Written) {
+        let policies = settings.policies();
         let facts = settings.cameras.iter().map(|(id, camera)| {
             let origin = if written.has_added(id) { Origin::Http } else { Origin::File };
             let mask = camera.masking.as_ref();
+            let prefix = format!("cameras.{id}.");
+            let shows = policies.iter().filter_map(|policy| Some(policy.strip_prefix(&prefix)?.to_owned()));
             let facts = Facts {
                 origin,
                 source: camera.source.display.clone(),
@@ -112,6 +115,7 @@ impl CameraBook {
                 masked: mask.is_some(),
                 hold_ms: mask.map(|masking| millis(masking.hold)),
                 preview: !matches!(camera.preview, Preview::Off(_)),
+                shows: shows.collect(),
             };
             (id.clone(), facts)
         });
@@ -122,6 +126,11 @@ impl CameraBook {
     pub(super) fn ask(&self, wish: CameraWish) -> Result<(), CameraRefusal> {
         let busy = |_| CameraRefusal::Failed("other changes are waiting already; try again in a second".to_owned());
         self.wishes.0.try_send(wish).map_err(busy)
+    }
+
+    /// Settings by which a camera's faces may show.
+    pub(in crate::api) fn shows(&self, camera: &str) -> Vec<String> {
+        self.facts.load().get(camera).map(|facts| facts.shows.clone()).unwrap_or_default()
     }
 
     pub(super) fn facts(&self, camera: &str) -> Option<Facts> {
@@ -158,4 +167,6 @@ pub(super) struct Facts {
     hold_ms: Option<u64>,
     /// Whether it can be looked at.
     preview: bool,
+    /// Settings by which faces may show.
+    shows: Vec<String>,
 }

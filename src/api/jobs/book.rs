@@ -187,6 +187,11 @@ impl Jobs {
         book.jobs.get(&id).map(|job| view(id, job))
     }
 
+    /// How many pictures wait, and how many can at most.
+    pub(in crate::api) fn waiting(&self) -> (usize, usize) {
+        (self.lock().waiting.iter().map(VecDeque::len).sum(), MOST_WAITING)
+    }
+
     /// Nothing waits any more, and what became of anything is not known. Gives how many there were.
     pub(in crate::api) fn clear(&self) -> usize {
         let mut book = std::mem::take(&mut *self.lock());

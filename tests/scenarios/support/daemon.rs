@@ -34,6 +34,15 @@ pub fn sample() -> Option<PathBuf> {
     Some(needed[0].clone())
 }
 
+/// A file or folder of the assets; `None`, aloud, without them.
+pub fn asset(path: &str) -> Option<PathBuf> {
+    let found = std::env::var_os("VISOR_ASSETS").map(|assets| Path::new(&assets).join(path)).filter(|p| p.exists());
+    if found.is_none() {
+        eprintln!("skipped: there is no {path} in VISOR_ASSETS");
+    }
+    found
+}
+
 /// The detector that the store has, as lines of `[models]`.
 pub fn models() -> &'static str {
     if checkout("models/store/yunet_n_dynamic.onnx").is_file() {
