@@ -23,10 +23,11 @@ fn a_daemon_with_a_masked_camera_keeps_its_promises_and_says_so() {
     ));
     eventually_json(&daemon, "/persons/robin", |_| true);
     // frames are masked, and looked at, while somebody wants them
-    let privacy = eventually("the self-audit to look", || {
+    let privacy = eventually("masked frames, and the self-audit to look", || {
         curl(&daemon, "GET", "/cameras/front/snapshot.jpg", &["-o", "/dev/null"]);
         let privacy = curl(&daemon, "GET", "/privacy", &[]).json;
-        (check(&privacy, "self_audit")["state"] == "ok").then_some(privacy)
+        let masked = privacy["cameras"][0]["masked"].as_u64() > Some(0);
+        (masked && check(&privacy, "self_audit")["state"] == "ok").then_some(privacy)
     });
     for id in ["open_files", "core_dumps", "telemetry", "mask_proofs"] {
         assert_eq!(check(&privacy, id)["state"], "ok", "{}", check(&privacy, id));
@@ -35,7 +36,7 @@ fn a_daemon_with_a_masked_camera_keeps_its_promises_and_says_so() {
     assert_eq!(policies["state"], "warn", "people of the gallery are shown");
     let camera = &privacy["cameras"][0];
     assert_eq!((&camera["id"], &camera["unproven"]), (&"front".into(), &0.into()));
-    assert!(camera["masked"].as_u64() > Some(0) && camera["audit"]["looks"].as_u64() > Some(0), "{camera}");
+    assert!(camera["audit"]["looks"].as_u64() > Some(0), "{camera}");
     assert!(camera["shows"][0].as_str().unwrap().contains("mask.who"), "{camera}");
     let kept = |id: &str| privacy["kept"].as_array().unwrap().iter().find(|kept| kept["id"] == id).unwrap();
     assert_eq!((&kept("people")["count"], &kept("appearances")["seconds"]), (&1.into(), &7200.into()));
@@ -50,15 +51,13 @@ fn the_threshold_is_held_against_the_gallerys_own_faces() {
     let Some(folder) = asset("media/recog/lfw10") else { return };
     let with = |rest: &str| format!("{}[gallery]\nfolder = \"{}\"\n{rest}", models(), folder.display());
     let daemon = Daemon::start(&with(""));
-    let few = eventually_json(&daemon, "/gallery/advice", |_| true);
-    assert!(few["references"].as_u64() > Some(0) || few["verdict"] == "too_few", "{few}");
-    daemon.wait_ready();
     let advice = eventually_json(&daemon, "/gallery/advice", |advice| advice["people"] == 5);
     assert_eq!((&advice["verdict"], &advice["configured"]), (&"good".into(), &false.into()), "{advice}");
     let pairs = |heap: &str| advice[heap]["pairs"].as_u64().unwrap();
-    assert_eq!((pairs("genuine"), pairs("impostor")), (225, 1000), "{advice}");
+    let faces = advice["references"].as_u64().unwrap();
+    assert!(faces > 40 && pairs("genuine") + pairs("impostor") == faces * (faces - 1) / 2, "{advice}");
     let bars: u64 = advice["impostor"]["bars"].as_array().unwrap().iter().map(|bar| bar.as_u64().unwrap()).sum();
-    assert_eq!(bars, 1000);
+    assert_eq!(bars, pairs("impostor"));
     daemon.reload(&with("threshold = 0.9\n"));
     let advice = eventually_json(&daemon, "/gallery/advice", |advice| advice["configured"] == true);
     assert_eq!(advice["verdict"], "differs", "{advice}");
