@@ -68,7 +68,10 @@ export function dialog(title, build, { wide = false } = {}) {
     const close = (value) => { result = value; element.close(); };
     const dismiss = h('button', { type: 'button', class: 'quiet', 'aria-label': 'Close', onclick: () => close() }, '×');
     element.append(h('div', { class: 'dialog-head' }, h('h2', { id: 'dialog-title' }, title), dismiss), ...nodes([build(close)]));
-    element.addEventListener('close', () => { element.remove(); resolve(result); });
+    // whoever goes to another view leaves it behind
+    const leave = () => close();
+    window.addEventListener('hashchange', leave);
+    element.addEventListener('close', () => { window.removeEventListener('hashchange', leave); element.remove(); resolve(result); });
     element.addEventListener('click', (event) => { if (event.target === element) close(); });
     document.body.append(element);
     element.showModal();

@@ -17,6 +17,7 @@ use super::extract::{Asked, Body, Named, bad_request};
 use super::gallery::{refused, unexpected};
 use super::list::{self, List};
 use super::openapi::Problem;
+use super::timeline::best_shot_path;
 use crate::clock::Monotonic;
 use crate::event::rfc3339;
 use crate::http::{Principal, ProblemJson};
@@ -41,6 +42,8 @@ struct Stranger {
     appearances: usize,
     /// Those cameras.
     cameras: Vec<String>,
+    /// Where the newest best shot is, if a camera may give one.
+    best_shot: Option<String>,
     /// How many of their faces are kept: they become a person's when the stranger is named.
     face_count: usize,
     /// First seen.
@@ -60,6 +63,7 @@ impl Stranger {
             alias: stranger.alias.to_string(),
             appearances: summary.count,
             cameras: summary.cameras.iter().map(|camera| camera.to_string()).collect(),
+            best_shot: summary.shot.map(best_shot_path),
             face_count: stranger.faces,
             first_seen: ago(stranger.first_seen),
             last_seen: ago(stranger.last_seen),

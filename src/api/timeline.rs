@@ -97,9 +97,14 @@ impl From<&Appearance> for Seen {
             until: rfc3339(seen.until),
             end: seen.end.map(End::name),
             score: seen.score.map(fourth),
-            best_shot: seen.shot.as_ref().map(|_| format!("/api/v1/appearances/{}/best_shot.jpg", seen.id)),
+            best_shot: seen.shot.as_ref().map(|_| best_shot_path(seen.id)),
         }
     }
+}
+
+/// Where an appearance's best shot is.
+pub(super) fn best_shot_path(appearance: u64) -> String {
+    format!("/api/v1/appearances/{appearance}/best_shot.jpg")
 }
 
 /// [`Wanted`], checked, for one person and one caller.

@@ -88,6 +88,8 @@ pub struct Summary {
     pub count: usize,
     /// The cameras.
     pub cameras: BTreeSet<Arc<str>>,
+    /// The newest span with a best shot.
+    pub shot: Option<u64>,
 }
 
 /// What is kept, and within which bounds.
@@ -167,6 +169,7 @@ impl Appearances {
                 let summary = strangers.entry(Arc::clone(alias)).or_default();
                 summary.count += 1;
                 summary.cameras.insert(Arc::clone(&span.camera));
+                summary.shot = span.shot.as_ref().map(|_| span.id).or(summary.shot);
             }
         }
         strangers
@@ -402,7 +405,8 @@ mod tests {
         let appearances = Appearances::default();
         tell(&appearances, Identified, Some(&visitor()), 2);
         appearances.show(&shot(None, 100));
-        assert_eq!(appearances.strangers(|_| true)[&Arc::from("visitor-1")].count, 1);
+        let summary = appearances.strangers(|_| true).remove("visitor-1").unwrap();
+        assert_eq!((summary.count, summary.shot), (1, Some(1)));
         assert!(appearances.strangers(|_| false).is_empty());
         appearances.rename(&visitor(), &alice());
         tell(&appearances, Revised, Some(&alice()), 4);

@@ -13,6 +13,7 @@ mod capture_tls;
 mod check;
 mod compared;
 mod console_page;
+mod console_people;
 mod daemon;
 mod daemon_faults;
 mod detect;

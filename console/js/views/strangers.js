@@ -1,6 +1,101 @@
-import { fill, head } from '../dom.js';
+import { get, part, post, withQuery } from '../api.js';
+import { ago, dialog, empty, field, fill, h, head, toast, toastError } from '../dom.js';
+import { icon } from '../icons.js';
+import { nameStranger, patiently, reasonOf, shots } from '../people.js';
+import { store } from '../store.js';
+
+const PAGE = 60;
+const REFRESH = 3000;
 
 export async function show(root) {
   document.title = 'Strangers · Visor';
-  fill(root, head('Strangers'));
+  const own = new AbortController();
+  const operator = store.may('operator');
+  const list = h('ul', { class: 'strangers' });
+  const more = h('button', { type: 'button', hidden: true, onclick: () => load(true) }, 'Show more');
+  const shot = shots();
+  const ignored = h('input', { type: 'checkbox', id: 'with-ignored', onchange: () => load() });
+  let cursor = null;
+  let shown = [];
+  let turn = 0;
+
+  async function load(next = false) {
+    const mine = ++turn;
+    try {
+      const page = await get(withQuery('/strangers', { limit: next ? PAGE : Math.max(PAGE, Math.min(shown.length, 1000)), cursor: next ? cursor : null, ignored: ignored.checked || null }), { signal: own.signal });
+      if (mine !== turn) return;
+      shown = next ? [...shown, ...page.items] : page.items;
+      cursor = page.next_cursor;
+      draw();
+    } catch (error) {
+      if (mine !== turn) return;
+      if (error.reason === 'recognition_off') fill(list, h('li', {}, empty(...reasonOf(error))));
+      else toastError(error);
+    }
+  }
+
+  function draw() {
+    more.hidden = !cursor;
+    if (!shown.length) fill(list, h('li', {}, empty('No strangers', 'Whoever a camera sees well for two seconds, and nobody knows, is listed here, by an alias that is the same on every camera.')));
+    else keepFocus(list, () => fill(list, shown.toSorted((a, b) => b.last_seen.localeCompare(a.last_seen)).map((stranger) => card(stranger, shown, operator, load, shot))));
+  }
+
+  fill(root, head('Strangers', h('div', { class: 'row' }, ignored, h('label', { for: 'with-ignored' }, 'Show ignored ones'))),
+    h('p', { class: 'muted' }, 'Groups of faces that formed by themselves. They are kept in memory only, and forgotten when they were not seen for a while.'),
+    list, h('div', {}, more));
+  await load();
+
+  let due;
+  const refresh = () => { due ??= setTimeout(() => { due = undefined; if (!document.hidden) load(); }, REFRESH); };
+  const concerns = (event) => Boolean(event.identity?.alias) || event.type === 'revised';
+  const off = [
+    store.on('event', (event) => { if (concerns(event)) refresh(); }),
+    store.on('events', (events) => { if (events.some(concerns)) refresh(); }),
+  ];
+  return () => { own.abort(); clearTimeout(due); off.forEach((end) => end()); };
+}
+
+/** Draws anew; whoever was at a control of a stranger is there again. */
+function keepFocus(list, draw) {
+  const at = document.activeElement?.dataset?.key;
+  draw();
+  if (at) list.querySelector(`[data-key="${CSS.escape(at)}"]`)?.focus({ preventScroll: true });
+}
+
+function card(stranger, all, operator, reload, shot) {
+  const { alias } = stranger;
+  const done = async (ask, words) => {
+    try { await patiently(ask); toast(words, 'ok'); await reload(); } catch (error) { toastError(error); }
+  };
+  const name = async () => {
+    const person = await nameStranger(alias);
+    if (person) location.hash = `#/person/${encodeURIComponent(person)}`;
+  };
+  const merge = async () => {
+    const into = await chooseOther(alias, all);
+    if (into) await done(() => post(`/strangers/${part(alias)}/merge`, { into }), `${alias} is ${into} from now on`);
+  };
+  const ignore = () => done(() => post(`/strangers/${part(alias)}/ignore`, { ignored: !stranger.ignored }), stranger.ignored ? `${alias} is listed again` : `${alias} is ignored`);
+  const button = (key, props, ...words) => h('button', { type: 'button', dataset: { key: `${alias}-${key}` }, 'aria-label': `${words.at(-1)}: ${alias}`, ...props }, words);
+  return h('li', { class: 'card stranger' },
+    h('div', { class: 'stranger-shot' }, stranger.best_shot ? shot(stranger.best_shot, `Best shot of ${alias}`) : icon('strangers')),
+    h('div', { class: 'stack' },
+      h('div', { class: 'row' }, h('h2', {}, alias), stranger.ignored && h('span', { class: 'state off' }, icon('off'), 'Ignored')),
+      h('p', { class: 'muted small' }, `Seen ${stranger.appearances === 1 ? 'once' : `${stranger.appearances} times`}${stranger.cameras.length ? ` on ${stranger.cameras.join(', ')}` : ''}`),
+      h('p', { class: 'muted small' }, `First ${ago(stranger.first_seen)}, last ${ago(stranger.last_seen)}; ${stranger.face_count} ${stranger.face_count === 1 ? 'face' : 'faces'}`),
+      operator && h('div', { class: 'row' },
+        button('name', { class: 'primary', onclick: name }, 'Name'),
+        all.length > 1 && button('merge', { onclick: merge }, 'Merge'),
+        button('ignore', { class: 'quiet', onclick: ignore }, stranger.ignored ? 'Show again' : 'Ignore'))));
+}
+
+/** Resolves to the alias that both are to have. */
+function chooseOther(alias, all) {
+  return dialog(`Who else is ${alias}?`, (close) => {
+    const others = all.filter((other) => other.alias !== alias);
+    const choice = h('select', { id: 'merge-into', autofocus: true }, others.map((other) => h('option', { value: other.alias }, `${other.alias}, last ${ago(other.last_seen)}`)));
+    return h('form', { class: 'stack', onsubmit: (event) => { event.preventDefault(); close(choice.value); } },
+      field('The same as', choice, 'Both are one from then on, under this alias, with all that was seen of either.'),
+      h('div', { class: 'actions' }, h('button', { type: 'button', onclick: () => close() }, 'Cancel'), h('button', { type: 'submit', class: 'primary' }, 'Merge')));
+  });
 }

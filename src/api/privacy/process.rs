@@ -43,8 +43,10 @@ pub(super) fn look() -> Processes {
         }
     }
     found.cores += usize::from(!own_core_forbidden());
-    found.written.sort_unstable();
-    found.written.dedup();
+    for paths in [&mut found.written, &mut found.output] {
+        paths.sort_unstable();
+        paths.dedup();
+    }
     found
 }
 

@@ -1,0 +1,184 @@
+//! People through the page: added by a picture, seen by a camera, named, forgotten; and all of it erased.
+#![cfg(feature = "media")]
+
+use serde_json::json;
+use visor::restream::child::SimulatedCamera;
+
+use super::support::browser::{Browser, DESKTOP, PHONE};
+use super::support::curl::{curl, eventually_json};
+use super::support::daemon::{Daemon, asset, checkout, models, sample, sample_people, visor};
+use super::support::wait::eventually;
+
+/// What shows people to a camera, and the camera's table; `None`, aloud, where something is missing.
+fn camera() -> Option<(SimulatedCamera, String)> {
+    sample_people()?;
+    let cameras = SimulatedCamera::start(visor(), &["--mount", &format!("front={}", sample()?.display())]).unwrap();
+    let uri = cameras.url("front").unwrap().to_owned();
+    Some((cameras, format!("[cameras.front]\nuri = \"{uri}\"\nsnapshots = \"masked\"\n")))
+}
+
+/// A daemon with that camera, whom everybody on this machine may ask.
+fn with_camera() -> Option<(Daemon, SimulatedCamera)> {
+    let (cameras, table) = camera()?;
+    let daemon = Daemon::start(&format!("{}{table}", models()));
+    eventually_json(&daemon, "/persons", |_| true);
+    Some((daemon, cameras))
+}
+
+/// Pictures of the page in both sizes and schemes, and what axe-core says of each.
+fn look_at(browser: &Browser, name: &str) {
+    for (size, size_name) in [(PHONE, "phone"), (DESKTOP, "desktop")] {
+        browser.resize(size);
+        let wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth", vec![]);
+        assert!(wide.as_i64() <= Some(0), "{name} is {wide} px wider than the {size_name}");
+        for dark in [true, false] {
+            browser.dark(dark);
+            browser.screenshot(&format!("{name}-{size_name}-{}", if dark { "dark" } else { "light" }));
+        }
+        browser.assert_accessible();
+    }
+    browser.dark(false);
+}
+
+#[test]
+fn somebody_is_added_by_a_picture_recognised_and_forgotten() {
+    let Some((daemon, _cameras)) = with_camera() else { return };
+    let Some(browser) = Browser::open(&daemon, DESKTOP) else { return };
+    browser.go("#/people");
+    browser.wait_for_text("main", "Nobody is known yet");
+    browser.press("Add a person");
+    browser.upload("#enrol-files", &checkout(".cache/sample/people/Robin/portrait.jpg"));
+    browser.wait_for_text("dialog .said", "Give a name first");
+    browser.fill("#enrol-name", "Robin");
+    let no_face = checkout(".cache/white.png");
+    image::RgbImage::from_pixel(320, 240, image::Rgb([255; 3])).save(&no_face).unwrap();
+    browser.upload("#enrol-files", &no_face);
+    browser.wait_for_text(".sent", "No face");
+    std::fs::remove_file(&no_face).unwrap();
+    browser.upload("#enrol-files", &checkout(".cache/sample/people/Robin/portrait.jpg"));
+    browser.wait_for_text(".sent", "Added");
+    browser.screenshot("enrol");
+    browser.press("Done");
+
+    browser.wait_for_text("h1", "Robin");
+    browser.wait_for_text("main", "In sight");
+    browser.wait_for_text("main", "Faces (1)");
+    browser.wait_for_text(".seen", "front");
+    assert!(browser.has(".lane-span"));
+    look_at(&browser, "person");
+    browser.press("Edit");
+    browser.fill("#edit-tags", "staff, night");
+    browser.click("dialog button.primary");
+    browser.wait_for_text(".facts", "night");
+
+    browser.go("#/people");
+    browser.wait_for_text(".person-card", "Robin");
+    look_at(&browser, "people-one");
+    browser.press("Find by picture");
+    browser.upload("#search-file", &checkout(".cache/sample/people/Robin/portrait.jpg"));
+    browser.wait_for_text("dialog", "This is Robin");
+    browser.screenshot("search");
+    browser.click("dialog ul a");
+    browser.wait_for_text("h1", "Robin");
+    browser.press("Forget");
+    browser.click("dialog button.danger");
+    browser.wait_for_text("main", "Nobody is known yet");
+    assert_eq!(curl(&daemon, "GET", "/persons/robin", &[]).status, 404);
+    // refused pictures, and a person who is gone, are answers with an error's status
+    browser.assert_quiet(&["422", "404"]);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_stranger_gets_a_name_and_everything_is_erased() {
+    let Some((daemon, _cameras)) = with_camera() else { return };
+    let Some(browser) = Browser::open(&daemon, DESKTOP) else { return };
+    let met = eventually_json(&daemon, "/strangers", |list| list["items"][0]["best_shot"].is_string());
+    let alias = met["items"][0]["alias"].as_str().unwrap();
+    browser.go("#/strangers");
+    browser.wait_for_text(".stranger", alias);
+    browser.find(".stranger .shot:not(.loading, .missing)");
+    look_at(&browser, "strangers");
+    browser.click(&format!("[data-key='{alias}-name']"));
+    browser.fill("#stranger-name", "Kim");
+    browser.click("dialog button.primary");
+    browser.wait_for_text("h1", "Kim");
+    browser.wait_for_text(".seen", "front");
+
+    browser.go("#/privacy");
+    browser.wait_for_text(".checks", "No telemetry");
+    look_at(&browser, "privacy");
+    browser.press("Erase everything");
+    assert!(browser.has("dialog button.danger:disabled"));
+    browser.fill("#erase-word", "erase everything");
+    browser.click("dialog button.danger");
+    browser.wait_for_text("dialog h2", "Erased");
+    browser.wait_for_text(".receipt", "People");
+    browser.screenshot("receipt");
+    browser.press("Close");
+    assert_eq!(curl(&daemon, "GET", "/persons/kim", &[]).status, 404);
+    browser.assert_quiet(&[]);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_gallery_is_searched_and_its_scores_are_plotted() {
+    if sample_people().is_none() {
+        return;
+    }
+    let Some(folder) = asset("media/recog/lfw10") else { return };
+    let daemon = Daemon::start(&format!("{}[gallery]\nfolder = \"{}\"\n", models(), folder.display()));
+    eventually_json(&daemon, "/persons", |list| list["items"].as_array().is_some_and(|items| items.len() == 5));
+    let Some(browser) = Browser::open(&daemon, DESKTOP) else { return };
+    browser.go("#/people");
+    browser.find("#threshold svg[role=img]");
+    browser.wait_for_text("#threshold", "Fits");
+    look_at(&browser, "people");
+    browser.fill("#people-search", "powell");
+    browser.wait_for_text(".search", "1 person");
+    browser.click(".person-card");
+    browser.wait_for_text("h1", "Colin_Powell");
+    browser.wait_for_text("main", "Look-alikes");
+    browser.wait_for_text("main", "mixed up");
+    look_at(&browser, "person-faces");
+    browser.assert_quiet(&[]);
+}
+
+#[test]
+fn a_viewer_sees_no_control_of_what_it_may_not_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens");
+    std::fs::write(&tokens, "viewer-of-all-things viewer\nadmin-of-all-things admin\n").unwrap();
+    let http = format!("[http]\nlisten = \"127.0.0.1:0\"\nrate = 0\ntokens_file = \"{}\"\n", tokens.display());
+    let Some((daemon, _cameras)) = with_camera_and_tokens(&http) else { return };
+    let Some(browser) = Browser::open(&daemon, DESKTOP) else { return };
+    browser.go("");
+    browser.run("sessionStorage.setItem('visor-token', 'viewer-of-all-things')", vec![]);
+    for (hash, text, hidden) in [
+        ("#/people", "Robin", &["button.primary", "#threshold"][..]),
+        ("#/person/robin", "Faces (0)", &["button.danger", "button.primary"]),
+        ("#/strangers", "visitor-", &["[data-key]"]),
+        ("#/privacy", "No telemetry", &["button.danger"]),
+    ] {
+        browser.go("#/wall");
+        browser.run("location.hash = arguments[0]; location.reload()", vec![json!(hash)]);
+        browser.wait_for_text("main", text);
+        for css in hidden {
+            assert!(!browser.has(&format!("main {css}")), "{hash} shows {css} to a viewer");
+        }
+    }
+    browser.assert_quiet(&["401"]);
+    assert!(daemon.stop().success());
+}
+
+/// The same where tokens are asked for; Robin is known, by name alone, and a stranger was met.
+fn with_camera_and_tokens(http: &str) -> Option<(Daemon, SimulatedCamera)> {
+    let (cameras, table) = camera()?;
+    let daemon = Daemon::start(&format!("{}{http}{table}", models()));
+    let admin = ["-H", "Authorization: Bearer admin-of-all-things"];
+    let ask = |path: &str| curl(&daemon, "GET", path, &admin).json;
+    eventually("a stranger", || ask("/strangers")["items"][0]["alias"].is_string().then_some(()));
+    let body = ["-H", "Content-Type: application/json", "-d", "{\"name\":\"Robin\"}"];
+    assert_eq!(curl(&daemon, "POST", "/persons", &[&admin[..], &body].concat()).status, 201);
+    Some((daemon, cameras))
+}
