@@ -1,4 +1,4 @@
-import { all, del, get, part, post, put, withQuery } from '../api.js';
+import { del, get, part, post, put, withQuery } from '../api.js';
 import { ago, clockOf, confirm, dialog, fill, field, h, head, length, svg, toast, toastError } from '../dom.js';
 import { icon } from '../icons.js';
 import { enrol, initials, patiently, presence, quality, shots } from '../people.js';
@@ -7,6 +7,8 @@ import { store } from '../store.js';
 const DAY = 86400000;
 /** Whoever comes or goes is shown so much later, at most. */
 const REFRESH = 3000;
+/** Appearances of a day that are shown. */
+const MOST = 500;
 /** Rows of a day's table before the rest is folded away. */
 const ROWS = 12;
 const SOURCES = { folder: 'the gallery\'s folder', http: 'a picture sent here', mqtt: 'a picture over MQTT' };
@@ -192,8 +194,9 @@ function daySection(id, signal) {
     date.value = local(start).slice(0, 10);
     after.disabled = end > Date.now();
     try {
-      const seen = await all(`/persons/${part(id)}/appearances`, { from: new Date(start).toISOString(), until: new Date(end - 1).toISOString(), limit: 1000 }, { signal });
-      fill(body, ...(seen.length ? content(seen, start, end, shot) : await nothing()));
+      const asked = withQuery(`/persons/${part(id)}/appearances`, { from: new Date(start).toISOString(), until: new Date(end - 1).toISOString(), limit: MOST });
+      const { items: seen, next_cursor: more } = await get(asked, { signal });
+      fill(body, ...(seen.length ? content(seen, start, end, shot) : await nothing()), more ? h('p', { class: 'hint' }, `Only the newest ${MOST} appearances of this day are shown.`) : '');
     } catch (error) { toastError(error); }
   }
   /** Where there is nothing on this day: when there was. */

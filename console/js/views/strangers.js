@@ -77,10 +77,11 @@ function card(stranger, all, operator, reload, shot) {
   };
   const ignore = () => done(() => post(`/strangers/${part(alias)}/ignore`, { ignored: !stranger.ignored }), stranger.ignored ? `${alias} is listed again` : `${alias} is ignored`);
   const button = (key, props, ...words) => h('button', { type: 'button', dataset: { key: `${alias}-${key}` }, 'aria-label': `${words.at(-1)}: ${alias}`, ...props }, words);
+  const here = [...store.tracks.values()].filter((event) => event.identity?.alias === alias).map((event) => event.camera);
   return h('li', { class: 'card stranger' },
     h('div', { class: 'stranger-shot' }, stranger.best_shot ? shot(stranger.best_shot, `Best shot of ${alias}`) : icon('strangers')),
     h('div', { class: 'stack' },
-      h('div', { class: 'row' }, h('h2', {}, alias), stranger.ignored && h('span', { class: 'state off' }, icon('off'), 'Ignored')),
+      h('div', { class: 'row' }, h('h2', {}, alias), here.length > 0 && h('span', { class: 'state ok' }, icon('eye'), `In sight, ${[...new Set(here)].join(', ')}`), stranger.ignored && h('span', { class: 'state off' }, icon('off'), 'Ignored')),
       h('p', { class: 'muted small' }, `Seen ${stranger.appearances === 1 ? 'once' : `${stranger.appearances} times`}${stranger.cameras.length ? ` on ${stranger.cameras.join(', ')}` : ''}`),
       h('p', { class: 'muted small' }, `First ${ago(stranger.first_seen)}, last ${ago(stranger.last_seen)}; ${stranger.face_count} ${stranger.face_count === 1 ? 'face' : 'faces'}`),
       operator && h('div', { class: 'row' },
