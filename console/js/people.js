@@ -3,6 +3,9 @@ import { part, pause, picture, post, withQuery } from './api.js';
 import { dialog, fill, h, field } from './dom.js';
 import { icon } from './icons.js';
 
+// A picture that is dropped beside the place for it must not take the page's place.
+for (const kind of ['dragover', 'drop']) window.addEventListener(kind, (event) => event.preventDefault());
+
 /** What is wrong with a picture, and what helps; the server says the rest. */
 const REASONS = {
   no_face: ['No face', 'No face was found here. It should look into the camera, and be lit well.'],

@@ -31,7 +31,7 @@ function content(advice) {
   const [kind, word] = VERDICTS[advice.verdict] ?? VERDICTS.too_few;
   const some = advice.genuine.pairs + advice.impostor.pairs > 0;
   return [
-    h('div', { class: 'advice' }, h('span', { class: `state ${kind}` }, icon(kind), word), h('p', {}, advice.advice)),
+    h('div', { class: 'advice' }, h('span', { class: `state ${kind}` }, icon(kind === 'off' ? 'help' : kind), word), h('p', {}, advice.advice)),
     some && plot(advice),
     h('dl', { class: 'facts' },
       fact('Threshold', `${advice.threshold.toFixed(2)}${advice.configured ? `, set; by size ${advice.by_size.toFixed(2)}` : ', by the gallery\'s size'}`),

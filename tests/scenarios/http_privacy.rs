@@ -44,6 +44,33 @@ fn a_daemon_with_a_masked_camera_keeps_its_promises_and_says_so() {
 }
 
 #[test]
+fn who_may_see_one_camera_is_told_of_that_one() {
+    if sample_people().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens");
+    std::fs::write(&tokens, "viewer-of-back-only viewer back\nviewer-of-all-things viewer\n").unwrap();
+    let daemon = Daemon::start(&format!(
+        "[http]\nlisten = \"127.0.0.1:0\"\nrate = 0\ntokens_file = \"{}\"\n{}[cameras.front]\nuri = \"test:\"\n\
+         [cameras.back]\nuri = \"test:\"\n",
+        tokens.display(),
+        models()
+    ));
+    let ask = |token: &str| curl(&daemon, "GET", "/privacy", &["-H", &format!("Authorization: Bearer {token}")]).json;
+    let cameras = |privacy: &Value| -> Vec<String> {
+        let cameras = privacy["cameras"].as_array().into_iter().flatten();
+        cameras.map(|camera| camera["id"].as_str().unwrap().to_owned()).collect()
+    };
+    eventually("both cameras", || (cameras(&ask("viewer-of-all-things")) == ["back", "front"]).then_some(()));
+    let some = ask("viewer-of-back-only");
+    assert_eq!(cameras(&some), ["back"]);
+    let kept = |id: &str| some["kept"].as_array().unwrap().iter().find(|kept| kept["id"] == id).unwrap();
+    assert_eq!((&kept("strangers")["count"], &kept("events")["count"]), (&Value::Null, &Value::Null));
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn the_threshold_is_held_against_the_gallerys_own_faces() {
     if sample_people().is_none() {
         return;

@@ -7,6 +7,9 @@ import { store } from '../store.js';
 const AGAIN = 15000;
 const WORD = 'erase everything';
 
+/** What is not known has a question mark, not the sign for what is switched off. */
+const sign = (kind) => icon(kind === 'off' ? 'help' : kind);
+
 const STATES = {
   ok: ['ok', 'Holds'],
   warn: ['warn', 'Could be better'],
@@ -28,7 +31,7 @@ export async function show(root) {
   async function load() {
     const found = await get('/privacy', { signal: own.signal });
     const [kind, words] = SUMMARY[found.state];
-    fill(parts.summary, h('p', { class: `note ${kind} summary` }, icon(kind), h('span', {}, h('strong', {}, words), ` Looked at ${clockOf(found.checked_at)}.`)));
+    fill(parts.summary, h('p', { class: `note ${kind} summary` }, sign(kind), h('span', {}, h('strong', {}, words), ` Looked at ${clockOf(found.checked_at)}.`)));
     fill(parts.checks, found.checks.map(check));
     fill(parts.kept, kept(found.kept));
     parts.cameras.hidden = found.cameras.length === 0;
@@ -48,7 +51,7 @@ export async function show(root) {
 
 function check({ title, state, detail }) {
   const [kind, word] = STATES[state] ?? STATES.unknown;
-  return h('li', { class: 'card check' }, h('div', { class: 'spread' }, h('h3', {}, title), h('span', { class: `state ${kind}` }, icon(kind), word)), h('p', { class: 'small' }, detail));
+  return h('li', { class: 'card check' }, h('div', { class: 'spread' }, h('h3', {}, title), h('span', { class: `state ${kind}` }, sign(kind), word)), h('p', { class: 'small' }, detail));
 }
 
 function kept(items) {

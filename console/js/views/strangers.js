@@ -83,11 +83,11 @@ function card(stranger, all, operator, reload, shot) {
     h('div', { class: 'stack' },
       h('div', { class: 'row' }, h('h2', {}, alias), here.length > 0 && h('span', { class: 'state ok' }, icon('eye'), `In sight, ${[...new Set(here)].join(', ')}`), stranger.ignored && h('span', { class: 'state off' }, icon('off'), 'Ignored')),
       h('p', { class: 'muted small' }, `Seen ${stranger.appearances === 1 ? 'once' : `${stranger.appearances} times`}${stranger.cameras.length ? ` on ${stranger.cameras.join(', ')}` : ''}`),
-      h('p', { class: 'muted small' }, `First ${ago(stranger.first_seen)}, last ${ago(stranger.last_seen)}; ${stranger.face_count} ${stranger.face_count === 1 ? 'face' : 'faces'}`),
-      operator && h('div', { class: 'row' },
+      h('p', { class: 'muted small' }, `First ${ago(stranger.first_seen)}, last ${ago(stranger.last_seen)}; ${stranger.face_count} ${stranger.face_count === 1 ? 'face' : 'faces'}`)),
+      operator && h('div', { class: 'stranger-actions row' },
         button('name', { class: 'primary', onclick: name }, 'Name'),
         all.length > 1 && button('merge', { onclick: merge }, 'Merge'),
-        button('ignore', { class: 'quiet', onclick: ignore }, stranger.ignored ? 'Show again' : 'Ignore'))));
+        button('ignore', { class: 'quiet', onclick: ignore }, stranger.ignored ? 'Show again' : 'Ignore')));
 }
 
 /** Resolves to the alias that both are to have. */
