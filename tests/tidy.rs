@@ -75,8 +75,10 @@ const CONFINED: &[(&str, &[&str])] = &[
 /// How the name of a public host ends, of those that are likely here.
 const PUBLIC_TOPS: &[&str] = &["com", "io", "net", "org"];
 
-/// Hosts that are named although nothing is fetched from them: licence, schema, documentation, the one for examples.
-const LINKED: &[&str] = &["www.apache.org", "json-schema.org", "www.home-assistant.io", "toml.io", "example.org"];
+/// Hosts that are named although nothing is fetched from them: licence, schema, documentation, the one for examples, and the one that
+/// names what a drawing is.
+const LINKED: &[&str] =
+    &["www.apache.org", "json-schema.org", "www.home-assistant.io", "toml.io", "example.org", "www.w3.org"];
 
 const UNSAFE_ALLOWED: &[&str] = &["ring", "simd"];
 
