@@ -9,7 +9,7 @@ use super::kinds::{Filling, Patch, Source};
 use super::masked::{MaskedFrame, MaskedStill, Outcome, Places, out_layout};
 use super::ruling::{Cause, Plan, Ruling};
 use super::shape::{Region, Shape};
-use super::stencil::{Span, Stencil};
+use super::stencil::{Span, Stencil, ZONES};
 use crate::canvas::{CELL, Canvas, Plane, slate};
 use crate::fault::Fault;
 use crate::frame::Frame;
@@ -130,10 +130,12 @@ impl Painter {
         let size = copy.to.size;
         let whole = Rect::new(0.0, 0.0, size.width as f32, size.height as f32);
         self.patches.clear();
+        // the patch [`ZONES`]
         self.patches.push(Patch::flat(whole, copy.to.colour(ZONE)));
         self.begin_with_zones(size);
         for region in regions.iter().filter(|region| region.bounds().is_sound()) {
-            let source = Source { canvas: copy.from, bytes: copy.source };
+            let zones = self.zone_regions.as_ref().map(|(_, zones)| zones);
+            let source = Source { canvas: copy.from, bytes: copy.source, zones };
             self.stencil.add(region, self.shape, self.patches.len());
             self.patches.push(self.filling.patch(source, region, at));
         }
@@ -152,7 +154,7 @@ impl Painter {
         if self.zone_regions.as_ref().is_none_or(|(known, _)| *known != size) {
             let mut stencil = Stencil::default();
             stencil.begin(size);
-            self.zones.iter().for_each(|zone| stencil.add_polygon(zone, size, 0));
+            self.zones.iter().for_each(|zone| stencil.add_polygon(zone, size, ZONES));
             stencil.finish();
             self.zone_regions = Some((size, stencil));
         }

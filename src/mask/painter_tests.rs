@@ -147,6 +147,28 @@ fn zones_are_covered_whoever_is_there() {
     }
 }
 
+#[rstest]
+#[case("solid")]
+#[case("blur")]
+#[case("pixelate")]
+fn a_zone_is_black_where_a_mask_reaches_into_it_and_colours_no_mask(#[case] kind: &str) {
+    // the face is in the zone, and the mask begins to the left of both
+    let frame = frame(PixelFormat::I420);
+    let corners = [(0.2, 0.0), (1.0, 0.0), (1.0, 1.0), (0.2, 1.0)].map(|(x, y)| Point::new(x, y));
+    let config = Config { kind: kind.into(), colour: "#ffffff".into(), ..Config::default() };
+    let mut painter = painter(&config, vec![Polygon::new(corners.to_vec()).unwrap()]);
+    let place = vec![0; out_layout(frame.layout()).end().unwrap()];
+    let mask = Rect::from_corners(2.0, 5.0, 60.0, 40.0);
+    let masked = painter.paint(&frame, &plan(&frame, &[mask]), place).unwrap();
+    let picture = masked.picture().unwrap();
+    let stride = picture.layout().planes[0].stride;
+    for row in 0..67 {
+        let (left, zone) = picture.plane(0)[row * stride..][..101].split_at(21);
+        assert!(zone.iter().all(|&luma| luma == 16), "row {row}: some of the zone shows: {zone:?}");
+        assert!(left[..20].iter().all(|&luma| luma != FACE), "row {row}: {left:?}");
+    }
+}
+
 #[test]
 fn a_place_that_is_too_small_is_left_alone() {
     let frame = frame(PixelFormat::I420);

@@ -4,6 +4,9 @@ use super::shape::{self, Region, Shape};
 use crate::canvas::CELL;
 use crate::geometry::{Polygon, Size};
 
+/// The patch of privacy zones: they keep their cells, whoever's mask else lies there.
+pub(super) const ZONES: usize = 0;
+
 /// A stretch of masked cells in one row of cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
@@ -78,10 +81,11 @@ impl Stencil {
         }
     }
 
-    /// Orders the spans of each row and cuts them so that none meets another. Of two that overlap, the one that begins
-    /// first keeps its cells.
+    /// Orders the spans of each row and cuts them so that none meets another. Of two that overlap, a privacy zone keeps its
+    /// cells, and else the one that begins first.
     pub fn finish(&mut self) {
         for row in &mut self.rows {
+            leave_to_zones(row);
             row.sort_unstable_by_key(|span| (span.from, std::cmp::Reverse(span.to)));
             let mut kept: usize = 0;
             for index in 0..row.len() {
@@ -103,6 +107,14 @@ impl Stencil {
         }
     }
 
+    /// Whether any cell that these pixels touch is masked: from left, top up to right, bottom.
+    pub fn touches(&self, [left, top, right, bottom]: [i32; 4]) -> bool {
+        let cell = |pixel: i32| pixel.max(0) as usize / CELL;
+        let rows = cell(top).min(self.rows.len())..cell(bottom + CELL as i32 - 1).min(self.rows.len());
+        let (from, to) = (cell(left), cell(right + CELL as i32 - 1));
+        self.rows[rows].iter().flatten().any(|span| span.from < to && span.to > from)
+    }
+
     /// The masked stretches of a row of cells, from left to right.
     pub fn row(&self, row: usize) -> &[Span] {
         &self.rows[row]
@@ -112,6 +124,24 @@ impl Stencil {
     pub fn share(&self) -> f32 {
         let masked: usize = self.rows.iter().flatten().map(|span| span.to - span.from).sum();
         masked as f32 / (self.columns * self.rows.len()).max(1) as f32
+    }
+}
+
+/// Cuts out of each span of a row what zones cover.
+fn leave_to_zones(row: &mut Vec<Span>) {
+    let zones: Vec<Span> = row.iter().filter(|span| span.patch == ZONES).copied().collect();
+    for zone in zones {
+        for index in 0..row.len() {
+            let span = row[index];
+            if span.patch == ZONES || span.to <= zone.from || zone.to <= span.from {
+                continue;
+            }
+            // nothing may be left of it: such spans go when the row is put in order
+            row[index].to = zone.from.max(span.from);
+            if zone.to < span.to {
+                row.push(Span { from: zone.to, ..span });
+            }
+        }
     }
 }
 
@@ -128,14 +158,30 @@ mod tests {
     fn overlapping_spans_are_cut_and_none_is_lost() {
         let mut stencil = Stencil::default();
         stencil.begin(Size::new(40, 2));
-        let spans = [(0, 10.0, 20.0), (1, 4.0, 14.0), (0, 16.0, 30.0), (2, 12.0, 13.0)];
+        let spans = [(3, 10.0, 20.0), (1, 4.0, 14.0), (3, 16.0, 30.0), (2, 12.0, 13.0)];
         for (patch, left, right) in spans {
             stencil.add(&region(&[Rect::from_corners(left, 0.0, right, 2.0)]), Shape::Box, patch);
         }
         stencil.finish();
-        let expected = [Span { from: 2, to: 7, patch: 1 }, Span { from: 7, to: 15, patch: 0 }];
+        let expected = [Span { from: 2, to: 7, patch: 1 }, Span { from: 7, to: 15, patch: 3 }];
         assert_eq!(stencil.row(0), expected);
         assert_eq!(stencil.share(), 13.0 / 20.0);
+    }
+
+    #[test]
+    fn zones_keep_their_cells_wherever_masks_begin() {
+        let mut stencil = Stencil::default();
+        stencil.begin(Size::new(40, 2));
+        let spans = [(ZONES, 10.0, 16.0), (1, 4.0, 30.0), (2, 12.0, 14.0), (ZONES, 26.0, 30.0), (3, 14.0, 40.0)];
+        for (patch, left, right) in spans {
+            stencil.add(&region(&[Rect::from_corners(left, 0.0, right, 2.0)]), Shape::Box, patch);
+        }
+        stencil.finish();
+        let of = |from, to, patch| Span { from, to, patch };
+        let expected = [of(2, 5, 1), of(5, 8, ZONES), of(8, 13, 1), of(13, 15, ZONES), of(15, 20, 3)];
+        assert_eq!(stencil.row(0), expected);
+        assert!(stencil.touches([39, 1, 41, 2]) && !stencil.touches([0, 0, 4, 2]) && stencil.touches([3, 0, 5, 1]));
+        assert!(!stencil.touches([-9, -9, 0, 0]) && !stencil.touches([0, 2, 40, 4]));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(super) fn make(choice: &Choice<'_>) -> Result<Box<dyn Filling>, Fault> {
     };
     let (columns, rows) = ((size.width as usize).min(SIDE), (size.height as usize).min(SIDE));
     let whole = Rect::new(0.0, 0.0, size.width as f32, size.height as f32);
-    let rgb = Patch::means(Source { canvas: &Canvas::rgb(size), bytes }, whole, columns, rows).colours;
+    let rgb = Patch::means(Source::new(&Canvas::rgb(size), bytes), whole, columns, rows).colours;
     Ok(Box::new(Image { columns, rows, rgb }))
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::shape::Region;
+use super::stencil::Stencil;
 use crate::canvas::{Canvas, Colour};
 use crate::fault::Fault;
 use crate::geometry::Rect;
@@ -65,6 +66,15 @@ pub(super) struct Choice<'a> {
 pub(super) struct Source<'a> {
     pub canvas: &'a Canvas,
     pub bytes: &'a [u8],
+    /// What nothing may be made of: privacy zones.
+    pub zones: Option<&'a Stencil>,
+}
+
+impl<'a> Source<'a> {
+    /// A picture without privacy zones.
+    pub fn new(canvas: &'a Canvas, bytes: &'a [u8]) -> Self {
+        Self { canvas, bytes, zones: None }
+    }
 }
 
 /// Makes what goes into a region.
@@ -91,14 +101,16 @@ impl Patch {
         Self { over, columns: 1, rows: 1, colours: vec![colour], smooth: false }
     }
 
-    /// Mean colours of a picture on a grid of `columns` by `rows` over `over`; black where that is outside.
+    /// Mean colours of a picture on a grid of `columns` by `rows` over `over`; black where that is outside or touches a
+    /// privacy zone.
     pub fn means(source: Source<'_>, over: Rect, columns: usize, rows: usize) -> Self {
         let (dx, dy) = (over.w / columns as f32, over.h / rows as f32);
         let black = source.canvas.colour([0; 3]);
         let mean = |index: usize| {
             let (x, y) = (over.x + (index % columns) as f32 * dx, over.y + (index / columns) as f32 * dy);
             let cell = [x.floor(), y.floor(), (x + dx).ceil(), (y + dy).ceil()].map(|edge| edge as i32);
-            source.canvas.mean(source.bytes, cell).unwrap_or(black)
+            let hidden = source.zones.is_some_and(|zones| zones.touches(cell));
+            source.canvas.mean(source.bytes, cell).filter(|_| !hidden).unwrap_or(black)
         };
         let colours = (0..columns * rows).map(mean).collect();
         Self { over, columns, rows, colours, smooth: false }
@@ -163,7 +175,7 @@ mod tests {
     fn a_grid_holds_the_means_of_its_cells() {
         let canvas = Canvas::rgb(Size::new(4, 2));
         let bytes: Vec<u8> = (0..8_u8).flat_map(|n| [n % 4 * 10; 3]).collect();
-        let source = Source { canvas: &canvas, bytes: &bytes };
+        let source = Source::new(&canvas, &bytes);
         let mut patch = Patch::means(source, Rect::new(0.0, 0.0, 4.0, 2.0), 2, 1);
         assert_eq!(patch.colours, [[5; 3], [25; 3]]);
         let colour = |patch: &Patch, x: f32, y: f32| patch.row(y).colour(x);

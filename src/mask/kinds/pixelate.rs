@@ -71,7 +71,7 @@ mod tests {
         let mut pixelate = make(&Choice { colour: [0; 3], picture: None }).unwrap();
         let mut patch = |bytes: &[u8], ms: u64| {
             let region = Region { key: 7, boxes: vec![Rect::new(0.0, 0.0, 60.0, 60.0)] };
-            pixelate.patch(Source { canvas: &canvas, bytes }, &region, Duration::from_millis(ms))
+            pixelate.patch(Source::new(&canvas, bytes), &region, Duration::from_millis(ms))
         };
         let first = patch(&dark, 0);
         assert_eq!(first.colours.len(), BLOCKS * BLOCKS);
