@@ -147,10 +147,30 @@ impl Polygon {
         inside
     }
 
+    /// Whether two of its sides cross: then what seems to lie inside may lie outside.
+    pub fn crosses_itself(&self) -> bool {
+        let side = |n: usize| (self.corners[n], self.corners[(n + 1) % self.corners.len()]);
+        let count = self.corners.len();
+        (0..count).any(|one| (one + 2..count).any(|other| cross(side(one), side(other))))
+    }
+
+    /// Its area, as a share of the frame.
+    pub fn area(&self) -> f32 {
+        let next = self.corners.iter().cycle().skip(1);
+        let twice: f32 = self.corners.iter().zip(next).map(|(a, b)| a.x * b.y - b.x * a.y).sum();
+        twice.abs() * 0.5
+    }
+
     /// The corners, in fractions of the frame.
     pub fn corners(&self) -> &[Point] {
         &self.corners
     }
+}
+
+/// Whether two lines cross between their ends.
+fn cross((a, b): (Point, Point), (c, d): (Point, Point)) -> bool {
+    let side = |from: Point, to: Point, p: Point| (to.x - from.x) * (p.y - from.y) - (to.y - from.y) * (p.x - from.x);
+    side(a, b, c) * side(a, b, d) < 0.0 && side(c, d, a) * side(c, d, b) < 0.0
 }
 
 #[cfg(test)]
@@ -175,5 +195,17 @@ mod tests {
         assert!(!triangle.contains(Point::new(0.8, 0.8)));
         assert!(Polygon::new(vec![Point::new(0.0, 0.0); 2]).is_none());
         assert!(Polygon::new(vec![Point::new(0.0, 2.0); 3]).is_none());
+    }
+
+    #[test]
+    fn a_polygon_with_corners_in_the_wrong_order_crosses_itself() {
+        let polygon =
+            |corners: &[(f32, f32)]| Polygon::new(corners.iter().map(|&(x, y)| Point::new(x, y)).collect()).unwrap();
+        let square = polygon(&[(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]);
+        assert!(!square.crosses_itself() && square.area() == 1.0);
+        assert!(polygon(&[(0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0)]).crosses_itself());
+        let hooked = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5), (0.0, 1.0)];
+        assert!(!polygon(&hooked).crosses_itself());
+        assert_eq!(polygon(&[(0.1, 0.1), (0.5, 0.5), (0.9, 0.9)]).area(), 0.0);
     }
 }

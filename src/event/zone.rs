@@ -7,13 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::geometry::{Point, Polygon};
 
+/// A zone encloses at least this share of the frame.
+const LEAST: f32 = 1e-6;
+
 /// An area of the picture, as written in the configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ZoneConfig {
     /// Name, as events carry it: `[a-z0-9][a-z0-9_-]{0,62}`, without `__`.
     pub name: String,
-    /// Corners as `[x, y]`, in fractions of the frame (0 to 1) from its top left; at least three.
+    /// Corners as `[x, y]`, in fractions of the frame (0 to 1) from its top left, in order; at least three.
     pub polygon: Vec<[f32; 2]>,
 }
 
@@ -26,6 +29,14 @@ impl ZoneConfig {
             0..3 => format!("a polygon needs at least 3 corners, here are {count}"),
             _ => "corners are fractions of the frame, so each number must lie between 0 and 1".to_owned(),
         })?;
+        if polygon.crosses_itself() {
+            return Err(
+                "its sides cross each other: give the corners in the order in which they follow one another".to_owned()
+            );
+        }
+        if polygon.area() < LEAST {
+            return Err("it encloses nothing: its corners lie on one line".to_owned());
+        }
         Ok(Zone { name: self.name.as_str().into(), polygon })
     }
 }
@@ -49,5 +60,8 @@ mod tests {
         assert!(zone(&[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]).is_ok());
         assert!(zone(&[[0.0, 0.0], [1.0, 0.0]]).unwrap_err().contains("at least 3 corners, here are 2"));
         assert!(zone(&[[0.0, 0.0], [100.0, 0.0], [0.0, 1.0]]).unwrap_err().contains("between 0 and 1"));
+        let crossed = [[0.0, 0.0], [1.0, 1.0], [1.0, 0.0], [0.0, 1.0]];
+        assert!(zone(&crossed).unwrap_err().contains("in the order"));
+        assert!(zone(&[[0.1, 0.1], [0.2, 0.2], [0.3, 0.3]]).unwrap_err().contains("encloses nothing"));
     }
 }
