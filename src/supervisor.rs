@@ -27,7 +27,7 @@ use crate::fault::Fault;
 use crate::metrics::CAMERA_RESTARTS;
 use crate::pipeline::Sample;
 use crate::sink::restream::Restream;
-use crate::sink::{CameraStats, CameraStatus, Hub, Snapshots, Studio, SwitchCommand};
+use crate::sink::{CameraStats, CameraStatus, Hub, Snapshots, Studio, Switch, SwitchCommand};
 use crate::source::Spawner;
 use camera::Running;
 use outlets::Outlets;
@@ -112,7 +112,13 @@ impl Supervisor {
             self.context.hub.remove_camera(id);
             info!(camera = id, "camera removed");
         }
-        changes.changed.iter().for_each(|id| drop(self.cameras.remove(id)));
+        for id in &changes.changed {
+            self.cameras.remove(id);
+            let shows = |camera: &Camera| (camera.snapshots, camera.masking.clone());
+            if before.cameras.get(id).map(shows) != self.settings.cameras.get(id).map(shows) {
+                self.context.hub.withdraw(id);
+            }
+        }
         self.outlets.apply(&self.settings, lacking);
         for id in changes.changed.iter().chain(&changes.added) {
             self.revivals.forget(id);
@@ -131,6 +137,9 @@ impl Supervisor {
         }
         if let Some(running) = self.cameras.get(&**camera) {
             running.switch(*switch, *on);
+            if matches!((switch, on), (Switch::Mask, true) | (Switch::Snapshots, false)) {
+                self.context.hub.withdraw(camera);
+            }
             info!(camera = &**camera, switch = switch.name(), on, "switched");
         }
         self.context.hub.switch(camera, *switch, *on);

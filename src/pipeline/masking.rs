@@ -43,6 +43,8 @@ pub struct Masking {
     /// Whether there has been a frame.
     begun: bool,
     epoch: u64,
+    /// Whether faces are masked, as the switch was when it was looked at last.
+    masks: bool,
     /// Which model has seen the test face last.
     model: Option<usize>,
     /// Who looks, where frames are masked only while somebody does.
@@ -67,6 +69,7 @@ impl Masking {
             shut: None,
             begun: false,
             epoch: 0,
+            masks: true,
             model: None,
             screen: None,
             memory: Vec::new(),
@@ -187,7 +190,11 @@ impl Masking {
 
     /// Brings the line to where the switches and the clock say.
     fn settle(&mut self, control: &Control) {
-        self.line.mask_nobody(!control.masks());
+        let masks = control.masks();
+        self.line.mask_nobody(!masks);
+        if std::mem::replace(&mut self.masks, masks) != masks {
+            self.exits.takers.iter_mut().for_each(|taker| taker.policy_changed());
+        }
         if self.screen.as_ref().is_some_and(|screen| !screen.is_watched()) {
             self.shutter.rests(Cause::Starting);
         }

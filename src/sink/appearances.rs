@@ -191,6 +191,11 @@ impl Appearances {
         lock(&self.0).hear(event);
     }
 
+    /// Lets go of the best shots of a camera.
+    pub(super) fn withdraw(&self, camera: &str) {
+        lock(&self.0).withdraw(camera);
+    }
+
     /// Takes in a track's best shot.
     pub(super) fn show(&self, snapshot: &Arc<Snapshot>) {
         lock(&self.0).show(snapshot);
@@ -283,6 +288,12 @@ impl Ring {
         };
         self.spans.insert(self.ever, span);
         self.tracks.insert(Arc::clone(track), self.ever);
+    }
+
+    fn withdraw(&mut self, camera: &str) {
+        for span in self.spans.values_mut().filter(|span| *span.camera == *camera) {
+            self.shot_bytes -= span.shot.take().map_or(0, |shot| shot.jpeg.len());
+        }
     }
 
     fn show(&mut self, snapshot: &Arc<Snapshot>) {
@@ -413,7 +424,12 @@ mod tests {
         assert_eq!(spans(&appearances), [(alice(), 0, 4, None)]);
         appearances.show(&shot(Some("bob"), 50));
         appearances.show(&shot(Some("alice"), 70));
+        appearances.withdraw("back");
         assert_eq!(lock(&appearances.0).shot_bytes, 70);
+        appearances.withdraw("front");
+        assert_eq!(appearances.held(|_| true).shots, 0);
+        assert_eq!(lock(&appearances.0).shot_bytes, 0);
+        appearances.show(&shot(Some("alice"), 70));
         let held = appearances.held(|camera| camera == "front");
         assert_eq!((held.spans, held.shots, held.ttl), (1, 1, Duration::from_secs(24 * 3600)));
         assert_eq!(appearances.held(|_| false).spans, 0);

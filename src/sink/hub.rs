@@ -42,6 +42,9 @@ struct Order {
     boot_seq: u64,
     seq: BTreeMap<Arc<str>, u64>,
     tracks: BTreeMap<Arc<str>, TrackNumbers>,
+    /// How often pictures were withdrawn, of any camera, and the number of a camera's last time.
+    withdrawals: u64,
+    withdrawn: BTreeMap<String, u64>,
     sinks: Vec<Arc<dyn Sink>>,
 }
 
@@ -136,10 +139,31 @@ impl Hub {
         }
     }
 
-    /// Hands a track's best shot to every sink.
-    pub fn show(&self, snapshot: &Arc<Snapshot>) {
+    /// How often pictures have been withdrawn: for [`Hub::show`], asked before a picture is taken out of where
+    /// [`Sink::withdraw`] would find it.
+    pub fn withdrawals(&self) -> u64 {
+        lock(&self.shared.order).withdrawals
+    }
+
+    /// Hands a track's best shot to every sink; false where its camera's were withdrawn since `withdrawals` was asked.
+    pub fn show(&self, snapshot: &Arc<Snapshot>, withdrawals: u64) -> bool {
+        let order = lock(&self.shared.order);
+        if order.withdrawn.get(&*snapshot.camera).is_some_and(|last| *last > withdrawals) {
+            return false;
+        }
         self.shared.appearances.show(snapshot);
-        lock(&self.shared.order).sinks.iter().for_each(|sink| sink.snapshot(snapshot));
+        order.sinks.iter().for_each(|sink| sink.snapshot(snapshot));
+        true
+    }
+
+    /// The pictures of a camera that are kept or wait somewhere go: they may show more than it may show from now on.
+    pub fn withdraw(&self, camera: &str) {
+        let mut order = lock(&self.shared.order);
+        order.withdrawals += 1;
+        let number = order.withdrawals;
+        order.withdrawn.insert(camera.to_owned(), number);
+        self.shared.appearances.withdraw(camera);
+        order.sinks.iter().for_each(|sink| sink.withdraw(camera));
     }
 
     /// How long after the last track of a person has ended the person counts as gone.
@@ -214,6 +238,7 @@ impl Hub {
     /// Makes a camera unknown: its retained topics and its device in Home Assistant go.
     pub fn remove_camera(&self, camera: &str) {
         self.shared.previews.remove(camera);
+        self.withdraw(camera);
         let changed = self.shared.board.remove(camera);
         self.tell_if(changed);
     }
@@ -372,6 +397,7 @@ mod tests {
     #[derive(Default)]
     struct Notes {
         events: Mutex<Vec<Arc<Event>>>,
+        snapshots: Mutex<Vec<Arc<Snapshot>>>,
         changes: Mutex<usize>,
     }
 
@@ -384,7 +410,13 @@ mod tests {
             lock(&self.events).push(Arc::clone(event));
         }
 
-        fn snapshot(&self, _: &Arc<Snapshot>) {}
+        fn snapshot(&self, snapshot: &Arc<Snapshot>) {
+            lock(&self.snapshots).push(Arc::clone(snapshot));
+        }
+
+        fn withdraw(&self, camera: &str) {
+            lock(&self.snapshots).retain(|snapshot| *snapshot.camera != *camera);
+        }
 
         fn changed(&self) {
             *lock(&self.changes) += 1;
@@ -420,6 +452,24 @@ mod tests {
         }
         assert!(events.iter().all(|e| e.boot_id == *hub.board().boot_id()));
         assert!(events.is_sorted_by_key(|e| e.published_at));
+    }
+
+    #[test]
+    fn pictures_that_were_withdrawn_are_not_shown_even_if_they_are_on_their_way() {
+        let (hub, notes) = with_notes();
+        let snapshot = |camera: &str| {
+            let (camera, track) = (camera.into(), "1".into());
+            let captured_at = std::time::SystemTime::UNIX_EPOCH;
+            Arc::new(Snapshot { camera, track, person: None, captured_at, jpeg: Vec::new() })
+        };
+        let shown = || lock(&notes.snapshots).iter().map(|shot| shot.camera.to_string()).collect::<Vec<_>>();
+        let before = hub.withdrawals();
+        assert!(hub.show(&snapshot("front"), before) && hub.show(&snapshot("back"), before));
+        hub.withdraw("front");
+        assert_eq!(shown(), ["back"]);
+        assert!(!hub.show(&snapshot("front"), before), "it was taken out of the album before");
+        assert!(hub.show(&snapshot("back"), before) && hub.show(&snapshot("front"), hub.withdrawals()));
+        assert_eq!(shown(), ["back", "back", "front"]);
     }
 
     #[test]

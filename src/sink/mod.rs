@@ -52,6 +52,9 @@ pub trait Sink: Send + Sync {
     /// The board is not what it was.
     fn changed(&self);
 
+    /// Takes out the pictures of a camera that are still to be delivered: they were taken under other settings or switches.
+    fn withdraw(&self, _camera: &str) {}
+
     /// Takes a person out of the events that are still to be delivered.
     fn forget(&self, person: &str);
 

@@ -149,6 +149,10 @@ impl Sink for MqttSink {
         self.shared.wake.notify_one();
     }
 
+    fn withdraw(&self, camera: &str) {
+        lock(&self.shared.snapshots).retain(|snapshot| *snapshot.camera != *camera);
+    }
+
     fn changed(&self) {
         self.shared.board_changed.store(true, Ordering::Release);
         self.shared.wake.notify_one();

@@ -12,6 +12,9 @@ pub trait VideoTaker: Send {
     /// Whether it takes the frame of this time. Where nobody does, nothing is painted.
     fn wants(&mut self, stamp: &Stamp) -> bool;
 
+    /// From the next frame on other faces are masked than before, or none, or some again.
+    fn policy_changed(&mut self) {}
+
     /// Takes a frame that somebody wanted; [`MaskedFrame::copied`] keeps it.
     fn take(&mut self, frame: &MaskedFrame<&[u8]>);
 }

@@ -148,7 +148,7 @@ fn photography(id: &str, camera: &Camera, context: &Context) -> (Option<Lens>, V
     match camera.snapshots {
         Snapshots::Off => (None, Vec::new()),
         Snapshots::Masked => {
-            let (lens, photographer) = Lens::masked(id, studio);
+            let (lens, photographer) = Lens::masked(id, studio, &context.hub);
             (Some(lens), vec![Box::new(photographer)])
         }
         Snapshots::Clear => {
@@ -275,11 +275,18 @@ impl Teller {
 
 impl Observer for Teller {
     fn look(&mut self, frame: &Frame, tracks: &[Track]) {
-        let Some(lens) = self.lens.as_mut().filter(|_| self.control.takes_snapshots()) else { return };
+        let Some(lens) = &mut self.lens else { return };
+        if !self.control.takes_snapshots() {
+            return lens.rest();
+        }
         let journal = &self.journal;
         let faces = tracks.iter().filter_map(|track| Some((Arc::clone(journal.name_of(track.id)?), track)));
         let faces: Vec<(Arc<str>, &Track)> = faces.collect();
         lens.look(frame, &faces);
+        if !self.control.takes_snapshots() {
+            // switched off meanwhile, perhaps before what was put into the album now
+            self.hub.withdraw(&self.id);
+        }
     }
 
     fn observe(&mut self, observation: &Observation<'_>) {

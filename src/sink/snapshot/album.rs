@@ -119,6 +119,15 @@ impl Album {
         due
     }
 
+    /// The pictures of a camera that wait go.
+    pub(super) fn withdraw(&mut self, camera: &str) {
+        for entry in self.entries.values_mut().filter(|entry| *entry.camera == *camera) {
+            if entry.photo.take().is_some() {
+                drop_one(camera, "withdrawn");
+            }
+        }
+    }
+
     /// A person is to be forgotten, and so are the pictures of that person.
     pub(super) fn forget(&mut self, person: &str) {
         let about = self.entries.values_mut().filter(|entry| entry.person.as_deref() == Some(person));
@@ -208,6 +217,18 @@ mod tests {
             album.hear(&Event { track, ..event(EventType::Started) }, begin);
         }
         assert_eq!(album.entries.len(), MOST_TRACKS);
+    }
+
+    #[test]
+    fn what_is_withdrawn_is_never_shown() {
+        let begin = Instant::now();
+        let mut album = album(begin);
+        album.put("front", photo(0.5));
+        album.withdraw("back");
+        album.withdraw("front");
+        assert!(album.due(begin + FIRST, 8).is_empty());
+        album.put("front", photo(0.3));
+        assert_eq!(fitness(&album.due(begin + FIRST, 8)), [0.3], "one that was taken since");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::photographer::{Orders, Photographer, Want};
 use super::studio::Studio;
 use crate::frame::Frame;
 use crate::geometry::{Polygon, Size};
-use crate::sink::lock;
+use crate::sink::{Hub, lock};
 use crate::track::{Track, TrackState};
 
 /// How much better than the best one so far a face must be.
@@ -44,10 +44,10 @@ pub struct Lens {
 
 impl Lens {
     /// For pictures out of masked frames, which the photographer takes.
-    pub fn masked(camera: &str, studio: &Arc<Studio>) -> (Self, Photographer) {
+    pub fn masked(camera: &str, studio: &Arc<Studio>, hub: &Hub) -> (Self, Photographer) {
         let orders = Arc::<Mutex<Orders>>::default();
         let lens = Self::new(camera, studio, How::Masked(Arc::clone(&orders)));
-        let photographer = Photographer::new(Arc::clone(&lens.camera), orders, Arc::clone(studio));
+        let photographer = Photographer::new(Arc::clone(&lens.camera), orders, Arc::clone(studio), hub.clone());
         (lens, photographer)
     }
 
@@ -80,6 +80,14 @@ impl Lens {
                 self.best.insert(Arc::clone(name), (fitness, at));
                 self.take(frame, name, track, fitness);
             }
+        }
+    }
+
+    /// No pictures are to be taken for now, nor those that were asked for.
+    pub fn rest(&mut self) {
+        self.best.clear();
+        if let How::Masked(orders) = &self.how {
+            *lock(orders) = Orders::default();
         }
     }
 

@@ -11,7 +11,7 @@ use super::studio::Studio;
 use crate::frame::Stamp;
 use crate::geometry::Rect;
 use crate::mask::{MaskedFrame, Outcome};
-use crate::sink::{VideoTaker, lock};
+use crate::sink::{Hub, VideoTaker, lock};
 
 /// Wanted pictures that wait for their frame: those of two seconds, the longest hold. Full: the oldest is given up.
 const WANTED: usize = 128;
@@ -72,11 +72,12 @@ pub struct Photographer {
     camera: Arc<str>,
     orders: Arc<Mutex<Orders>>,
     studio: Arc<Studio>,
+    hub: Hub,
 }
 
 impl Photographer {
-    pub(super) fn new(camera: Arc<str>, orders: Arc<Mutex<Orders>>, studio: Arc<Studio>) -> Self {
-        Self { camera, orders, studio }
+    pub(super) fn new(camera: Arc<str>, orders: Arc<Mutex<Orders>>, studio: Arc<Studio>, hub: Hub) -> Self {
+        Self { camera, orders, studio, hub }
     }
 }
 
@@ -85,6 +86,12 @@ impl VideoTaker for Photographer {
         let mut orders = lock(&self.orders);
         (0..orders.give_up_before(stamp.pts)).for_each(|_| drop_one(&self.camera, "late"));
         orders.wanted.iter().any(|want| want.at == stamp.pts)
+    }
+
+    /// What was put into the album until now was cut out of frames of before; whoever changed the policy may have been faster
+    /// than the last of them.
+    fn policy_changed(&mut self) {
+        self.hub.withdraw(&self.camera);
     }
 
     fn take(&mut self, frame: &MaskedFrame<&[u8]>) {

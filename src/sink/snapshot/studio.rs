@@ -39,8 +39,9 @@ impl Studio {
         let work = move || {
             let _end = end;
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                let withdrawals = publisher.withdrawals();
                 let due = lock(&kept).due(Instant::now(), AT_ONCE);
-                due.into_iter().for_each(|due| publish(due, &publisher));
+                due.into_iter().for_each(|due| publish(due, &publisher, withdrawals));
             }
         };
         std::thread::Builder::new()
@@ -61,13 +62,12 @@ impl Studio {
     }
 }
 
-fn publish(Due { camera, person, photo }: Due, hub: &Hub) {
-    match photo.crop.jpeg() {
-        Some(jpeg) => {
-            let (track, captured_at) = (photo.track, photo.captured_at);
-            hub.show(&Arc::new(Snapshot { camera, track, person, captured_at, jpeg }));
-        }
-        None => drop_one(&camera, "not_encoded"),
+fn publish(Due { camera, person, photo }: Due, hub: &Hub, withdrawals: u64) {
+    let Some(jpeg) = photo.crop.jpeg() else { return drop_one(&camera, "not_encoded") };
+    let (track, captured_at) = (photo.track, photo.captured_at);
+    let snapshot = Arc::new(Snapshot { camera, track, person, captured_at, jpeg });
+    if !hub.show(&snapshot, withdrawals) {
+        drop_one(&snapshot.camera, "withdrawn");
     }
 }
 
@@ -81,6 +81,10 @@ impl Sink for Studio {
     }
 
     fn snapshot(&self, _: &Arc<Snapshot>) {}
+
+    fn withdraw(&self, camera: &str) {
+        lock(&self.album).withdraw(camera);
+    }
 
     fn changed(&self) {}
 
