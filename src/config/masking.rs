@@ -9,10 +9,13 @@ use crate::geometry::Polygon;
 use crate::infer::Manifest;
 use crate::mask::{self, hold};
 use crate::sink::Snapshots;
-use crate::source::USUAL_FPS;
+use crate::source::{FilePace, USUAL_FPS};
 
 /// Room for a hold that grows under load: beyond that, frames are covered.
 const ROOM: f64 = 2.0;
+
+/// Frames of a fast file that may be under way to their analyses and back, beside those that are looked ahead at.
+const ANALYSED_AT_ONCE: u32 = 8;
 
 /// How a camera's pictures are masked, resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +77,10 @@ pub(super) fn resolve(
     match mask {
         Some(mask) if problems.is_empty() => {
             let hold = hold::hold(mask.lookahead, period(camera, &mask), hold::EXPECTED_P99);
-            let capacity = (hold.mul_f64(ROOM).min(hold::MOST).as_secs_f64() * USUAL_FPS).ceil() as u32;
+            let capacity = match camera.source.pace {
+                FilePace::Fast => (hold::FILE_LOOKAHEAD.as_secs_f64() * USUAL_FPS).ceil() as u32 + ANALYSED_AT_ONCE,
+                FilePace::Realtime => (hold.mul_f64(ROOM).min(hold::MOST).as_secs_f64() * USUAL_FPS).ceil() as u32,
+            };
             Ok(Some(Masking { mask, hold, capacity }))
         }
         _ => Err(problems),

@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// How far the masks of a file look ahead that is played as fast as it goes.
+pub const FILE_LOOKAHEAD: Duration = Duration::from_secs(1);
+
 /// Beyond what an analysis takes: threads that wake up late, frames that do not come evenly.
 pub const RESERVE: Duration = Duration::from_millis(50);
 

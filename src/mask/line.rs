@@ -328,13 +328,16 @@ impl Line {
         ready.then(|| self.pop()).flatten()
     }
 
-    /// When [`Line::poll`] may have something, if nothing comes in until then.
+    /// When [`Line::poll`] may have something, if nothing comes in until then. A file's frames wait for analyses, not for a
+    /// time.
     pub fn next_due(&self) -> Option<Monotonic> {
-        self.held.front().map(|front| front.due)
+        let waits = matches!(self.policy.lookahead, Lookahead::File(_));
+        self.held.front().filter(|_| !waits).map(|front| front.due)
     }
 
     fn has_seen(&self, until: Duration) -> bool {
-        self.newest.is_some_and(|newest| newest.at >= until)
+        // after an interruption nothing that is to come says any more of them
+        self.newest.is_none_or(|newest| newest.at >= until)
             // no more room to look any further ahead
             || self.held.len() >= self.policy.capacity
     }

@@ -1,7 +1,7 @@
 //! The masked half of `cam-<id>`: frames go into the delay line, reports of `see-<id>` come in beside them, and what is released is
 //! painted and handed on. The clock decides; nothing here waits for an analysis.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
 use metrics::{Gauge, Histogram, gauge, histogram};
@@ -226,7 +226,7 @@ impl Masking {
         let layout = out_layout(frame.layout());
         let outlet = outlet.as_ref().filter(|_| control.restreams());
         // those of before are ending: this frame is one of the past
-        let mut outlet = outlet.and_then(|outlet| outlet.try_lock().ok());
+        let mut outlet = outlet.and_then(|outlet| take(outlet));
         let unwatched = outlet.as_mut().is_some_and(|outlet| !outlet.is_watched());
         if let Some(outlet) = outlet.as_mut().filter(|_| unwatched) {
             outlet.pass(&layout, frame.stamp.pts);
@@ -249,6 +249,18 @@ impl Masking {
             return;
         }
         self.age.record(frame.stamp.arrived_at.elapsed());
+    }
+}
+
+/// The outlet, unless others have it. Where a thread has panicked over it, the frame of then is lost and nothing else.
+fn take(outlet: &Mutex<Outlet>) -> Option<MutexGuard<'_, Outlet>> {
+    match outlet.try_lock() {
+        Ok(outlet) => Some(outlet),
+        Err(TryLockError::WouldBlock) => None,
+        Err(TryLockError::Poisoned(poisoned)) => {
+            outlet.clear_poison();
+            Some(poisoned.into_inner())
+        }
     }
 }
 

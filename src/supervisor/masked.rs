@@ -15,9 +15,6 @@ use crate::source::Scheme;
 /// Without look-ahead every frame is to be analysed, of a camera that gives so many at least.
 const EVERY_FRAME: Duration = Duration::from_millis(33);
 
-/// How far the masks of a file look ahead that is played as fast as it goes.
-const FILE_LOOKAHEAD: Duration = Duration::from_secs(1);
-
 /// Slots of a live camera's ring that frames do not take up which are held while somebody looks.
 const KEPT_FREE: u32 = 3;
 
@@ -116,7 +113,7 @@ pub(super) fn analysis_period(camera: &Camera) -> Duration {
 fn lookahead(camera: &Camera, Settings { mask, .. }: &Settings) -> Lookahead {
     let hold = |period| Hold::new(mask.lookahead, period, hold::EXPECTED_P99);
     match mask.lookahead {
-        _ if waits_for_analyses(camera) => Lookahead::File(FILE_LOOKAHEAD),
+        _ if waits_for_analyses(camera) => Lookahead::File(hold::FILE_LOOKAHEAD),
         Duration::ZERO => Lookahead::Own(hold(camera.analysis_period.min(EVERY_FRAME))),
         _ => Lookahead::Held(hold(camera.analysis_period)),
     }

@@ -169,7 +169,8 @@ impl Worker {
             let done = match received {
                 Received::Message { msg, fd } => self.take(msg, fd),
                 Received::TimedOut => self.idle(),
-                Received::Closed | Received::Garbage(_) => return self.mount.end(),
+                // the brain gives up a mount whose frames it cannot send; where it has ended itself, nobody hears this
+                Received::Closed | Received::Garbage(_) => Err(Fault::unavailable("its frames come no more")),
             };
             if let Err(Loss { hung, fault }) = done.map_err(Loss::from).and_then(|()| self.watch()) {
                 self.mount.end();

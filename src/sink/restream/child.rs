@@ -31,6 +31,9 @@ const REST: Duration = Duration::from_secs(1);
 /// The longest such time.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
+/// What was lost longer ago than this counts no more.
+const FORGIVEN: Duration = Duration::from_secs(300);
+
 /// Encoders that hang, each with its threads and memory, before the child is replaced.
 const MOST_HUNG: u32 = 3;
 
@@ -85,6 +88,8 @@ pub(super) struct Served {
 struct Lost {
     id: u32,
     times: u32,
+    /// The last time.
+    at: Monotonic,
     /// When to try once more; `None` while it is tried.
     again: Option<Monotonic>,
 }
@@ -157,7 +162,8 @@ impl Served {
             FromServer::Stats { id, clients, dropped } => self.shared.stats(id, clients, dropped),
             FromServer::Notice { id, level, text } => self.notice(id, level, text.as_str()),
             FromServer::Lost { id, hung, text } => {
-                let camera = self.shared.interrupted(id).unwrap_or_default();
+                // one that is mounted no more has lost nothing
+                let camera = self.shared.interrupted(id)?;
                 warn!(camera, error = text.as_str(), hung, "masked video is interrupted");
                 let _ = self.channel.send(&ToServer::Unmount { id }, None);
                 self.lose(id);
@@ -172,13 +178,18 @@ impl Served {
     fn lose(&mut self, id: u32) {
         let known = self.lost.iter().position(|lost| lost.id == id);
         let index = known.unwrap_or_else(|| {
-            self.lost.push(Lost { id, times: 0, again: None });
+            self.lost.push(Lost { id, times: 0, at: Monotonic::now(), again: None });
             self.lost.len() - 1
         });
         let lost = &mut self.lost[index];
+        let now = Monotonic::now();
+        if now.since(lost.at) > FORGIVEN {
+            lost.times = 0;
+        }
         let rest = REST.saturating_mul(2_u32.saturating_pow(lost.times)).min(LONGEST_REST);
         lost.times += 1;
-        lost.again = Some(Monotonic::now().plus(rest));
+        lost.at = now;
+        lost.again = Some(now.plus(rest));
     }
 
     /// Mounts again what has rested; when the next will have.
