@@ -1,6 +1,7 @@
 //! What becomes of masked video when its child, an encoder or a player fails.
 #![cfg(feature = "media")]
 
+use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use visor::sink::restream::{CameraConfig, Mount, Restream};
 use super::support::daemon::checkout;
 use super::support::film::Film;
 use super::support::player::{SIZE, alone, metric, mount, open_to_all, play, serve, there_is_one, try_to_play};
+use super::support::rtsp::Client;
 use super::support::wait::eventually;
 
 /// How soon after a fault players can watch again.
@@ -56,7 +58,7 @@ fn soak_a_child_that_crashes_or_hangs_or_grows_is_replaced(#[case] camera: &str,
     play(&url, "tcp", 5);
     // one after the other, as soon as there is one
     let times = if std::env::var_os("VISOR_SOAK_SECONDS").is_some() { 10 } else { 2 };
-    let back: Vec<_> = (0..times).map(|_| time_back(&restream, &film, harm)).collect();
+    let back: Vec<_> = (0..times).map(|_| time_back(&restream, &url, harm)).collect();
     println!("{camera} {times} times: back after {back:.2?}");
     assert!(back.iter().all(|back| *back < BACK), "{back:?}");
     play(&url, "tcp", 5);
@@ -65,20 +67,25 @@ fn soak_a_child_that_crashes_or_hangs_or_grows_is_replaced(#[case] camera: &str,
     drop(watching.join().unwrap());
 }
 
-/// How long it takes after that harm until frames reach another child.
-fn time_back(restream: &Restream, film: &Film, harm: Harm) -> Duration {
+/// How long it takes after that harm until another child gives a player what it has encoded.
+fn time_back(restream: &Restream, url: &str, harm: Harm) -> Duration {
     let before = restream.id();
     let harmed = Instant::now();
     harm.done_to(Pid::from_raw(before.unwrap() as i32).unwrap());
-    let sent = loop {
-        let sent = film.scenery.sent.load(Ordering::Acquire);
-        if restream.id() != before && restream.listening().is_some() {
-            break sent;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    };
-    eventually("frames to reach the new child", || (film.scenery.sent.load(Ordering::Acquire) > sent).then_some(()));
+    eventually("another child", || (restream.id() != before && restream.listening().is_some()).then_some(()));
+    eventually("its video", || packet(url).ok());
     harmed.elapsed()
+}
+
+/// The first packet of a stream.
+fn packet(url: &str) -> io::Result<()> {
+    let mut client = Client::connect(url)?;
+    for status in [client.describe()?, client.set_up(false)?, client.ask("PLAY", "")?] {
+        if status != 200 {
+            return Err(io::Error::other(format!("status {status}")));
+        }
+    }
+    client.packet()
 }
 
 #[test]

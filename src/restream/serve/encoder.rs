@@ -46,6 +46,15 @@ pub(super) struct Recipe<'a> {
     pub pipelines: Option<&'a Path>,
 }
 
+/// Why a frame is to be a keyframe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// Nothing of the frames before may be needed for it.
+    Own,
+    /// A player waits for one: any that is under way will do.
+    Asked,
+}
+
 /// A running encoder. Dropping it does not wait for it.
 pub(super) struct Encoder {
     pub chosen: &'static codec::Encoder,
@@ -101,11 +110,11 @@ impl Encoder {
         self.frames.current_level_buffers() >= WAITING
     }
 
-    /// Encodes a picture that is to be shown at `at`; as a keyframe where `key` says so.
+    /// Encodes a picture that is to be shown at `at`; as a keyframe where `key` says why.
     ///
     /// # Errors
     /// The encoder failed, or the picture is none.
-    pub fn push<B>(&mut self, pixels: B, layout: &Layout, at: Duration, key: bool) -> Result<(), Fault>
+    pub fn push<B>(&mut self, pixels: B, layout: &Layout, at: Duration, key: Option<Key>) -> Result<(), Fault>
     where
         B: AsRef<[u8]> + Send + 'static,
     {
@@ -113,7 +122,8 @@ impl Encoder {
         let at = gst::ClockTime::from_nseconds(at.as_nanos() as u64);
         let buffer = raw::buffer(pixels, layout, &info, at)
             .ok_or_else(|| Fault::internal("a frame that reaches past its slot"))?;
-        if key && !self.progress.key.swap(true, Ordering::AcqRel) {
+        let under_way = key.is_some() && self.progress.key.swap(true, Ordering::AcqRel);
+        if key.is_some_and(|key| key == Key::Own || !under_way) {
             // Without a time, since encoders shift times and GStreamer 1.22 compares shifted ones with others. The event
             // keeps its place before this frame.
             let event = gst_video::DownstreamForceKeyUnitEvent::builder().all_headers(true).build();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Link;
-use super::encoder::{Encoder, Recipe};
+use super::encoder::{Encoder, Key, Recipe};
 use super::fan::Fan;
 use super::pace::{self, Pace};
 use super::slate::{self, Slate};
@@ -255,8 +255,8 @@ impl Worker {
             self.mount.dropped.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         };
-        let key = self.key || self.mount.fan.wants_key();
-        self.key = false;
+        let own = std::mem::take(&mut self.key).then_some(Key::Own);
+        let key = own.or_else(|| self.mount.fan.wants_key().then_some(Key::Asked));
         encoder.push(pixels, layout, at, key).or_else(|fault| self.failed(fault))
     }
 
