@@ -3,10 +3,11 @@
 
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::support::broker::Broker;
-use super::support::daemon::{Daemon, models, visor};
+use super::support::curl::{curl, curl_json};
+use super::support::daemon::{Daemon, models, sample_people, visor};
 use super::support::recorder::Recorder;
 use super::support::scene;
 use super::support::wait::eventually;
@@ -68,4 +69,44 @@ fn best_shots_are_masked_unless_the_configuration_says_otherwise() {
     assert!(!recorder.standing().contains_key("homeassistant/image/visor_camera_none/snapshot/config"));
     assert!(daemon.stop().success());
     assert!(!recorder.messages().iter().any(|message| message.topic.starts_with("visor/none/snapshot/")));
+}
+
+#[test]
+fn a_shot_that_shows_a_face_is_withdrawn_as_masks_go_on() {
+    let (Some(people), Some(camera)) = (sample_people(), scene::faces(&[])) else { return };
+    let daemon = Daemon::start(&format!(
+        "{}[gallery]\nfolder = {people:?}\n[cameras.front]\nuri = \"{}\"\nanalysis_fps = 5\nsnapshots = \"masked\"\n\
+         [cameras.front.mask]\nswitchable = true\n",
+        models(),
+        camera.url("front").unwrap()
+    ));
+    let switch = |on: bool| curl_json(&daemon, "POST", "/cameras/front/switches/mask", &json!({ "on": on })).status;
+    let folder = tempfile::tempdir().unwrap();
+    // of any appearance of anybody known: the faces that its best shot shows
+    let shown = || {
+        let persons = curl(&daemon, "GET", "/persons", &[]).json;
+        let ids = persons["items"].as_array()?.iter().filter_map(|person| person["id"].as_str());
+        let spans = ids.flat_map(|id| {
+            let spans = curl(&daemon, "GET", &format!("/persons/{id}/appearances"), &[]).json;
+            spans["items"].as_array().cloned().unwrap_or_default()
+        });
+        let shots = spans.filter_map(|span| span["best_shot"].as_str().map(str::to_owned));
+        let shots: Vec<String> = shots.collect();
+        let faces = |shot: &String| {
+            let file = folder.path().join("shot.jpg");
+            let path = shot.trim_start_matches("/api/v1");
+            let answer = curl(&daemon, "GET", path, &["-o", file.to_str().unwrap()]);
+            (answer.status == 200).then(|| faces(&std::fs::read(file).unwrap()))
+        };
+        shots.iter().filter_map(faces).max()
+    };
+    daemon.wait_ready();
+    assert_eq!(switch(false), 200);
+    eventually("a best shot with a face", || shown().filter(|faces| *faces > 0));
+    assert_eq!(switch(true), 200);
+    // and none of those that were under way comes after it
+    for _ in 0..5 {
+        assert_eq!(shown().unwrap_or(0), 0);
+    }
+    assert!(daemon.stop().success());
 }
