@@ -1,11 +1,13 @@
 //! One face against many people's, of which nothing is kept.
 
 use std::cmp::Ordering;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use futures_util::future::{join_all, try_join};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,8 +15,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::desk::{decode, recognition_off};
+use super::desk::{Timed, recognition_off};
 use super::input::{Comparison, ComparisonForm, ComparisonJson, Source};
+use crate::clock::Laps;
 use crate::http::ProblemJson;
 use crate::recognise::gallery::Calibration;
 use crate::recognise::grading::fourth;
@@ -75,14 +78,16 @@ struct Pictured {
     request_body(content((ComparisonJson = "application/json"), (ComparisonForm = "multipart/form-data"))),
     responses((status = 200, body = Compared)),
 )]
-async fn compare(State(api): State<Api>, comparison: Comparison) -> Result<Json<Compared>, ProblemJson> {
+async fn compare(State(api): State<Api>, comparison: Comparison) -> Timed<Json<Compared>> {
     let Comparison { target, people, held: _held } = comparison;
     let recognition = api.0.engine.recognition().load_full().ok_or_else(recognition_off)?;
     let calibration = recognition.people.gallery.settings().calibration;
     let (names, pictures): (Vec<_>, Vec<_>) = people.into_iter().unzip();
-    let target = async { portrait(&api, target).await?.map_err(|what| no_use("target", &what)) };
+    let laps = Mutex::<Laps>::default();
+    let portrait = |source| portrait(&api, source, &laps);
+    let target = async { portrait(target).await?.map_err(|what| no_use("target", &what)) };
     let people = async {
-        let looked = pictures.into_iter().map(|pictures| join_all(pictures.into_iter().map(|one| portrait(&api, one))));
+        let looked = pictures.into_iter().map(|pictures| join_all(pictures.into_iter().map(portrait)));
         join_all(looked).await.into_iter().map(|person| person.into_iter().collect()).collect()
     };
     let (target, people): (_, Vec<Vec<Result<Portrait, String>>>) = try_join(target, people).await?;
@@ -92,7 +97,8 @@ async fn compare(State(api): State<Api>, comparison: Comparison) -> Result<Json<
         .map(|(name, pictures)| Match::new(name, &target, pictures, calibration))
         .collect();
     matches.sort_by(|a, b| b.certainty().partial_cmp(&a.certainty()).unwrap_or(Ordering::Equal));
-    Ok(Json(Compared { faces: target.of, target: GradedFace::new(&target.face, target.quality), matches }))
+    let compared = Compared { faces: target.of, target: GradedFace::new(&target.face, target.quality), matches };
+    Ok((Extension(laps.into_inner().unwrap_or_else(PoisonError::into_inner)), Json(compared)))
 }
 
 impl Match {
@@ -129,17 +135,27 @@ impl Pictured {
     }
 }
 
-/// The largest face of a picture, or what is wrong with that; the error is one of the whole call.
-async fn portrait(api: &Api, source: Source) -> Result<Result<Portrait, String>, ProblemJson> {
+/// The largest face of a picture, or what is wrong with that; the error is one of the whole call. How long it took is
+/// added to that of the other pictures.
+async fn portrait(api: &Api, source: Source, laps: &Mutex<Laps>) -> Result<Result<Portrait, String>, ProblemJson> {
+    let all = || laps.lock().unwrap_or_else(PoisonError::into_inner);
     let found = match source {
         Source::Sent(encoded) => look(api, encoded, ()).await,
-        Source::At(address) => match api.0.intake.fetch(&api.0.outbound, address).await {
-            Ok((memory, encoded)) => look(api, encoded, memory).await,
-            Err(problem) => Err(problem),
-        },
+        Source::At(address) => {
+            let begun = Instant::now();
+            let fetched = api.0.intake.fetch(&api.0.outbound, address).await;
+            all().add("fetch", begun.elapsed());
+            match fetched {
+                Ok((memory, encoded)) => look(api, encoded, memory).await,
+                Err(problem) => Err(problem),
+            }
+        }
     };
     match found {
-        Ok(portrait) => Ok(Ok(portrait)),
+        Ok((Extension(took), portrait)) => {
+            all().join(&took);
+            Ok(Ok(portrait))
+        }
         // that somebody else's server is down is no failure of this one
         Err(problem) if ours(problem.status) => Err(problem),
         Err(problem) => Ok(Err(problem.detail)),
@@ -151,17 +167,17 @@ fn ours(status: StatusCode) -> bool {
 }
 
 /// `memory` goes once the picture is decoded.
-async fn look(api: &Api, encoded: Bytes, memory: impl Send + 'static) -> Result<Portrait, ProblemJson> {
+async fn look(api: &Api, encoded: Bytes, memory: impl Send + 'static) -> Timed<Portrait> {
     api.desk()
-        .work(move |looker| {
-            let still = decode(&encoded)?;
+        .timed(move |looker| {
+            let still = looker.decode(&encoded)?;
             drop((encoded, memory));
             let portrait = looker.portrait(still.view())?;
             portrait.ok_or_else(|| {
                 ProblemJson::new(StatusCode::UNPROCESSABLE_ENTITY, "no face was found").because("no_face")
             })
         })
-        .await?
+        .await
 }
 
 fn no_use(which: &str, what: &str) -> ProblemJson {

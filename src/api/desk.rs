@@ -10,18 +10,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use axum::Extension;
 use axum::http::StatusCode;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
+use crate::clock::Laps;
 use crate::fault::Fault;
 use crate::http::ProblemJson;
 use crate::supervisor::Engine;
 
 mod looker;
 
-pub(super) use looker::{Looker, deadline, decode, failed, recognition_off};
+pub(super) use looker::{Looker, deadline, failed, recognition_off};
 
 /// Work that waits for a place; more is refused, and whoever asked is told.
 const WAITING: usize = 256;
@@ -34,6 +36,9 @@ const NICE: i32 = 2;
 
 /// How long a desk that is closed waits for the work in hand.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// An answer, with how long its parts took for `Server-Timing`.
+pub(super) type Timed<T> = Result<(Extension<Laps>, T), ProblemJson>;
 
 type Work = Box<dyn FnOnce(&mut Looker) + Send>;
 
@@ -88,6 +93,24 @@ impl Desk {
         answered.await.map_err(|_| {
             ProblemJson::new(StatusCode::INTERNAL_SERVER_ERROR, "this could not be answered; the log says why")
         })
+    }
+
+    /// The same, and how long its parts took: the wait for a place is the first.
+    ///
+    /// # Errors
+    /// Those of [`Self::work`], and those of `work` itself.
+    pub(super) async fn timed<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Looker) -> Result<T, ProblemJson> + Send + 'static,
+    ) -> Timed<T> {
+        let asked = Instant::now();
+        let timed = move |looker: &mut Looker| {
+            looker.laps = Laps::default();
+            looker.laps.add("queue", asked.elapsed());
+            let done = work(looker)?;
+            Ok((Extension(std::mem::take(&mut looker.laps)), done))
+        };
+        self.work(timed).await?
     }
 }
 

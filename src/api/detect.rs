@@ -8,10 +8,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::desk::{deadline, decode, failed};
+use super::desk::{Timed, deadline, failed};
 use super::input::Pictures;
 use super::input::schema::{FormPicture, JsonPicture, Picture};
-use crate::http::ProblemJson;
 use crate::recognise::GradedFace;
 use crate::recognise::grading::grade;
 
@@ -53,18 +52,18 @@ struct Detected {
         (DetectJson = "application/json"))),
     responses((status = 200, body = Detected)),
 )]
-async fn detect(State(api): State<Api>, pictures: Pictures<DetectOptions>) -> Result<Json<Detected>, ProblemJson> {
+async fn detect(State(api): State<Api>, pictures: Pictures<DetectOptions>) -> Timed<Json<Detected>> {
     let (encoded, options, held) = pictures.one()?;
     api.desk()
-        .work(move |looker| {
-            let still = decode(&encoded)?;
+        .timed(move |looker| {
+            let still = looker.decode(&encoded)?;
             drop((encoded, held));
             let (view, size) = (still.view(), still.view().size());
-            let faces = match options.score {
-                None => grade(view, looker.eyes()?.detector(), deadline()),
-                Some(score) => grade(view, &mut looker.detector(score)?, deadline()),
-            };
-            Ok(Json(Detected { width: size.width, height: size.height, faces: faces.map_err(failed)? }))
+            let faces = looker.timed("detect", |looker| match options.score {
+                None => grade(view, looker.eyes()?.detector(), deadline()).map_err(failed),
+                Some(score) => grade(view, &mut looker.detector(score)?, deadline()).map_err(failed),
+            });
+            Ok(Json(Detected { width: size.width, height: size.height, faces: faces? }))
         })
-        .await?
+        .await
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
+use axum::Extension;
 use axum::body::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Api;
-use super::desk::{Looker, decode};
+use super::desk::{Looker, Timed};
 use super::extract::bad_request;
 use super::gallery::refused;
 use super::input::Held;
@@ -183,7 +185,7 @@ impl Order {
     }
 
     fn look(&self, looker: &mut Looker, picture: &[u8]) -> Result<Seen, ProblemJson> {
-        let still = decode(picture)?;
+        let still = looker.decode(picture)?;
         let view = still.view();
         let all = looker.faces(view)?;
         let meant = if self.several { all.clone() } else { vec![the_face(&all).map_err(|wrong| refused(&wrong))?] };
@@ -238,6 +240,14 @@ impl Order {
 }
 
 impl Enrolled {
+    /// A face that nothing came of.
+    #[cfg(test)]
+    pub(super) fn nobody() -> EnrolledFace {
+        let (person, face_id, associated, look_alikes, refused) = Default::default();
+        let face = GradedFace { rect: [0.0; 4], score: 0.0, landmarks: None, quality: 0.0, reason: None };
+        EnrolledFace { face, outcome: "refused", person, face_id, associated, look_alikes, refused }
+    }
+
     /// Says nothing any more of a person.
     pub(super) fn forget(&mut self, person: &str) {
         let is_of = |face: &EnrolledFace| face.person.as_ref().is_some_and(|owner| owner.id == person);
@@ -253,14 +263,15 @@ impl Api {
         (picture, held): (Bytes, Held),
         order: &Arc<Order>,
         given_up: &Arc<AtomicBool>,
-    ) -> Result<Enrolled, ProblemJson> {
+    ) -> Timed<Enrolled> {
         let looking = Arc::clone(order);
         let look = move |looker: &mut Looker| {
             let seen = looking.look(looker, &picture);
             drop((picture, held));
             seen
         };
-        let Seen { model, faces } = self.desk().work(look).await??;
+        let (Extension(mut laps), Seen { model, faces }) = self.desk().timed(look).await?;
+        let begun = Instant::now();
         let mut enrolled = Enrolled { added: 0, faces: Vec::with_capacity(faces.len()) };
         for SeenFace { face, numbers } in faces {
             let taken = match numbers {
@@ -274,7 +285,8 @@ impl Api {
             enrolled.added += usize::from(became.face_id.is_some());
             enrolled.faces.push(became);
         }
-        Ok(enrolled)
+        laps.add("enrol", begun.elapsed());
+        Ok((Extension(laps), enrolled))
     }
 
     /// One face; what the gallery has against it is no error of the whole.

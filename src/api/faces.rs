@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,6 +17,7 @@ use super::input::Pictures;
 use super::input::schema::{FormPicture, JsonPicture, Picture};
 use super::openapi::Problem;
 use super::persons::Face;
+use crate::clock::Laps;
 use crate::http::ProblemJson;
 use crate::sink::{PersonAnswer, PersonWish};
 
@@ -46,12 +47,12 @@ type EnrolJson = JsonPicture<EnrolOptions>;
 async fn enroll(
     State(api): State<Api>,
     pictures: Pictures<EnrolOptions>,
-) -> Result<(StatusCode, Json<Enrolled>), ProblemJson> {
+) -> Result<(StatusCode, Extension<Laps>, Json<Enrolled>), ProblemJson> {
     let (picture, options, held) = pictures.one()?;
     let order = Arc::new(options.order()?);
-    let enrolled = api.enrol((picture, held), &order, &Arc::default()).await?;
+    let (laps, enrolled) = api.enrol((picture, held), &order, &Arc::default()).await?;
     let status = if enrolled.added > 0 { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(enrolled)))
+    Ok((status, laps, Json(enrolled)))
 }
 
 /// A face that stands for somebody.

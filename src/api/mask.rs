@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::desk::{Looker, decode};
+use super::desk::{Looker, Timed};
 use super::extract::bad_request;
 use super::input::Pictures;
 use super::input::schema::{FormPicture, JsonPicture, Picture};
@@ -158,21 +158,17 @@ struct MaskedFace {
         (status = 200, content(
             (Picture = "image/jpeg"), (Picture = "image/png"), (Picture = "image/webp"), (Masked = "application/json")))),
 )]
-async fn mask(
-    State(api): State<Api>,
-    headers: HeaderMap,
-    pictures: Pictures<MaskOptions>,
-) -> Result<Response, ProblemJson> {
+async fn mask(State(api): State<Api>, headers: HeaderMap, pictures: Pictures<MaskOptions>) -> Timed<Response> {
     let (encoded, options, held) = pictures.one()?;
     let wanted = Wanted::of(&headers, options.format)?;
     let job = Job::new(options)?;
     api.desk()
-        .work(move |looker| {
-            let still = decode(&encoded)?;
+        .timed(move |looker| {
+            let still = looker.decode(&encoded)?;
             drop((encoded, held));
             job.work(looker, still.view(), wanted)
         })
-        .await?
+        .await
 }
 
 /// What is to be done, checked.
@@ -212,9 +208,12 @@ impl Job {
         let (found, score) = looker.suspects(view)?;
         let exempt = self.exempt(looker, view, (&found, score))?;
         let mask = StillMask { counted_as: "http", settings: &self.settings, score };
-        let (masked, count) = mask.apply(view, &found, &exempt).map_err(|fault| internal(&fault))?;
+        let masked = looker.laps.time("mask", || mask.apply(view, &found, &exempt));
+        let (masked, count) = masked.map_err(|fault| internal(&fault))?;
         let mut file = Cursor::new(Vec::new());
-        masked.encode(wanted.format.image(), self.quality, &mut file).map_err(|e| internal(&e))?;
+        let (format, quality) = (wanted.format.image(), self.quality);
+        let written = looker.laps.time("encode", || masked.encode(format, quality, &mut file));
+        written.map_err(|e| internal(&e))?;
         if !wanted.json {
             let hidden = (0..count).filter(|face| self.hides(&exempt, *face)).count();
             let kind = HeaderValue::from_static(wanted.format.media_type());

@@ -1,8 +1,8 @@
 //! Who is on a picture: the best of the people who are known, or all who come near.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Required};
@@ -10,10 +10,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::desk::{decode, recognition_off};
+use super::desk::{Timed, recognition_off};
 use super::extract::bad_request;
 use super::input::Pictures;
 use super::input::schema::{FormPicture, JsonPicture, Picture};
+use crate::clock::Laps;
 use crate::event::{Identity, Status};
 use crate::http::ProblemJson;
 use crate::recognise::grading::fourth;
@@ -98,15 +99,12 @@ struct RecognizedFace {
         (Picture = "image/gif"), (RecognizeForm = "multipart/form-data"), (RecognizeJson = "application/json"))),
     responses((status = 200, body = Recognized)),
 )]
-async fn recognize(
-    State(api): State<Api>,
-    pictures: Pictures<RecognizeOptions>,
-) -> Result<Json<Recognized>, ProblemJson> {
+async fn recognize(State(api): State<Api>, pictures: Pictures<RecognizeOptions>) -> Timed<Json<Recognized>> {
     let (encoded, RecognizeOptions { most_faces }, held) = pictures.one()?;
     between("most_faces", most_faces, 64)?;
     api.desk()
-        .work(move |looker| {
-            let still = decode(&encoded)?;
+        .timed(move |looker| {
+            let still = looker.decode(&encoded)?;
             drop((encoded, held));
             let (view, size) = (still.view(), still.view().size());
             let found = looker.faces(view)?;
@@ -116,7 +114,7 @@ async fn recognize(
             let reason = if best.is_some() { None } else { Some(why(faces.first())) };
             Ok(Json(Recognized { width: size.width, height: size.height, best, reason, faces }))
         })
-        .await?
+        .await
 }
 
 fn named(face: &crate::detect::Detection, verdict: &Verdict) -> RecognizedFace {
@@ -209,43 +207,44 @@ struct Candidate {
         (Picture = "image/gif"), (SearchForm = "multipart/form-data"), (SearchJson = "application/json"))),
     responses((status = 200, body = Searched)),
 )]
-async fn search(State(api): State<Api>, pictures: Pictures<SearchOptions>) -> Result<Json<Searched>, ProblemJson> {
+async fn search(State(api): State<Api>, pictures: Pictures<SearchOptions>) -> Timed<Json<Searched>> {
     between("top_k", pictures.options.top_k, 100)?;
     if let Some(face) = pictures.options.face_id {
         return search_by_id(&api, face, pictures).await;
     }
     let (encoded, SearchOptions { top_k, .. }, held) = pictures.one()?;
     api.desk()
-        .work(move |looker| {
+        .timed(move |looker| {
             let gallery = looker.recognition().ok_or_else(recognition_off)?.people.gallery.clone();
-            let still = decode(&encoded)?;
+            let still = looker.decode(&encoded)?;
             drop((encoded, held));
             let portrait = looker.portrait(still.view())?.ok_or_else(|| {
                 ProblemJson::new(StatusCode::UNPROCESSABLE_ENTITY, "no face was found; send a picture that shows one")
                     .because("no_face")
             })?;
             let face = GradedFace::new(&portrait.face, portrait.quality);
-            Ok(Json(Searched::new(&gallery, Some(face), gallery.top(&portrait.embedding, top_k))))
+            let hits = looker.laps.time("search", || gallery.top(&portrait.embedding, top_k));
+            Ok(Json(Searched::new(&gallery, Some(face), hits)))
         })
-        .await?
+        .await
 }
 
-async fn search_by_id(api: &Api, face: u64, pictures: Pictures<SearchOptions>) -> Result<Json<Searched>, ProblemJson> {
+async fn search_by_id(api: &Api, face: u64, pictures: Pictures<SearchOptions>) -> Timed<Json<Searched>> {
     if !pictures.encoded.is_empty() {
         let detail = "face_id and a picture are both given; give one";
         return Err(bad_request(detail));
     }
     let recognition = api.0.engine.recognition().load_full().ok_or_else(recognition_off)?;
     let searched = tokio::task::spawn_blocking(move || {
-        let gallery = &recognition.people.gallery;
-        let hits = gallery.like(face, pictures.options.top_k)?;
-        Some(Searched::new(gallery, None, hits))
+        let (gallery, mut laps) = (&recognition.people.gallery, Laps::default());
+        let hits = laps.time("search", || gallery.like(face, pictures.options.top_k))?;
+        Some((Extension(laps), Json(Searched::new(gallery, None, hits))))
     });
     let found = searched
         .await
         .map_err(|_| ProblemJson::new(StatusCode::INTERNAL_SERVER_ERROR, "the search broke off; the log says why"))?;
     let unknown = || ProblemJson::new(StatusCode::NOT_FOUND, format!("no face is enrolled with the id {face}"));
-    found.map(Json).ok_or_else(unknown)
+    found.ok_or_else(unknown)
 }
 
 impl Searched {

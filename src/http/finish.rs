@@ -13,6 +13,7 @@ use super::console::{self, Asset};
 use super::guard::Door;
 use super::problem::ProblemJson;
 use super::status::Status;
+use crate::clock::Laps;
 use crate::metrics::{HTTP_REQUEST_SECONDS, HTTP_REQUESTS};
 
 /// A picture or data shows nothing and runs nothing, whatever is in it.
@@ -22,10 +23,6 @@ const PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'uns
                     connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 /// No error needs more words.
 const MOST_ERROR_BYTES: usize = 16 << 10;
-
-/// What took how long, for `Server-Timing`: a handler puts it into its answer as an extension.
-#[derive(Clone, Debug, Default)]
-pub struct Timings(pub Vec<(&'static str, Duration)>);
 
 /// Counts the answer and completes it.
 pub(super) async fn finish(
@@ -43,10 +40,10 @@ pub(super) async fn finish(
     ::metrics::counter!(HTTP_REQUESTS, "status" => response.status().as_str().to_owned()).increment(1);
     let route = route.unwrap_or_else(|| "none".to_owned());
     ::metrics::histogram!(HTTP_REQUEST_SECONDS, "route" => route, "method" => method).record(took);
-    let timings = response.extensions_mut().remove::<Timings>().unwrap_or_default();
+    let laps = response.extensions_mut().remove::<Laps>().unwrap_or_default();
     let asset = response.extensions_mut().remove::<Asset>();
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&server_timing(&timings, took)) {
+    if let Ok(value) = HeaderValue::from_str(&server_timing(&laps, took)) {
         headers.insert("server-timing", value);
     }
     secure(headers, door.settings.load().tls.is_some(), asset);
@@ -60,8 +57,9 @@ fn known_method(method: &Method) -> &'static str {
     known.iter().position(|one| one == method).map_or("other", |index| names[index])
 }
 
-fn server_timing(timings: &Timings, took: Duration) -> String {
-    let all = timings.0.iter().copied().chain([("total", took)]);
+/// The parts of the work, where a handler has put them into its answer as an extension, and the whole.
+fn server_timing(laps: &Laps, took: Duration) -> String {
+    let all = laps.iter().chain([("total", took)]);
     let all = all.map(|(name, took)| format!("{name};dur={:.2}", took.as_secs_f64() * 1e3));
     all.collect::<Vec<_>>().join(", ")
 }

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use super::tests::{Bench, ask, serve_with, settings};
 use super::users::tests::SESAME;
 use super::*;
+use crate::clock::Laps;
 
 /// Some routes as the API might have them.
 fn api() -> Router {
@@ -23,9 +24,15 @@ fn api() -> Router {
         .route("/read", post(|body: Bytes| async move { body.len().to_string() }))
         .route("/plain", get(|| async { (StatusCode::IM_A_TEAPOT, "in a library's words") }))
         .route("/page", get(|| async { axum::response::Html("<p>") }))
-        .route("/timed", get(|| async { (Extension(Timings(vec![("decode", Duration::from_millis(3))])), "done") }))
+        .route("/timed", get(timed))
         .route("/free", get(|| async { "free" }))
         .route("/open", post(log_in))
+}
+
+async fn timed() -> (Extension<Laps>, &'static str) {
+    let mut laps = Laps::default();
+    laps.add("decode", Duration::from_millis(3));
+    (Extension(laps), "done")
 }
 
 /// The body is a name, a blank, a password.

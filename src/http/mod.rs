@@ -43,7 +43,6 @@ mod users;
 pub use admission::Admission;
 pub use config::{Config, Settings};
 pub use exposition::{Metric, Metrics, Sample};
-pub use finish::Timings;
 pub use login::{Login, Logins};
 pub use principal::{Principal, Role};
 pub use problem::ProblemJson;

@@ -46,6 +46,26 @@ pub struct Portrait {
     pub of: usize,
 }
 
+impl Portrait {
+    /// Of the first of a still's `faces`; `None` where there is none.
+    ///
+    /// # Errors
+    /// The model failed or was not done by the deadline, or the face has no landmarks.
+    pub fn of(
+        faces: &[Detection],
+        embedder: &mut Embedder,
+        view: View<'_>,
+        deadline: Instant,
+    ) -> Result<Option<Self>, LookError> {
+        let Some(&face) = faces.first() else { return Ok(None) };
+        let quality = quality::assess(view, &face, faces, &quality::Config::default());
+        let landmarks = face.landmarks.ok_or(LookError::NoLandmarks)?;
+        let embedding = embedder.embed(view, &[landmarks], deadline)?.pop();
+        let embedding = embedding.ok_or_else(|| InferError::Shape("no embedding for a face".into()))?;
+        Ok(Some(Self { face, embedding, quality, of: faces.len() }))
+    }
+}
+
 /// Why a still could not be looked at.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookError {
@@ -90,12 +110,7 @@ impl Closeup {
         deadline: Instant,
     ) -> Result<Option<Portrait>, LookError> {
         let faces = self.faces(view, deadline)?;
-        let Some(&face) = faces.first() else { return Ok(None) };
-        let quality = quality::assess(view, &face, &faces, &quality::Config::default());
-        let landmarks = face.landmarks.ok_or(LookError::NoLandmarks)?;
-        let embedding = embedder.embed(view, &[landmarks], deadline)?.pop();
-        let embedding = embedding.ok_or_else(|| InferError::Shape("no embedding for a face".into()))?;
-        Ok(Some(Portrait { face, embedding, quality, of: faces.len() }))
+        Portrait::of(&faces, embedder, view, deadline)
     }
 
     /// The faces of a still that reach the detector's score, largest first: found in the whole picture, and

@@ -9,7 +9,7 @@ use super::gallery::Ranking;
 use super::ledger::{People, known};
 use super::quality;
 use super::{Embedder, Embedding, Identity, Landmarker, Quality, Reason, Verdict};
-use crate::clock::Monotonic;
+use crate::clock::{Laps, Monotonic};
 use crate::detect::{Detection, View};
 use crate::fault::Fault;
 use crate::infer::InferError;
@@ -52,7 +52,8 @@ impl Onlooker {
             landmarker.complete(view, &mut faces, deadline)?;
         }
         let Self { embedder, people, .. } = self;
-        Glance { embedder, people, rigour: Rigour::Unmasks, most: usize::MAX, deadline }.verdicts(view, &faces)
+        let (rigour, most, laps) = (Rigour::Unmasks, usize::MAX, Laps::default());
+        Glance { embedder, people, rigour, most, deadline, laps }.verdicts(view, &faces)
     }
 }
 
@@ -77,6 +78,8 @@ pub struct Glance<'a> {
     pub most: usize,
     /// When the last model must have its session.
     pub deadline: Instant,
+    /// Takes in how long `embed` and `search` took.
+    pub laps: Laps,
 }
 
 impl Glance<'_> {
@@ -103,10 +106,12 @@ impl Glance<'_> {
     fn identity(&mut self, view: View<'_>, face: &Detection, quality: Quality) -> Result<Identity, InferError> {
         let undecided = |reason| Ok(Identity::Undecided { reason: Some(reason) });
         let Some(landmarks) = face.landmarks else { return Ok(Identity::Undecided { reason: None }) };
-        let Some(embedding) = self.embedder.embed(view, &[landmarks], self.deadline)?.pop() else {
+        let Self { embedder, deadline, laps, .. } = self;
+        let embedded = laps.time("embed", || embedder.embed(view, &[landmarks], *deadline));
+        let Some(embedding) = embedded?.pop() else {
             return Err(InferError::Shape("no embedding for a face".into()));
         };
-        let Ranking { first, second, .. } = self.people.gallery.search(&embedding);
+        let Ranking { first, second, .. } = laps.time("search", || self.people.gallery.search(&embedding));
         let Some(first) = first else { return Ok(self.stranger(&embedding, None)) };
         let ahead = second.map(|second| first.score - second.score);
         let bar = self.people.bar();

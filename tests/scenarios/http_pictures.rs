@@ -98,6 +98,40 @@ fn the_numbers_are_those_of_the_commands() {
     assert!(daemon.stop().success());
 }
 
+/// What an answer says took its time.
+fn parts(daemon: &Daemon, path: &str, arguments: &[&str]) -> Vec<String> {
+    let url = format!("http://{}/api/v1{path}", daemon.address().unwrap());
+    let told = ["-sS", "--max-time", "20", "-o", "/dev/null", "-w", "%{http_code} %header{server-timing}", &url];
+    let output = Command::new("curl").args(told).args(arguments).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let (status, timing) = told.split_once(' ').unwrap();
+    assert!(matches!(status, "200" | "201"), "{path}: {told}");
+    let parts = timing.split(", ").map(|part| part.split_once(";dur=").unwrap());
+    let parts: Vec<(&str, f64)> = parts.map(|(name, took)| (name, took.parse().unwrap())).collect();
+    let (total, sum) = (parts.last().unwrap().1, parts.iter().rev().skip(1).map(|part| part.1).sum::<f64>());
+    assert!(path == "/compare" || sum <= total, "{path}: {timing}");
+    parts.into_iter().map(|(name, _)| name.to_owned()).collect()
+}
+
+#[test]
+fn what_takes_how_long_is_told_by_parts() {
+    let Some((daemon, portrait)) = scene() else { return };
+    let (body, form) = (format!("@{}", portrait.display()), format!("image=@{}", portrait.display()));
+    let (target, other) = (format!("target=@{}", portrait.display()), format!("Robin=@{}", portrait.display()));
+    let picture: &[&str] = &["--data-binary", &body];
+    for (path, arguments, expected) in [
+        ("/detect", picture, "queue decode detect total"),
+        ("/mask", picture, "queue decode detect mask encode total"),
+        ("/faces/recognize", picture, "queue decode detect embed search total"),
+        ("/faces/search", picture, "queue decode detect embed search total"),
+        ("/faces/enroll", &["-F", &form, "-F", "name=Robin Two"], "queue decode detect embed enrol total"),
+        ("/compare", &["-F", &target, "-F", &other], "queue decode detect embed total"),
+    ] {
+        assert_eq!(parts(&daemon, path, arguments).join(" "), expected, "{path}");
+    }
+    assert!(daemon.stop().success());
+}
+
 #[test]
 fn a_picture_comes_in_every_way() {
     let Some((daemon, portrait)) = scene() else { return };

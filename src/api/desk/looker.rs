@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 
+use crate::clock::Laps;
 use crate::detect::still::{self, Still, Unreadable};
 use crate::detect::{self, Detection, Detector, Landmarks, View};
 use crate::fault::Fault;
@@ -24,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub(in crate::api) struct Looker {
     engine: Arc<Engine>,
     sight: Option<Sight>,
+    /// How long the parts of the work in hand took so far.
+    pub(in crate::api) laps: Laps,
 }
 
 /// Made of one set of models; made anew when these are replaced.
@@ -41,12 +44,28 @@ struct Sight {
 
 impl Looker {
     pub(super) fn new(engine: &Arc<Engine>) -> Self {
-        Self { engine: Arc::clone(engine), sight: None }
+        Self { engine: Arc::clone(engine), sight: None, laps: Laps::default() }
     }
 
     /// Who is known, and the models that know them; `None` while recognition is off.
     pub(in crate::api) fn recognition(&self) -> Option<Arc<Recognition>> {
         self.engine.recognition().load_full()
+    }
+
+    /// A picture file's content, decoded within limits, upright.
+    ///
+    /// # Errors
+    /// It is no picture (`415`), too large a one (`413`), or a broken one (`422`).
+    pub(in crate::api) fn decode(&mut self, encoded: &[u8]) -> Result<Still, ProblemJson> {
+        self.laps.time("decode", || decode(encoded))
+    }
+
+    /// Does a part of the work, called `name`, and notes how long it takes.
+    pub(in crate::api) fn timed<T>(&mut self, name: &'static str, work: impl FnOnce(&mut Self) -> T) -> T {
+        let begun = Instant::now();
+        let done = work(self);
+        self.laps.add(name, begun.elapsed());
+        done
     }
 
     /// What finds the faces of stills.
@@ -65,14 +84,17 @@ impl Looker {
 
     /// The faces of a still, largest first; looked at twice where it helps.
     pub(in crate::api) fn faces(&mut self, view: View<'_>) -> Result<Vec<Detection>, ProblemJson> {
-        self.eyes()?.faces(view, deadline()).map_err(failed)
+        self.timed("detect", |looker| looker.eyes()?.faces(view, deadline()).map_err(failed))
     }
 
     /// The largest face of a still; `None` where there is none.
     pub(in crate::api) fn portrait(&mut self, view: View<'_>) -> Result<Option<Portrait>, ProblemJson> {
-        let Sight { eyes, embedder, .. } = self.sight()?;
-        let embedder = embedder.as_mut().ok_or_else(recognition_off)?;
-        eyes.portrait(embedder, view, deadline()).map_err(unseen)
+        self.sight()?.embedder.as_ref().ok_or_else(recognition_off)?;
+        let faces = self.faces(view)?;
+        self.timed("embed", |looker| {
+            let embedder = looker.sight()?.embedder.as_mut().ok_or_else(recognition_off)?;
+            Portrait::of(&faces, embedder, view, deadline()).map_err(unseen)
+        })
     }
 
     /// A verdict for each of the first `most` of these faces, as sure as `rigour` asks.
@@ -84,8 +106,12 @@ impl Looker {
     ) -> Result<Vec<Verdict>, ProblemJson> {
         let recognition = self.recognition().ok_or_else(recognition_off)?;
         let embedder = self.sight()?.embedder.as_mut().ok_or_else(recognition_off)?;
-        let mut glance = Glance { embedder, people: &recognition.people, rigour, most, deadline: deadline() };
-        glance.verdicts(view, faces).map_err(failed)
+        let (people, deadline, laps) = (&recognition.people, deadline(), Laps::default());
+        let mut glance = Glance { embedder, people, rigour, most, deadline, laps };
+        let verdicts = glance.verdicts(view, faces).map_err(failed);
+        let laps = glance.laps;
+        self.laps.join(&laps);
+        verdicts
     }
 
     /// The face with these landmarks as numbers, and the name of their model.
@@ -94,23 +120,18 @@ impl Looker {
         view: View<'_>,
         landmarks: Landmarks,
     ) -> Result<(Embedding, Arc<str>), ProblemJson> {
-        let embedder = self.sight()?.embedder.as_mut().ok_or_else(recognition_off)?;
-        let numbers = embedder.embed(view, &[landmarks], deadline()).map_err(failed)?.pop();
-        let numbers = numbers.ok_or_else(|| failed(InferError::Shape("no embedding for a face".to_owned())))?;
-        Ok((numbers, embedder.model().manifest().name.as_str().into()))
+        self.timed("embed", |looker| {
+            let embedder = looker.sight()?.embedder.as_mut().ok_or_else(recognition_off)?;
+            let numbers = embedder.embed(view, &[landmarks], deadline()).map_err(failed)?.pop();
+            let numbers = numbers.ok_or_else(|| failed(InferError::Shape("no embedding for a face".to_owned())))?;
+            Ok((numbers, embedder.model().manifest().name.as_str().into()))
+        })
     }
 
     /// All that a proven detector finds in a still down to its low score, for masks; and the score of a face by itself.
     pub(in crate::api) fn suspects(&mut self, view: View<'_>) -> Result<(Vec<Detection>, f32), ProblemJson> {
-        let Sight { eyes, proven, .. } = self.sight()?;
-        let detector = eyes.detector();
-        if !*proven {
-            TestFace::prove(detector, deadline())
-                .map_err(|fault| ProblemJson::new(StatusCode::SERVICE_UNAVAILABLE, fault.to_string()))?;
-            *proven = true;
-        }
-        let found = detector.detect(view, deadline()).map_err(failed)?.to_vec();
-        Ok((found, detector.settings().score))
+        let deadline = deadline();
+        self.timed("detect", |looker| looker.sight()?.suspects(view, deadline))
     }
 
     /// The models in use.
@@ -150,17 +171,25 @@ impl Sight {
         })
     }
 
+    fn suspects(&mut self, view: View<'_>, deadline: Instant) -> Result<(Vec<Detection>, f32), ProblemJson> {
+        let Self { eyes, proven, .. } = self;
+        let detector = eyes.detector();
+        if !*proven {
+            TestFace::prove(detector, deadline)
+                .map_err(|fault| ProblemJson::new(StatusCode::SERVICE_UNAVAILABLE, fault.to_string()))?;
+            *proven = true;
+        }
+        let found = detector.detect(view, deadline).map_err(failed)?.to_vec();
+        Ok((found, detector.settings().score))
+    }
+
     fn is_of(&self, detector: &Arc<Model>, recognition: Option<&Recognition>) -> bool {
         let embedder = recognition.map(|recognition| Arc::as_ptr(&recognition.models.embedder));
         Arc::ptr_eq(&self.detector, detector) && self.embedding.as_ref().map(Arc::as_ptr) == embedder
     }
 }
 
-/// A picture file's content, decoded within limits, upright.
-///
-/// # Errors
-/// It is no picture (`415`), too large a one (`413`), or a broken one (`422`).
-pub(in crate::api) fn decode(encoded: &[u8]) -> Result<Still, ProblemJson> {
+fn decode(encoded: &[u8]) -> Result<Still, ProblemJson> {
     still::read(encoded, MOST_PIXELS).map_err(|unreadable| match unreadable {
         Unreadable::NoPicture => ProblemJson::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
