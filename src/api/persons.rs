@@ -1,5 +1,6 @@
 //! The people who are known.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::State;
@@ -18,7 +19,8 @@ use super::extract::{Asked, Body, Named, bad_request, or_null};
 use super::list::{self, List};
 use super::openapi::Problem;
 use crate::http::{Principal, ProblemJson};
-use crate::recognise::gallery::{Amendment, Filter, PersonId, Profile};
+use crate::recognise::Gallery;
+use crate::recognise::gallery::{self, Amendment, Filter, PersonId, Profile};
 use crate::sink::{PersonAnswer, PersonWish};
 
 mod view;
@@ -92,10 +94,7 @@ async fn one(
     Extension(principal): Extension<Principal>,
     Named(id): Named<String>,
 ) -> Result<Json<Person>, ProblemJson> {
-    let gallery = api.people()?.gallery;
-    let person = gallery.person(&id).filter(|person| !person.has_expired(SystemTime::now()));
-    let person = person.ok_or_else(|| nobody(&id))?;
-    Ok(Json(Person::whole(&person, &gallery, &api, &principal)))
+    shown(&api, &principal, |gallery| gallery.person(&id))?.ok_or_else(|| nobody(&id))
 }
 
 /// The person whom another system calls so.
@@ -113,10 +112,8 @@ async fn of_external_id(
     Extension(principal): Extension<Principal>,
     Named(external): Named<String>,
 ) -> Result<Json<Person>, ProblemJson> {
-    let gallery = api.people()?.gallery;
-    let person = gallery.of_external(&external).filter(|person| !person.has_expired(SystemTime::now()));
-    let person = person.ok_or_else(|| ProblemJson::new(StatusCode::NOT_FOUND, "nobody has this external id"))?;
-    Ok(Json(Person::whole(&person, &gallery, &api, &principal)))
+    let nobody = || ProblemJson::new(StatusCode::NOT_FOUND, "nobody has this external id");
+    shown(&api, &principal, |gallery| gallery.of_external(&external))?.ok_or_else(nobody)
 }
 
 /// Whose external ids are wanted.
@@ -271,6 +268,17 @@ async fn forget(State(api): State<Api>, Named(id): Named<String>) -> Result<Stat
         PersonAnswer::Forgotten(true) => Ok(StatusCode::NO_CONTENT),
         _ => Err(nobody(&id)),
     }
+}
+
+/// The person whom `find` finds, with faces; `None` also where their time is over.
+fn shown(
+    api: &Api,
+    principal: &Principal,
+    find: impl FnOnce(&Gallery) -> Option<Arc<gallery::Person>>,
+) -> Result<Option<Json<Person>>, ProblemJson> {
+    let gallery = api.people()?.gallery;
+    let person = find(&gallery).filter(|person| !person.has_expired(SystemTime::now()));
+    Ok(person.map(|person| Json(Person::whole(&person, &gallery, api, principal))))
 }
 
 /// When somebody is to be forgotten by itself.

@@ -52,14 +52,34 @@ pub(super) fn say(report: &Report, gallery: &Gallery) {
     );
 }
 
-/// Tells who was sent in by `source` and is unknown to a gallery of another model, which cannot take over their numbers.
-pub(super) fn say_who_is_lost(old: &Gallery, new: &Gallery, source: &str) {
-    let sent_in = |person: &Person| person.references.iter().any(|reference| *reference.source == *source);
-    let lost = old.people().iter().filter(|person| !new.holds(&person.id) && sent_in(person)).count();
-    if lost > 0 {
+/// Whoever was sent in stays known to a gallery of another model, by name: it cannot take over the numbers of a face, and the
+/// picture was not kept. Tells how many there are.
+pub(super) fn carry_over(old: &Gallery, new: &Gallery) {
+    let (mut people, mut references) = (0, 0);
+    for person in old.people() {
+        let lost = person.lost + person.references.iter().filter(|reference| !reference.is_of_folder()).count();
+        if lost == 0 && !person.declared {
+            continue;
+        }
+        match new.inherit(&person, lost) {
+            Ok(()) => (people, references) = (people + usize::from(lost > 0), references + lost),
+            Err(rejection) => warn!(reason = rejection.reason.word(), "somebody who was sent in is forgotten"),
+        }
+    }
+    if people > 0 {
         warn!(
-            people = lost,
-            "people who were enrolled by {source} must be enrolled again: the embedder is another one"
+            people,
+            references,
+            "people who were sent in must be enrolled again: the embedder is another one, and their pictures were not kept"
         );
+    }
+}
+
+/// Tells how many of those who were sent in are forgotten with recognition.
+pub(super) fn say_who_is_lost(old: &Gallery) {
+    let is_lost = |person: &Person| person.declared || person.references.iter().any(|one| !one.is_of_folder());
+    let people = old.people().iter().filter(|person| is_lost(person)).count();
+    if people > 0 {
+        warn!(people, "people who were sent in are forgotten: recognition is off");
     }
 }

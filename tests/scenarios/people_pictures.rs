@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::support::broker::Broker;
+use super::support::curl::eventually_json;
 use super::support::daemon::{Daemon, checkout, models, sample_people};
 use super::support::recorder::Recorder;
 use super::support::wait::eventually;
@@ -127,16 +128,23 @@ fn another_embedder_reads_the_folder_anew_and_who_was_sent_in_is_told_of() {
     let other = config(&broker, &gallery).replacen("[models]\n", "[models]\nembedder = \"dlib-resnet\"\n", 1);
     daemon.reload(&other);
     daemon.wait_for_log("configuration reloaded", |entry| entry["changes"].as_str().unwrap().contains("embedder"));
-    let told = "people who were enrolled by mqtt must be enrolled again: the embedder is another one";
-    daemon.wait_for_log(told, |entry| entry["people"] == 1);
-    recorder.wait_for("visor/people/alice/presence", "");
+    let told =
+        "people who were sent in must be enrolled again: the embedder is another one, and their pictures were not kept";
+    daemon.wait_for_log(told, |entry| entry["people"] == 1 && entry["references"] == 1);
+    let faces = |person: &Value| (person["face_count"].clone(), person["faces_lost"].clone());
+    let alice = eventually_json(&daemon, "/persons/alice", |person| person["face_count"] == 0);
+    assert_eq!(faces(&alice), (json!(0), json!(1)), "{alice}");
+    assert_eq!(faces(&eventually_json(&daemon, "/persons/robin", |_| true)), (json!(1), json!(0)), "read anew");
+    assert_eq!(clerk.enrol(std::fs::read(people.join("Robin/portrait.jpg")).unwrap())["ok"], true);
+    assert_eq!(faces(&eventually_json(&daemon, "/persons/alice", |_| true)), (json!(1), json!(0)), "enrolled again");
     assert_eq!(daemon.metric("visor_provider_info", &["dlib-resnet"]), 1.0);
     recorder.wait_for_json("visor/people/robin/presence", |presence| presence["present"] == false);
-    assert_eq!(clerk.enrol(std::fs::read(people.join("Robin/portrait.jpg")).unwrap())["ok"], true);
 
     // None at all: nobody is known, and the camera goes on.
     daemon.reload(&config(&broker, "embedder = \"none\"\n"));
     recorder.wait_for("visor/people/robin/presence", "");
+    recorder.wait_for("visor/people/alice/presence", "");
+    daemon.wait_for_log("people who were sent in are forgotten: recognition is off", |entry| entry["people"] == 1);
     daemon.wait_for_frames("front", 2.0);
     let metrics = || daemon.metric("visor_provider_info", &["dlib-resnet"]);
     eventually("the embedder to go", || (metrics() == 0.0).then_some(()));

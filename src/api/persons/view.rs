@@ -37,6 +37,8 @@ pub(in crate::api) struct Person {
     expires_at: Option<String>,
     /// How many faces stand for the person.
     face_count: usize,
+    /// How many faces were lost when the embedder was replaced, whose pictures nobody kept: until a new one is enrolled.
+    faces_lost: usize,
     /// Each of them; in lists left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     faces: Option<Vec<Face>>,
@@ -93,6 +95,7 @@ impl Person {
             updated_at: rfc3339(person.updated_at),
             expires_at: person.expires.map(rfc3339),
             face_count: person.references.len(),
+            faces_lost: person.lost,
             faces: None,
             presence: seen.map(|presence| Presence {
                 present: presence.present,
@@ -113,11 +116,10 @@ impl Person {
 
 impl Face {
     pub(in crate::api) fn new(reference: &Reference) -> Self {
-        let is_file = reference.source.contains('/');
         Self {
             id: reference.id,
             quality: rounded(reference.quality),
-            source: if is_file { "folder".to_owned() } else { reference.source.to_string() },
+            source: if reference.is_of_folder() { "folder".to_owned() } else { reference.source.to_string() },
             created_at: rfc3339(reference.created_at),
         }
     }

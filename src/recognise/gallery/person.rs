@@ -126,6 +126,13 @@ pub struct Reference {
     pub created_at: SystemTime,
 }
 
+impl Reference {
+    /// Whether it came out of a file of the gallery's folder, which can be read again.
+    pub fn is_of_folder(&self) -> bool {
+        self.source.contains('/')
+    }
+}
+
 /// Somebody in the gallery.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Person {
@@ -153,6 +160,8 @@ pub struct Person {
     pub updated_at: SystemTime,
     /// Was made by name alone, and so stays without a reference.
     pub declared: bool,
+    /// References that were lost with the model before, whose numbers say nothing to this one, until there is a new one.
+    pub lost: usize,
 }
 
 impl Person {
@@ -171,6 +180,7 @@ impl Person {
             created_at: now,
             updated_at: now,
             declared: false,
+            lost: 0,
         }
     }
 

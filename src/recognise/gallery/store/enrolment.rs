@@ -185,6 +185,7 @@ fn person_for(
     let now = SystemTime::now();
     let mut person = known.map_or_else(|| Person::new(id.clone(), model, now), |known| Person::clone(known));
     person.updated_at = now;
+    person.lost = if enrolment.negative { person.lost } else { 0 };
     profile.put_on(&mut person, snapshot)?;
     Ok(person)
 }

@@ -160,6 +160,36 @@ impl Gallery {
         Ok(person)
     }
 
+    /// Takes over what is said of somebody out of a gallery of another model, and that so many references are `lost`. What
+    /// the person has here already stays.
+    ///
+    /// # Errors
+    /// The gallery is full, or somebody else has the external id here.
+    pub fn inherit(&self, heir: &Person, lost: usize) -> Result<(), Rejection> {
+        let mut writer = self.lock();
+        let mut next = Snapshot::clone(&self.0.current.load());
+        let known = next.people.get(&heir.id).map(|known| Person::clone(known));
+        if known.is_none() && next.people.len() >= MOST_PEOPLE {
+            return Err(full(format!("the gallery is full with {MOST_PEOPLE} people")));
+        }
+        let is_new = known.is_none();
+        let mut person = known.unwrap_or_else(|| Person::new(heir.id.clone(), &self.0.settings.model, heir.created_at));
+        let amendment = Amendment {
+            name: (is_new && *heir.name != *heir.id).then(|| heir.name.to_string()),
+            external_id: heir.external_id.as_deref().map(|external| Some(external.to_owned())),
+            tags: Some(person.tags.union(&heir.tags).cloned().collect()),
+            metadata: (!heir.metadata.is_empty()).then(|| Map::clone(&heir.metadata)),
+            expires: heir.expires.map(Some),
+        };
+        amendment.put_on(&mut person, &next)?;
+        person.declared |= is_new || heir.declared;
+        person.lost = lost;
+        person.updated_at = SystemTime::now();
+        next.put(Arc::new(person));
+        self.publish(&mut writer, next);
+        Ok(())
+    }
+
     /// Changes what is said of a person.
     ///
     /// # Errors
@@ -192,6 +222,31 @@ mod tests {
     fn called(gallery: &Gallery, external: &str) -> Option<String> {
         gallery.check_invariants();
         gallery.of_external(external).map(|person| person.id.to_string())
+    }
+
+    #[test]
+    fn who_is_known_stays_so_in_a_gallery_of_another_model() {
+        let (old, new) = (gallery(), gallery());
+        enrol(&old, "Alice", &[1, 2]);
+        let said = Amendment { external_id: Some(Some("hr-7".to_owned())), ..Amendment::default() };
+        let alice = old.amend("alice", &said).unwrap();
+        new.inherit(&alice, 2).unwrap();
+        new.check_invariants();
+        let heir = new.of_external("hr-7").unwrap();
+        assert_eq!((&*heir.name, heir.references.len(), heir.lost), ("Alice", 0, 2));
+        assert_eq!(heir.created_at, alice.created_at);
+        let added = enrol(&new, "Alice", &[3]).added;
+        assert_eq!(new.person("alice").unwrap().lost, 0, "known by a face again");
+        new.remove(&added);
+        assert!(new.holds("alice"));
+
+        enrol(&old, "Bob", &[4]);
+        let bob = old.amend("bob", &Amendment { name: Some("Robert".to_owned()), ..said }).unwrap_err();
+        assert_eq!(bob.reason, Refusal::ExternalIdTaken);
+        enrol(&new, "Bob", &[5]);
+        new.inherit(&old.person("bob").unwrap(), 1).unwrap();
+        let bob = new.person("bob").unwrap();
+        assert_eq!((bob.references.len(), bob.lost, bob.declared), (1, 1, false), "what is here stays");
     }
 
     #[test]
