@@ -1,7 +1,8 @@
 //! All that is known of anybody, gone at once.
 
-use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::Serialize;
 use std::time::SystemTime;
 use utoipa::ToSchema;
@@ -10,10 +11,11 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::gallery::unexpected;
+use super::jobs::Jobs;
 use super::openapi::Problem;
 use crate::event::rfc3339;
-use crate::http::ProblemJson;
-use crate::sink::{Erased, PersonAnswer, PersonWish};
+use crate::http::{Principal, ProblemJson};
+use crate::sink::{Erased, History, PersonAnswer, PersonWish};
 
 pub(super) fn admin() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(erase))
@@ -55,14 +57,21 @@ const LEFT: &str = "the pictures in gallery.folder, which are read again at the 
         (status = 503, body = Problem, content_type = "application/problem+json"),
     )
 )]
-async fn erase(State(api): State<Api>) -> Result<Json<Receipt>, ProblemJson> {
-    // before the people, so that none of them comes back
-    let enrolments = api.0.jobs.clear();
-    let Erased { people, faces, strangers, appearances } = match api.wish("", PersonWish::ForgetAll).await? {
+async fn erase(
+    State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
+) -> Result<Json<Receipt>, ProblemJson> {
+    if principal.cameras.is_some() {
+        let detail = "this asks for the rights to all cameras: what was seen on any of them goes";
+        return Err(ProblemJson::new(StatusCode::FORBIDDEN, detail));
+    }
+    // the gallery's thread does all of it or nothing, so that none of those who are on their way comes back
+    let Erased { people, faces, strangers, appearances, kept } = match api.wish("", PersonWish::ForgetAll).await? {
         PersonAnswer::Erased(erased) => erased,
         other => return Err(unexpected(&other)),
     };
-    let events = api.0.history.clear();
+    let of = |sink| kept.get(sink).copied().unwrap_or_default();
+    let (enrolments, events) = (of(Jobs::NAME), of(History::NAME));
     let erased_at = rfc3339(SystemTime::now());
     Ok(Json(Receipt { erased_at, people, faces, strangers, appearances, enrolments, events, left: LEFT }))
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use secrecy::SecretString;
@@ -22,7 +23,7 @@ use super::input::{Aside, Content, Parcel};
 use super::openapi::Problem;
 use crate::event::rfc3339;
 use crate::http::ProblemJson;
-use crate::outbound::{self, Delivery};
+use crate::outbound;
 
 mod book;
 
@@ -81,6 +82,17 @@ impl JobOptions {
         };
         outbound::parse(&url).map_err(|wrong| bad_request(format!("webhook_url: {wrong}")))?;
         Ok(Some(Webhook { url, secret: secret.map(|secret| Arc::new(SecretString::from(secret))) }))
+    }
+}
+
+/// That another picture may wait, as far as can be said before it is read.
+struct Room;
+
+impl FromRequestParts<Api> for Room {
+    type Rejection = ProblemJson;
+
+    async fn from_request_parts(_: &mut Parts, api: &Api) -> Result<Self, ProblemJson> {
+        api.0.jobs.room(0).map(|()| Self)
     }
 }
 
@@ -156,7 +168,11 @@ impl EnrolmentStatus {
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = 503, body = Problem, content_type = "application/problem+json")),
 )]
-async fn enroll(State(api): State<Api>, parcel: Parcel<EnrolOptions, JobOptions>) -> Result<Response, ProblemJson> {
+async fn enroll(
+    State(api): State<Api>,
+    _: Room,
+    parcel: Parcel<EnrolOptions, JobOptions>,
+) -> Result<Response, ProblemJson> {
     let Parcel { content, options, aside, mut held } = parcel;
     let (order, priority) = (Arc::new(options.order()?), aside.priority);
     let webhook = aside.webhook()?;
@@ -199,15 +215,10 @@ async fn next(api: Api) {
         }),
     };
     let outcome = match picture {
-        Ok(picture) => api.enrol((picture, held), &order, &given_up).await,
+        Ok(picture) => api.enrol((picture, held), &order, &given_up).await.map(|(_, enrolled)| enrolled),
         Err(problem) => Err(problem),
     };
     let status = jobs.end(id, outcome);
     info!(%id, status, "an enrolment ended");
-    if let Some(Webhook { url, secret }) = webhook {
-        let body =
-            serde_json::json!({ "type": "enroll", "id": id.to_string(), "status": status }).to_string().into_bytes();
-        // what does not fit is counted there
-        let _ = jobs.courier().send(Delivery { url, secret, body });
-    }
+    jobs.tell(id, status, webhook);
 }

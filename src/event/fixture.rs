@@ -33,6 +33,13 @@ pub(crate) fn event(camera: &str, seq: u64) -> Arc<Event> {
     })
 }
 
+/// The same of a known person.
+pub(crate) fn draft_of(camera: &str, person: &str) -> Draft {
+    let (person, name) = (person.into(), person.into());
+    let identity = Identity::Known { person, name, score: 0.7, margin: None };
+    Draft::new(Event { identity: (&identity).into(), ..event(camera, 0).as_ref().clone() }, None)
+}
+
 /// A draft of a plain event of `camera`.
 pub(crate) fn draft(camera: &str) -> Draft {
     Draft::new(event(camera, 0).as_ref().clone(), None)

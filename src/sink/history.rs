@@ -6,11 +6,8 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::{Hub, Settings, Sink, Snapshot, lock};
+use super::{Forgotten, Hub, Settings, Sink, Snapshot, lock};
 use crate::event::Event;
-
-/// Name of this sink.
-const NAME: &str = "history";
 
 /// Events that are remembered, some kilobytes each at most. Full: the oldest is forgotten, and whoever asks for it is told how
 /// many are gone.
@@ -43,6 +40,9 @@ pub struct Stretch {
 }
 
 impl History {
+    /// Name of this sink.
+    pub const NAME: &str = "history";
+
     /// Of what `hub` publishes from now on.
     pub fn of(hub: &Hub) -> Arc<Self> {
         let history = Arc::<Self>::default();
@@ -58,11 +58,6 @@ impl History {
     /// How many events are remembered, and how many can be at most.
     pub fn fill(&self) -> (usize, usize) {
         (lock(&self.events).len(), MOST)
-    }
-
-    /// Nothing is remembered any more. Gives how many events there were.
-    pub fn clear(&self) -> usize {
-        std::mem::take(&mut *lock(&self.events)).len()
     }
 
     /// The events after the one with this `boot_seq`, `most` of them at most.
@@ -81,7 +76,7 @@ impl History {
 
 impl Sink for History {
     fn name(&self) -> &'static str {
-        NAME
+        Self::NAME
     }
 
     fn event(&self, event: &Arc<Event>) {
@@ -98,10 +93,13 @@ impl Sink for History {
 
     fn changed(&self) {}
 
-    fn forget(&self, person: &str) {
+    /// With everybody all events go: they say who was where without a name, too.
+    fn forget(&self, whom: Forgotten<'_>) -> usize {
         let mut events = lock(&self.events);
-        let about = events.iter_mut().filter(|event| event.shows(person));
-        about.for_each(|event| *event = Arc::new(event.anonymous()));
+        match whom {
+            Forgotten::Person(_) => whom.anonymise(events.iter_mut()),
+            Forgotten::Everybody => std::mem::take(&mut *events).len(),
+        }
     }
 
     fn close(&self, _: Instant) {
@@ -146,9 +144,9 @@ mod tests {
         let history = History::default();
         let alice = Identity::Known { person: "alice".into(), name: "Alice".into(), score: 0.7, margin: None };
         history.event(&Arc::new(Event { identity: (&alice).into(), ..fixture::event("front", 1).as_ref().clone() }));
-        history.forget("bob");
+        history.forget(Forgotten::Person("bob"));
         assert!(history.after(0, 1).events[0].shows("alice"));
-        history.forget("alice");
+        history.forget(Forgotten::Person("alice"));
         let kept = history.after(0, 1).events;
         assert!(!kept[0].shows("alice") && kept[0].identity.name.is_none() && kept[0].boot_seq == 1);
     }

@@ -1,6 +1,6 @@
 //! The one place where events get their numbers.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use uuid::Uuid;
 
+mod parking;
+
+use parking::Parking;
+
 use super::appearances::{Appearances, Who};
 use super::board::{Board, CameraStats, CameraStatus, GalleryStats};
 use super::presence::Roster;
-use super::{Context, PersonCommand, Previews, SINKS, Settings, Sink, Snapshot, Switch, SwitchWishes, lock};
+use super::{Context, Forgotten, PersonCommand, Previews, SINKS, Settings, Sink, Snapshot, Switch, SwitchWishes, lock};
 use crate::event::{Draft, Event, Number, TrackNumbers};
 use crate::fault::Fault;
-use crate::metrics::EVENTS_LOST;
 
 /// Users' wishes waiting for the gallery; pictures are large. Full: the newest is refused, and the sink that brought it says
 /// so.
@@ -46,7 +49,14 @@ struct Order {
     withdrawals: u64,
     withdrawn: BTreeMap<String, u64>,
     sinks: Vec<Arc<dyn Sink>>,
+    /// Who may be shown: whoever was forgotten a moment ago may still be named by what was under way then. Without it all.
+    known: Option<Known>,
+    /// The number of the withdrawal by which everybody was forgotten the last time.
+    erased: u64,
 }
+
+/// Whether somebody is known, by id.
+type Known = Box<dyn Fn(&str) -> bool + Send>;
 
 impl Hub {
     /// A hub without sinks, under a new boot id.
@@ -95,10 +105,10 @@ impl Hub {
         let new = opened.as_ref().ok().cloned().flatten();
         let mut order = lock(&self.shared.order);
         if let Some(new) = &new {
-            lock(&parking.events).drain(..).for_each(|event| new.event(&event));
+            parking.take().iter().for_each(|event| new.event(event));
             new.changed();
         }
-        order.replace(PARKING, new);
+        order.replace(parking::NAME, new);
         opened.map(drop)
     }
 
@@ -129,7 +139,7 @@ impl Hub {
         let mut moved = false;
         for draft in drafts {
             let number = order.next(draft.camera(), &self.shared.board);
-            let event = Arc::new(draft.publish(number));
+            let event = order.without_unknown(Arc::new(draft.publish(number)));
             moved |= lock(&self.shared.board.roster).hear(&event, Instant::now());
             self.shared.appearances.hear(&event);
             order.sinks.iter().for_each(|sink| sink.event(&event));
@@ -145,10 +155,12 @@ impl Hub {
         lock(&self.shared.order).withdrawals
     }
 
-    /// Hands a track's best shot to every sink; false where its camera's were withdrawn since `withdrawals` was asked.
+    /// Hands a track's best shot to every sink; false where its camera's were withdrawn since `withdrawals` was asked, or
+    /// whom it shows was forgotten.
     pub fn show(&self, snapshot: &Arc<Snapshot>, withdrawals: u64) -> bool {
         let order = lock(&self.shared.order);
-        if order.withdrawn.get(&*snapshot.camera).is_some_and(|last| *last > withdrawals) {
+        let withdrawn = order.withdrawn.get(&*snapshot.camera).copied().unwrap_or_default().max(order.erased);
+        if withdrawn > withdrawals || !snapshot.person.as_deref().is_none_or(|person| order.knows(person)) {
             return false;
         }
         self.shared.appearances.show(snapshot);
@@ -166,6 +178,11 @@ impl Hub {
         order.sinks.iter().for_each(|sink| sink.withdraw(camera));
     }
 
+    /// From now on only those are shown whom `known` knows: to be asked for each event, and under the lock.
+    pub fn known_by(&self, known: impl Fn(&str) -> bool + Send + 'static) {
+        lock(&self.shared.order).known = Some(Box::new(known));
+    }
+
     /// How long after the last track of a person has ended the person counts as gone.
     pub fn absent_after(&self, period: Duration) {
         lock(&self.shared.board.roster).absent_after(period);
@@ -176,11 +193,29 @@ impl Hub {
         self.on_roster(|roster| people.fold(false, |changed, (id, name)| roster.enrolled(id, name) | changed));
     }
 
-    /// A person is known no more: no event that still waits shows the person, and all that is retained goes.
+    /// A person is known no more: no event that still waits shows the person, and all that is retained goes. What is under
+    /// way is held back only where [`Self::known_by`] does not know the person already.
     pub fn forget(&self, person: &str) {
-        lock(&self.shared.order).sinks.iter().for_each(|sink| sink.forget(person));
+        let order = lock(&self.shared.order);
+        for sink in &order.sinks {
+            sink.forget(Forgotten::Person(person));
+        }
         self.shared.appearances.forget(&Who::Person(person.into()));
+        drop(order);
         self.on_roster(|roster| roster.keep(|known| known != person));
+    }
+
+    /// Nobody is known any more, nor anything that was seen of anybody. Gives how many spans went, and how much each sink
+    /// kept.
+    pub fn forget_everybody(&self) -> (usize, BTreeMap<&'static str, usize>) {
+        let mut order = lock(&self.shared.order);
+        order.withdrawals += 1;
+        order.erased = order.withdrawals;
+        let kept = order.sinks.iter().map(|sink| (sink.name(), sink.forget(Forgotten::Everybody))).collect();
+        let appearances = self.shared.appearances.clear();
+        drop(order);
+        self.on_roster(|roster| roster.keep(|_| false));
+        (appearances, kept)
     }
 
     /// How large the gallery is now; sinks show it at their next interval.
@@ -320,6 +355,17 @@ impl Default for Hub {
 }
 
 impl Order {
+    fn knows(&self, person: &str) -> bool {
+        self.known.as_ref().is_none_or(|known| known(person))
+    }
+
+    fn without_unknown(&self, event: Arc<Event>) -> Arc<Event> {
+        match &event.identity.person {
+            Some(person) if !self.knows(person) => Arc::new(event.anonymous()),
+            _ => event,
+        }
+    }
+
     fn next(&mut self, camera: &Arc<str>, board: &Board) -> Number {
         self.boot_seq += 1;
         let seq = self.seq.entry(Arc::clone(camera)).or_default();
@@ -336,47 +382,6 @@ impl Order {
         self.sinks.extend(new);
         gone
     }
-}
-
-/// Name of [`Parking`].
-const PARKING: &str = "parking";
-
-/// Keeps events for a sink that is being started anew. Full: the oldest is dropped, as in an outbox.
-#[derive(Default)]
-struct Parking {
-    events: Mutex<VecDeque<Arc<Event>>>,
-}
-
-/// A change-over takes seconds; a hundred busy cameras fill no more than this.
-const PARKED: usize = 10_000;
-
-impl Sink for Parking {
-    fn name(&self) -> &'static str {
-        PARKING
-    }
-
-    fn event(&self, event: &Arc<Event>) {
-        let mut events = lock(&self.events);
-        if events.len() == PARKED {
-            events.pop_front();
-            metrics::counter!(EVENTS_LOST, "sink" => PARKING, "reason" => "queue_full").increment(1);
-        }
-        events.push_back(Arc::clone(event));
-    }
-
-    fn snapshot(&self, _: &Arc<Snapshot>) {}
-
-    fn changed(&self) {}
-
-    fn forget(&self, person: &str) {
-        let mut events = lock(&self.events);
-        let about = events.iter_mut().filter(|event| event.shows(person));
-        about.for_each(|event| *event = Arc::new(event.anonymous()));
-    }
-
-    fn succeeded_by(&self, _: &Settings) {}
-
-    fn close(&self, _: Instant) {}
 }
 
 /// Closes sinks side by side, so that a slow one does not take another one's time.
@@ -422,7 +427,9 @@ mod tests {
             *lock(&self.changes) += 1;
         }
 
-        fn forget(&self, _: &str) {}
+        fn forget(&self, whom: Forgotten<'_>) -> usize {
+            whom.anonymise(lock(&self.events).iter_mut())
+        }
 
         fn succeeded_by(&self, _: &Settings) {}
 
@@ -520,5 +527,42 @@ mod tests {
         assert_eq!(*lock(&after.changes), 1);
         hub.change_over("notes", Instant::now(), || Err(Fault::internal("no thread"))).unwrap_err();
         assert!(lock(&hub.shared.order).sinks.is_empty());
+    }
+    fn shot(person: Option<&str>) -> Arc<Snapshot> {
+        let (camera, track) = ("front".into(), "front-1".into());
+        let person = person.map(Arc::from);
+        Arc::new(Snapshot { camera, track, person, captured_at: std::time::UNIX_EPOCH, jpeg: vec![0] })
+    }
+
+    #[test]
+    fn who_is_forgotten_does_not_come_back_with_what_is_under_way() {
+        let (hub, notes) = with_notes();
+        let gallery = Arc::new(Mutex::new(vec!["alice", "bob"]));
+        let known = Arc::clone(&gallery);
+        hub.known_by(move |person| lock(&known).contains(&person));
+        let begin = hub.withdrawals();
+        hub.publish(vec![fixture::draft_of("front", "alice")]);
+        hub.show(&shot(Some("alice")), begin);
+        assert!(hub.board().people().contains_key("alice") && lock(&notes.snapshots).len() == 1);
+
+        lock(&gallery).retain(|person| *person != "alice");
+        hub.forget("alice");
+        // these were under way: drafted and photographed before, and published after
+        hub.publish(vec![fixture::draft_of("front", "alice"), fixture::draft_of("front", "bob")]);
+        assert!(!hub.show(&shot(Some("alice")), begin));
+        assert!(hub.show(&shot(Some("bob")), begin));
+        let shown: Vec<_> = lock(&notes.events).iter().map(|event| event.identity.person.clone()).collect();
+        assert_eq!(shown, [None, None, Some("bob".into())]);
+        assert_eq!(hub.board().people().keys().map(|id| &**id).collect::<Vec<_>>(), ["bob"]);
+        let of_alice = |seen: &super::super::Appearance| seen.who == Who::Person("alice".into());
+        assert!(hub.appearances().list(of_alice, None, 9).0.is_empty());
+        assert_eq!(lock(&notes.snapshots).len(), 2, "alice's first, bob's");
+
+        let (spans, kept) = hub.forget_everybody();
+        assert!(spans > 0 && kept["notes"] == 1, "{spans} {kept:?}");
+        assert!(!hub.show(&shot(None), begin));
+        assert_eq!(lock(&notes.snapshots).len(), 2, "a stranger's, chosen before");
+        assert!(hub.show(&shot(None), hub.withdrawals()));
+        assert_eq!(lock(&notes.snapshots).len(), 3);
     }
 }

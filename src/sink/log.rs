@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{Context, Settings, Sink, Snapshot, lock};
+use super::{Context, Forgotten, Settings, Sink, Snapshot, lock};
 use crate::event::{Event, EventType, Identity, rfc3339};
 use crate::fault::Fault;
 use crate::metrics::{EVENTS_LOST, EVENTS_PUBLISHED};
@@ -118,7 +118,9 @@ impl Sink for LineSink {
     fn changed(&self) {}
 
     /// Its queue is a moment long, and a line that is written cannot be taken back.
-    fn forget(&self, _: &str) {}
+    fn forget(&self, _: Forgotten<'_>) -> usize {
+        0
+    }
 
     fn succeeded_by(&self, _: &Settings) {}
 

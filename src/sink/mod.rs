@@ -31,7 +31,7 @@ pub use appearances::{Appearance, Appearances, End, Held, Summary, Who};
 pub use board::{Audited, Board, CameraState, CameraStats, CameraStatus, GalleryStats};
 pub use history::{History, Reached, Stretch};
 pub use hub::Hub;
-pub use person::{Erased, Looked, PersonAnswer, PersonCommand, PersonWish};
+pub use person::{Erased, Forgotten, Looked, PersonAnswer, PersonCommand, PersonWish};
 pub use presence::{PersonState, Presence};
 pub use preview::{Detail, Previews, Screen, Shown, Still, Viewer, Viewfinder, no_picture};
 pub use snapshot::{Lens, Photographer, Snapshot, Snapshots, Studio};
@@ -55,8 +55,9 @@ pub trait Sink: Send + Sync {
     /// Takes out the pictures of a camera that are still to be delivered: they were taken under other settings or switches.
     fn withdraw(&self, _camera: &str) {}
 
-    /// Takes a person out of the events that are still to be delivered.
-    fn forget(&self, person: &str);
+    /// Takes whom nobody is to be told of any more out of what is still to be delivered, and drops what it keeps of them.
+    /// Gives how much it kept.
+    fn forget(&self, whom: Forgotten<'_>) -> usize;
 
     /// Delivers what it can until `deadline`, then stops for good. Counts what is left over as lost.
     fn close(&self, deadline: Instant);

@@ -30,7 +30,7 @@ use tokio::sync::Notify;
 use tracing::warn;
 
 use super::snapshot::drop_one;
-use super::{Context, Sink, Snapshot, lock};
+use super::{Context, Forgotten, Sink, Snapshot, lock};
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::metrics::EVENTS_LOST;
@@ -158,9 +158,12 @@ impl Sink for MqttSink {
         self.shared.wake.notify_one();
     }
 
-    fn forget(&self, person: &str) {
-        lock(&self.shared.outbox).forget(person);
-        lock(&self.shared.snapshots).retain(|snapshot| snapshot.person.as_deref() != Some(person));
+    fn forget(&self, whom: Forgotten<'_>) -> usize {
+        let events = lock(&self.shared.outbox).forget(whom);
+        let mut waiting = lock(&self.shared.snapshots);
+        let before = waiting.len();
+        waiting.retain(|snapshot| !whom.has(snapshot.person.as_deref()));
+        events + before - waiting.len()
     }
 
     fn succeeded_by(&self, settings: &super::Settings) {

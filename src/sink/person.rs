@@ -1,11 +1,47 @@
 //! What users ask of the gallery over a sink.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use serde_json::{Value, json};
 
+use super::appearances::Who;
+use crate::event::Event;
 use crate::recognise::gallery::{Amendment, Enrolment, LookAlike, Person, PersonId, Profile, Receipt, Rejection};
+
+/// Who is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forgotten<'a> {
+    /// The person of this id.
+    Person(&'a str),
+    /// Everybody, known or not.
+    Everybody,
+}
+
+impl Forgotten<'_> {
+    /// Whether `event` shows them.
+    pub fn is_shown(self, event: &Event) -> bool {
+        match self {
+            Self::Person(person) => event.shows(person),
+            Self::Everybody => event.identity.person.is_some() || event.identity.alias.is_some(),
+        }
+    }
+
+    /// Whether `person`, whom a picture is of, is among them.
+    pub fn has(self, person: Option<&str>) -> bool {
+        match self {
+            Self::Person(gone) => person == Some(gone),
+            Self::Everybody => true,
+        }
+    }
+
+    /// Takes them out of events. Gives how many showed them.
+    pub fn anonymise<'a>(self, events: impl Iterator<Item = &'a mut Arc<Event>>) -> usize {
+        let about = events.filter(|event| self.is_shown(event));
+        about.map(|event| *event = Arc::new(event.anonymous())).count()
+    }
+}
 
 /// What is asked of one person.
 pub enum PersonWish {
@@ -23,8 +59,8 @@ pub enum PersonWish {
     Forget,
     /// That this stranger is a person, known by the faces that cameras saw.
     NameStranger(Option<PersonId>, Profile),
-    /// That this stranger is the one of another alias.
-    MergeStranger(Arc<str>),
+    /// That this stranger is somebody else who was met or is known.
+    MergeStranger(Who),
     /// That nobody hears of this stranger, or does so again.
     IgnoreStranger(bool),
     /// That everybody is forgotten, known or not.
@@ -63,7 +99,7 @@ pub enum PersonAnswer {
 }
 
 /// What was known of everybody, and is not any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Erased {
     /// People.
     pub people: usize,
@@ -73,6 +109,8 @@ pub struct Erased {
     pub strangers: usize,
     /// Spans in which people or strangers were seen.
     pub appearances: usize,
+    /// What sinks kept, by their names.
+    pub kept: BTreeMap<&'static str, usize>,
 }
 
 /// A user's wish, and who waits for its answer.

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use secrecy::ExposeSecret;
 use tracing::{info, warn};
 
-use super::{Context, Sink, Snapshot, lock};
+use super::{Context, Forgotten, Sink, Snapshot, lock};
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::metrics::{EVENTS_LOST, EVENTS_PUBLISHED};
@@ -202,12 +202,9 @@ impl Sink for Webhooks {
 
     fn changed(&self) {}
 
-    fn forget(&self, person: &str) {
-        for receiver in &self.receivers {
-            let mut waiting = lock(&receiver.queue.waiting);
-            let about = waiting.events.iter_mut().filter(|event| event.shows(person));
-            about.for_each(|event| *event = Arc::new(event.anonymous()));
-        }
+    fn forget(&self, whom: Forgotten<'_>) -> usize {
+        let anonymised = |receiver: &Addressee| whom.anonymise(lock(&receiver.queue.waiting).events.iter_mut());
+        self.receivers.iter().map(anonymised).sum()
     }
 
     fn close(&self, deadline: Instant) {
@@ -253,7 +250,7 @@ mod tests {
         let hooks = Webhooks { receivers: vec![Addressee { settings, queue: Arc::default(), done }] };
         let alice = Identity::Known { person: "alice".into(), name: "Alice".into(), score: 0.7, margin: None };
         hooks.event(&Arc::new(Event { identity: (&alice).into(), ..fixture::event("front", 1).as_ref().clone() }));
-        hooks.forget("alice");
+        hooks.forget(Forgotten::Person("alice"));
         assert!(!hooks.receivers[0].queue.next().unwrap().shows("alice"));
     }
 

@@ -24,7 +24,7 @@ use crate::sink::{Hub, PersonCommand, PersonWish};
 mod desk;
 mod visitors;
 
-use desk::{Desk, SENT_IN};
+use desk::Desk;
 
 /// How often people whose time is over are looked for.
 const TICK: Duration = Duration::from_millis(500);
@@ -133,7 +133,10 @@ impl Work {
     /// Takes on what is ordered. What cannot be done leaves everything as it was.
     fn apply(&mut self, Order { models, settings }: Order) {
         let Some(models) = models else {
-            self.kept = None;
+            if let Some(old) = self.kept.take() {
+                reading::say_who_is_lost(&old.people.gallery);
+            }
+            self.desk.hub.known_by(|_| false);
             self.engine.recognise_with(None);
             metrics::gauge!(GALLERY_FACES).set(0.0);
             return self.desk.hub.people_read();
@@ -155,10 +158,13 @@ impl Work {
 
     /// From now on cameras use this gallery.
     fn present(&mut self, kept: Kept) {
-        if let Some(old) = &self.kept {
-            reading::say_who_is_lost(&old.people.gallery, &kept.people.gallery, SENT_IN);
+        if let Some(old) =
+            self.kept.as_ref().filter(|old| old.people.gallery.settings().model != kept.people.gallery.settings().model)
+        {
+            reading::carry_over(&old.people.gallery, &kept.people.gallery);
         }
-        let hub = &self.desk.hub;
+        let (hub, gallery) = (&self.desk.hub, kept.people.gallery.clone());
+        hub.known_by(move |person| gallery.holds(person));
         let people = kept.people.gallery.people();
         let shown: Vec<_> = people.iter().map(|person| (person.id.shared(), Arc::clone(&person.name))).collect();
         hub.enrolled(shown.iter().map(|(id, name)| (id, name)));
@@ -177,6 +183,7 @@ impl Work {
     fn obey(&mut self, command: PersonCommand) {
         let PersonCommand { person, wish, answer } = command;
         answer(match (&mut self.kept, wish) {
+            (None, PersonWish::ForgetAll) => self.desk.erase(None),
             (None, _) => desk::recognition_off(),
             (Some(kept), PersonWish::Enrol(picture)) => self.desk.enrol(&person, &picture, kept, &self.engine),
             (Some(kept), wish) => self.desk.grant(&person, wish, &kept.people),

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use visor::restream::child::SimulatedCamera;
 
+use super::support::broker::Broker;
 use super::support::curl::{Answer, curl, curl_json, eventually_json};
 use super::support::daemon::{Daemon, models, sample, sample_people, visor};
+use super::support::recorder::Recorder;
+use super::support::wait::eventually;
 
 /// A file of the assets; `None`, aloud, without them.
 fn asset(path: &str) -> Option<PathBuf> {
@@ -172,5 +175,64 @@ fn who_was_met_by_a_camera_is_named_followed_and_forgotten() {
     let receipt = curl(&daemon, "DELETE", "/everything", &[]);
     assert_eq!((receipt.status, &receipt.json["people"]), (200, &0.into()), "{receipt:?}");
     assert!(receipt.json["events"].as_u64() > Some(0) && receipt.json["erased_at"].is_string());
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_stranger_who_is_somebody_known_is_so_over_mqtt_as_well() {
+    let (Some(clip), Some(broker)) = (sample().filter(|_| sample_people().is_some()), Broker::open()) else { return };
+    let recorder = Recorder::at(broker.port);
+    let camera = format!("[cameras.front]\nuri = \"file://{}\"\nrepeat = true\n", clip.display());
+    let Some(daemon) = daemon(&format!("[mqtt]\nurl = \"{}\"\n{camera}", broker.url())) else { return };
+    let of_alias = |event: &Value| event["identity"]["alias"].is_string();
+    let met = recorder.wait_for_json("visor/front/events", of_alias);
+    let alias = met["identity"]["alias"].as_str().unwrap();
+    let merge = |body: &Value| curl_json(&daemon, "POST", &format!("/strangers/{alias}/merge"), body);
+    assert_eq!(curl_json(&daemon, "POST", "/persons", &json!({"name": "Kim"})).status, 201);
+    assert_eq!(merge(&json!({"person_id": "nobody"})).status, 404);
+    for wrong in [json!({}), json!({"into": alias}), json!({"into": "visitor-9", "person_id": "kim"})] {
+        assert_eq!(merge(&wrong).status, 400, "{wrong}");
+    }
+    assert_eq!(merge(&json!({"person_id": "kim"})).status, 204);
+    assert_eq!(merge(&json!({"person_id": "kim"})).status, 404, "there is no such stranger any more");
+    let kim = curl(&daemon, "GET", "/persons/kim", &[]).json;
+    assert!(kim["face_count"].as_u64() > Some(0) && kim["faces"][0]["source"] == "camera", "{kim}");
+    let told = recorder.wait_for_json("visor/front/events", |event| event["identity"]["person"] == "kim");
+    assert_eq!(told["identity"]["name"], "Kim");
+    recorder.wait_for_json("visor/people/kim/presence", |presence| presence["present"] == true);
+    eventually_json(&daemon, "/persons/kim", |kim| kim["presence"]["present"] == true);
+    let seen = eventually_json(&daemon, "/persons/kim/appearances", |list| list["items"][0]["track"] == told["track"]);
+    assert_eq!(seen["items"][0]["camera"], "front");
+
+    // Forgotten, and what was under way at that moment brings nobody back.
+    assert_eq!(curl(&daemon, "DELETE", "/persons/kim", &[]).status, 204);
+    recorder.wait_for("visor/people/kim/presence", "");
+    let before = recorder.messages().len();
+    daemon.wait_for_frames("front", 10.0);
+    eventually("further events", || {
+        let events =
+            recorder.messages().into_iter().skip(before).filter(|message| message.topic == "visor/front/events");
+        let events: Vec<_> = events.collect();
+        (events.len() >= 2).then(|| assert!(events.iter().all(|event| !event.payload.contains("kim")), "{events:?}"))
+    });
+    assert_eq!(recorder.on("visor/people/kim/presence").last().map(String::as_str), Some(""));
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn everything_goes_where_recognition_is_off_as_well() {
+    let Some(clip) = sample() else { return };
+    let camera = format!("[cameras.front]\nuri = \"file://{}\"\nrepeat = true\n", clip.display());
+    let daemon = Daemon::start(&format!("{}embedder = \"none\"\n{camera}", models()));
+    daemon.wait_for_frames("front", 5.0);
+    let receipt = eventually("events to be erased", || {
+        let receipt = curl(&daemon, "DELETE", "/everything", &[]);
+        assert_eq!(receipt.status, 200, "{receipt:?}");
+        (receipt.json["events"].as_u64() > Some(0)).then_some(receipt.json)
+    });
+    for nothing in ["people", "faces", "strangers", "appearances", "enrolments"] {
+        assert_eq!(receipt[nothing], 0, "{nothing}: {receipt}");
+    }
+    assert_eq!(curl(&daemon, "GET", "/persons", &[]).status, 503);
     assert!(daemon.stop().success());
 }

@@ -37,6 +37,13 @@ impl Held {
         Self { place: Some(place), memory }
     }
 
+    /// Of nothing that there is.
+    #[cfg(test)]
+    pub(in crate::api) fn nothing() -> Self {
+        let free = Arc::new(Semaphore::new(1));
+        Self { place: None, memory: free.try_acquire_owned().unwrap() }
+    }
+
     /// Gives up the place; the memory is needed for longer.
     pub(in crate::api) fn leave(&mut self) {
         self.place = None;

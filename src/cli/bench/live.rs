@@ -11,7 +11,7 @@ use crate::config;
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::restream::child::SimulatedCamera;
-use crate::sink::{Hub, Settings, Sink, Snapshot};
+use crate::sink::{Forgotten, Hub, Settings, Sink, Snapshot};
 use crate::supervisor::{Engine, Supervisor};
 
 /// How long the stream and its decoder may take to run evenly; what they say until then does not count.
@@ -44,7 +44,9 @@ impl Sink for Listener {
 
     fn changed(&self) {}
 
-    fn forget(&self, _: &str) {}
+    fn forget(&self, _: Forgotten<'_>) -> usize {
+        0
+    }
 
     fn succeeded_by(&self, _: &Settings) {}
 

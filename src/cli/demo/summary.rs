@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::cli::processor::ProcessorTime;
 use crate::event::{Event, EventType, Identity};
-use crate::sink::{CameraStats, Settings, Sink, Snapshot};
+use crate::sink::{CameraStats, Forgotten, Settings, Sink, Snapshot};
 use crate::supervisor::Supervisor;
 
 /// Hears every event, and keeps only numbers.
@@ -72,7 +72,9 @@ impl Sink for Listener {
 
     fn changed(&self) {}
 
-    fn forget(&self, _: &str) {}
+    fn forget(&self, _: Forgotten<'_>) -> usize {
+        0
+    }
 
     fn succeeded_by(&self, _: &Settings) {}
 

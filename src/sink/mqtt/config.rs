@@ -9,6 +9,7 @@ use rumqttc::tokio_native_tls::native_tls::TlsConnector;
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
+use zeroize::Zeroizing;
 
 use super::tls;
 use crate::address::percent_decoded;
@@ -259,6 +260,7 @@ impl Config {
 
 fn read_password(file: &Path) -> Result<SecretString, Problem> {
     let text = std::fs::read_to_string(file)
+        .map(Zeroizing::new)
         .map_err(|e| Problem::new("password_file", format!("cannot read {}: {e}", file.display())))?;
     Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::event::Event;
+use crate::sink::Forgotten;
 
 /// A bounded queue that an event leaves only once it was acknowledged. Full: the oldest event that is not on its way
 /// is dropped, because after an outage the newest ones say what is going on.
@@ -58,10 +59,10 @@ impl Outbox {
         }
     }
 
-    /// Takes a person out of the events that wait; one that is on its way is so too when it has to be sent again.
-    pub(super) fn forget(&mut self, person: &str) {
-        let about = self.entries.iter_mut().filter(|entry| entry.event.shows(person));
-        about.for_each(|entry| entry.event = Arc::new(entry.event.anonymous()));
+    /// Takes those who are forgotten out of the events that wait; one that is on its way is so too when it has to be sent
+    /// again. Gives how many showed them.
+    pub(super) fn forget(&mut self, whom: Forgotten<'_>) -> usize {
+        whom.anonymise(self.entries.iter_mut().map(|entry| &mut entry.event))
     }
 
     /// The connection broke: whatever was not acknowledged is to be sent again, in order.

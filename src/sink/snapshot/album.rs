@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::crop::Crop;
 use super::drop_one;
 use crate::event::{Event, EventType};
+use crate::sink::Forgotten;
 
 /// Tracks that are kept at once. More: theirs are not taken, and counted.
 const MOST_TRACKS: usize = 256;
@@ -128,10 +129,15 @@ impl Album {
         }
     }
 
-    /// A person is to be forgotten, and so are the pictures of that person.
-    pub(super) fn forget(&mut self, person: &str) {
-        let about = self.entries.values_mut().filter(|entry| entry.person.as_deref() == Some(person));
-        about.for_each(|entry| (entry.person, entry.photo) = (None, None));
+    /// Somebody is to be forgotten, and so are their pictures. Gives how many there were.
+    pub(super) fn forget(&mut self, whom: Forgotten<'_>) -> usize {
+        let about = self.entries.values_mut().filter(|entry| whom.has(entry.person.as_deref()));
+        about
+            .filter_map(|entry| {
+                entry.person = None;
+                entry.photo.take()
+            })
+            .count()
     }
 
     /// Counts what is left, at the end.
@@ -238,8 +244,8 @@ mod tests {
         let mut album = album(begin);
         album.hear(&Event { identity: (&alice).into(), ..event(EventType::Identified) }, begin);
         album.put("front", photo(0.5));
-        album.forget("bob");
-        album.forget("alice");
+        album.forget(Forgotten::Person("bob"));
+        assert_eq!(album.forget(Forgotten::Person("alice")), 1);
         assert!(album.due(begin + FIRST, 8).is_empty());
     }
 }

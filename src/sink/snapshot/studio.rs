@@ -9,7 +9,7 @@ use super::album::{Album, Due, Photo};
 use super::{Snapshot, drop_one};
 use crate::event::Event;
 use crate::fault::Fault;
-use crate::sink::{Hub, Settings, Sink, lock};
+use crate::sink::{Forgotten, Hub, Settings, Sink, lock};
 
 /// Name of the thread, and of the sink by which it hears of tracks.
 const NAME: &str = "snapshots";
@@ -88,8 +88,8 @@ impl Sink for Studio {
 
     fn changed(&self) {}
 
-    fn forget(&self, person: &str) {
-        lock(&self.album).forget(person);
+    fn forget(&self, whom: Forgotten<'_>) -> usize {
+        lock(&self.album).forget(whom)
     }
 
     fn succeeded_by(&self, _: &Settings) {}

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
+use zeroize::Zeroizing;
 
 use crate::event::{EventType, Filter};
 use crate::fault::Problem;
@@ -118,7 +119,7 @@ fn read(file: &Path) -> Result<SecretString, Problem> {
         Problem::new("secret_file", format!("{}: {what}", file.display()))
             .remedy(format!("name a file that visor's user may read, with at least {LEAST_SECRET} characters"))
     };
-    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    let text = std::fs::read_to_string(file).map(Zeroizing::new).map_err(|error| wrong(error.to_string()))?;
     let text = text.trim_end_matches(['\r', '\n']);
     match text.len() {
         0..LEAST_SECRET => Err(wrong("is too short to be a secret".to_owned())),

@@ -10,16 +10,16 @@ use tracing::info;
 
 use super::{Engine, Kept};
 use crate::clock::Monotonic;
-use crate::recognise::gallery::enroller::Who;
+use crate::recognise::gallery::enroller;
 use crate::recognise::gallery::{Person, PersonId, Profile, Receipt, Rejection};
 use crate::recognise::{Gallery, People};
-use crate::sink::{GalleryStats, Hub, Looked, PersonAnswer, PersonCommand, PersonWish};
+use crate::sink::{Forgotten, GalleryStats, Hub, Looked, PersonAnswer, PersonCommand, PersonWish, Who};
 
 /// Pictures that wait while the folder is being read; more are refused, and whoever asked is told.
 const WAITING: usize = 32;
 
 /// Where references come from that were sent in.
-pub(super) const SENT_IN: &str = "mqtt";
+const SENT_IN: &str = "mqtt";
 
 /// Hears wishes, and grants them.
 pub(super) struct Desk {
@@ -38,6 +38,10 @@ pub(super) fn recognition_off() -> PersonAnswer {
 
 fn busy() -> PersonAnswer {
     PersonAnswer::NotNow("busy", "the gallery's folder is being read; try again".to_owned())
+}
+
+fn forgotten() -> PersonAnswer {
+    PersonAnswer::NotNow("forgotten", "whoever this is of was forgotten meanwhile".to_owned())
 }
 
 impl Desk {
@@ -61,6 +65,7 @@ impl Desk {
                 | PersonWish::Add(_)
                 | PersonWish::RemoveReference(_)
                 | PersonWish::NameStranger(..)
+                | PersonWish::MergeStranger(Who::Person(_))
                     if is_other =>
                 {
                     answer(busy());
@@ -72,7 +77,7 @@ impl Desk {
     }
 
     /// Does what needs no model.
-    pub(super) fn grant(&self, person: &str, wish: PersonWish, people: &People) -> PersonAnswer {
+    pub(super) fn grant(&mut self, person: &str, wish: PersonWish, people: &People) -> PersonAnswer {
         let gallery = &people.gallery;
         match wish {
             PersonWish::Forget => self.forget(person, gallery),
@@ -83,7 +88,7 @@ impl Desk {
             PersonWish::NameStranger(id, profile) => self.name(person, (id, profile), people),
             PersonWish::MergeStranger(into) => self.merge(person, &into, people),
             PersonWish::IgnoreStranger(ignored) => self.ignore(person, ignored, people),
-            PersonWish::ForgetAll => self.erase(people),
+            PersonWish::ForgetAll => self.erase(Some(people)),
             PersonWish::Enrol(_) => busy(),
         }
     }
@@ -109,7 +114,7 @@ impl Desk {
         let Looked { enrolment, model, given_up, only_known } = looked;
         let is_gone = only_known && !enrolment.id.as_deref().is_some_and(|id| gallery.holds(id));
         if given_up.load(Ordering::Relaxed) || is_gone {
-            return PersonAnswer::NotNow("forgotten", "whoever this is of was forgotten meanwhile".to_owned());
+            return forgotten();
         }
         if *model != *gallery.settings().model {
             let detail = "the embedder was replaced while the picture was looked at; try again".to_owned();
@@ -144,7 +149,17 @@ impl Desk {
         }
     }
 
-    fn forget(&self, person: &str, gallery: &Gallery) -> PersonAnswer {
+    /// Pictures that wait are not taken in of whoever is forgotten meanwhile.
+    pub(super) fn give_up(&mut self, whom: Forgotten<'_>) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let (gone, kept) = waiting.into_iter().partition(|command| whom.has(Some(&*command.person)));
+        self.waiting = kept;
+        let gone: VecDeque<PersonCommand> = gone;
+        gone.into_iter().for_each(|command| (command.answer)(forgotten()));
+    }
+
+    fn forget(&mut self, person: &str, gallery: &Gallery) -> PersonAnswer {
+        self.give_up(Forgotten::Person(person));
         let before = self.before.as_ref().is_some_and(|before| before.forget(person));
         let known = gallery.forget(person) || before;
         self.hub.forget(person);
@@ -155,7 +170,7 @@ impl Desk {
     pub(super) fn enrol(&self, person: &str, picture: &[u8], kept: &mut Kept, engine: &Engine) -> PersonAnswer {
         let enrolled = PersonId::new(person).and_then(|id| {
             let source = SENT_IN.into();
-            let who = Who { id: Some(id), profile: Profile::default(), negative: false, source };
+            let who = enroller::Who { id: Some(id), profile: Profile::default(), negative: false, source };
             kept.keep_up(engine);
             kept.enroller.enrol(&who, picture)
         });

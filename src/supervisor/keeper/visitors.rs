@@ -1,13 +1,11 @@
 //! What is wished of strangers, and of everybody at once.
 
-use std::sync::Arc;
-
 use tracing::info;
 
 use super::desk::Desk;
-use crate::recognise::People;
 use crate::recognise::gallery::{Enrolment, PersonId, Profile, Refusal, Rejection};
-use crate::sink::{Erased, PersonAnswer, Who};
+use crate::recognise::{Gallery, People};
+use crate::sink::{Erased, Forgotten, PersonAnswer, Who};
 
 /// Where references come from that a stranger had.
 const MET: &str = "camera";
@@ -31,13 +29,28 @@ impl Desk {
         answer
     }
 
-    /// Two strangers are one.
-    pub(super) fn merge(&self, alias: &str, into: &Arc<str>, People { strangers, .. }: &People) -> PersonAnswer {
-        let merged = strangers.merge(alias, into);
+    /// Two strangers are one, or a stranger is somebody who is known.
+    pub(super) fn merge(&self, alias: &str, into: &Who, people: &People) -> PersonAnswer {
+        let alike = match into {
+            Who::Stranger(alike) => alike,
+            Who::Person(person) => return self.join(alias, person, people),
+        };
+        let merged = people.strangers.merge(alias, alike);
         if merged {
-            self.hub.appearances().rename(&Who::Stranger(alias.into()), &Who::Stranger(Arc::clone(into)));
+            self.hub.appearances().rename(&Who::Stranger(alias.into()), into);
         }
         PersonAnswer::Done(merged)
+    }
+
+    fn join(&self, alias: &str, person: &str, people: &People) -> PersonAnswer {
+        let id = if people.gallery.holds(person) { PersonId::new(person).ok() } else { None };
+        match id {
+            Some(id) => self.name(alias, (Some(id), Profile::default()), people),
+            None => {
+                let detail = format!("there is no person {person:?}");
+                PersonAnswer::Refused(Rejection::new(Refusal::UnknownPerson, detail))
+            }
+        }
     }
 
     /// Nobody, or somebody again, wants to hear of a stranger.
@@ -49,17 +62,19 @@ impl Desk {
         PersonAnswer::Done(there)
     }
 
-    /// Everybody is forgotten, and all that was seen of them.
-    pub(super) fn erase(&self, People { gallery, strangers }: &People) -> PersonAnswer {
-        let people = gallery.people();
-        let faces = gallery.references();
-        self.before.iter().for_each(crate::recognise::Gallery::forget_all);
-        gallery.forget_all();
-        let appearances = self.hub.appearances().clear();
-        people.iter().for_each(|person| self.hub.forget(&person.id));
-        self.hub.look_after_people(|_| false);
-        let erased = Erased { people: people.len(), faces, strangers: strangers.clear(), appearances };
-        info!(people = erased.people, faces, strangers = erased.strangers, appearances, "everybody is forgotten");
+    /// Everybody is forgotten, and all that was seen of them; also where recognition is off, and nobody is known.
+    pub(super) fn erase(&mut self, known: Option<&People>) -> PersonAnswer {
+        self.give_up(Forgotten::Everybody);
+        self.before.iter().for_each(Gallery::forget_all);
+        let mut erased = Erased::default();
+        if let Some(People { gallery, strangers }) = known {
+            (erased.people, erased.faces) = (gallery.size(), gallery.references());
+            gallery.forget_all();
+            erased.strangers = strangers.clear();
+        }
+        (erased.appearances, erased.kept) = self.hub.forget_everybody();
+        let Erased { people, faces, strangers, appearances, .. } = erased;
+        info!(people, faces, strangers, appearances, "everybody is forgotten");
         PersonAnswer::Erased(erased)
     }
 }
