@@ -10,6 +10,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::event::ZoneConfig;
 use crate::fault::{Fault, FaultKind, Problem};
@@ -150,7 +151,7 @@ pub fn load_environment() -> Result<Resolved, Vec<Problem>> {
 /// # Errors
 /// Every problem of that section, or of a text that is not TOML.
 pub fn models(file: Option<&Path>) -> Result<infer::Config, Vec<Problem>> {
-    models_of(&file.map_or_else(|| Ok(String::new()), read_file)?, &variables())
+    models_of(&file.map_or_else(|| Ok(Zeroizing::default()), read_file)?, &variables())
 }
 
 fn models_of(text: &str, variables: &[(String, String)]) -> Result<infer::Config, Vec<Problem>> {
@@ -174,8 +175,9 @@ fn models_of(text: &str, variables: &[(String, String)]) -> Result<infer::Config
     }
 }
 
-fn read_file(file: &Path) -> Result<String, Vec<Problem>> {
-    std::fs::read_to_string(file).map_err(|e| {
+/// The text goes out of memory with its passwords once it was parsed.
+fn read_file(file: &Path) -> Result<Zeroizing<String>, Vec<Problem>> {
+    std::fs::read_to_string(file).map(Zeroizing::new).map_err(|e| {
         let problem = Problem::new("", format!("cannot read {}: {e}", file.display()));
         vec![problem.remedy("name a file with --config; the annotated default is config/visor.toml")]
     })

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::document::Document;
 use super::{Resolved, check, read, read_file, resolve, variables};
@@ -15,7 +16,7 @@ const CAMERAS: &str = "cameras";
 /// A text, the environment over it, and the cameras that were added since. May hold passwords, and so is never shown.
 #[derive(Clone, Default)]
 pub struct Written {
-    text: String,
+    text: Zeroizing<String>,
     variables: Vec<(String, String)>,
     added: BTreeMap<String, Value>,
 }
@@ -26,12 +27,12 @@ impl Written {
     /// # Errors
     /// The file cannot be read.
     pub fn read(file: &Path) -> Result<Self, Vec<Problem>> {
-        Ok(Self { variables: variables(), ..Self::of(read_file(file)?) })
+        Ok(Self { text: read_file(file)?, variables: variables(), ..Self::default() })
     }
 
     /// That of a text alone.
     pub fn of(text: String) -> Self {
-        Self { text, ..Self::default() }
+        Self { text: Zeroizing::new(text), ..Self::default() }
     }
 
     /// The same with `variables` (name, value) over it.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use super::Principal;
 use crate::fault::Problem;
@@ -38,7 +39,7 @@ impl Tokens {
     /// The file cannot be read, has no token or a wrong line; the problem names the line, never its text.
     pub fn read(file: &Path) -> Result<Self, Problem> {
         let wrong = |what: String| Problem::new("tokens_file", format!("{}: {what}", file.display()));
-        let text = std::fs::read_to_string(file).map_err(|e| {
+        let text = std::fs::read_to_string(file).map(Zeroizing::new).map_err(|e| {
             wrong(e.to_string()).remedy("name a file that the daemon's user can read, with one token a line")
         })?;
         Self::parse(&text).map_err(wrong)

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use argon2::password_hash::{PasswordHash, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params};
+use zeroize::Zeroizing;
 
 use super::Principal;
 use crate::fault::Problem;
@@ -38,7 +39,7 @@ impl Users {
     /// The file cannot be read, has no user or a wrong line; the problem names the line, never its text.
     pub fn read(file: &Path) -> Result<Self, Problem> {
         let wrong = |what: String| Problem::new("users_file", format!("{}: {what}", file.display()));
-        let text = std::fs::read_to_string(file).map_err(|e| {
+        let text = std::fs::read_to_string(file).map(Zeroizing::new).map_err(|e| {
             wrong(e.to_string())
                 .remedy("name a file that the daemon's user can read, with name:role:$argon2id$… a line")
         })?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::uri::{Scheme, Scrub, Target, Uri};
 use crate::fault::Problem;
@@ -240,7 +241,7 @@ fn unusable_certificates(path: &Path) -> Option<Problem> {
 }
 
 fn read_password(path: &Path) -> Result<String, Problem> {
-    match std::fs::read_to_string(path) {
+    match std::fs::read_to_string(path).map(Zeroizing::new) {
         Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
         Err(e) => Err(Problem::new("password_file", format!("{} cannot be read: {e}", path.display()))
             .remedy("name a file that visor's user may read")),
