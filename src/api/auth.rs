@@ -1,5 +1,6 @@
 //! Logging in, and who one is then.
 
+use axum::extract::DefaultBodyLimit;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::{Extension, Json};
@@ -16,8 +17,12 @@ use crate::http::{Logins, Peer, Principal, ProblemJson};
 /// Where one says who one is.
 pub(super) const OPEN: &[&str] = &["/api/v1/auth/login"];
 
+/// Bytes of a name and a password.
+const MOST_BYTES: usize = 16 << 10;
+
 pub(super) fn open() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(login))
+    // whoever sends it may be nobody, and has little to say
+    OpenApiRouter::new().routes(routes!(login)).layer(DefaultBodyLimit::max(MOST_BYTES))
 }
 
 pub(super) fn viewer() -> OpenApiRouter<Api> {

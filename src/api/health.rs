@@ -1,9 +1,9 @@
 //! How the daemon is, and how much it is asked.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::openapi::Problem;
-use crate::http::{Health, Metrics, ProblemJson, Requests};
+use crate::http::{Health, Metrics, Principal, ProblemJson, Requests};
 
 /// Asked again and again by machines, and free of limits.
 pub(super) const UNLIMITED: &[&str] =
@@ -57,8 +57,8 @@ async fn ready(State(api): State<Api>) -> Result<Json<Health>, ProblemJson> {
 
 /// All metrics as JSON.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, body = Metrics)))]
-async fn metrics(State(api): State<Api>) -> Json<Metrics> {
-    Json(api.0.status.metrics())
+async fn metrics(State(api): State<Api>, Extension(principal): Extension<Principal>) -> Json<Metrics> {
+    Json(api.0.status.metrics(&principal))
 }
 
 /// All metrics in Prometheus' text form, as at `/metrics`.
@@ -66,8 +66,8 @@ async fn metrics(State(api): State<Api>) -> Json<Metrics> {
     get, path = "/metrics/prometheus", tag = "health",
     responses((status = 200, body = String, content_type = "text/plain"))
 )]
-async fn prometheus(State(api): State<Api>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], api.0.status.metrics_text())
+async fn prometheus(State(api): State<Api>, Extension(principal): Extension<Principal>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], api.0.status.metrics_text(&principal))
 }
 
 /// How much is asked.

@@ -23,7 +23,7 @@ use crate::event::rfc3339;
 use crate::http::{Principal, ProblemJson};
 use crate::recognise::gallery::{PersonId, Profile};
 use crate::recognise::strangers::Acquaintance;
-use crate::sink::{PersonAnswer, PersonWish, Summary};
+use crate::sink::{PersonAnswer, PersonWish, Summary, Who};
 
 pub(super) fn viewer() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(strangers))
@@ -120,6 +120,16 @@ async fn strangers(
     Ok(List::page(shown.collect(), next))
 }
 
+/// A stranger whom no camera of the caller has met does not exist for them.
+fn exists(api: &Api, principal: &Principal, alias: &str) -> Result<(), ProblemJson> {
+    let met = || api.0.hub.appearances().strangers(|camera| principal.sees(camera)).contains_key(alias);
+    if principal.cameras.is_none() || met() { Ok(()) } else { Err(nobody(alias)) }
+}
+
+fn nobody(alias: &str) -> ProblemJson {
+    ProblemJson::new(StatusCode::NOT_FOUND, format!("there is no stranger {alias:?}"))
+}
+
 /// Strangers are numbered as they come: `visitor-7`.
 fn number(alias: &str) -> Result<u64, ProblemJson> {
     let number = alias.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
@@ -166,9 +176,11 @@ struct NamedStranger {
 )]
 async fn name(
     State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
     Named(alias): Named<String>,
     Body(named): Body<StrangerName>,
 ) -> Result<(StatusCode, Json<NamedStranger>), ProblemJson> {
+    exists(&api, &principal, &alias)?;
     let id = named.person_id.as_deref().map(PersonId::new).transpose().map_err(|wrong| refused(&wrong))?;
     let StrangerName { name, external_id, tags, metadata, .. } = named;
     let profile = Profile { name: name.clone(), external_id, tags, metadata, expires: None };
@@ -188,30 +200,50 @@ async fn name(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct MergeInto {
-    /// The alias that stays.
-    into: String,
+    /// The alias of another stranger, which stays.
+    into: Option<String>,
+    /// The id of somebody who is known, who gets the stranger's faces.
+    person_id: Option<String>,
 }
 
-/// Makes one stranger of two: `alias` becomes a part of `into`.
+impl MergeInto {
+    fn who(self, alias: &str) -> Result<Who, ProblemJson> {
+        match (self.into, self.person_id) {
+            (Some(into), None) if into == alias => Err(bad_request("into: is the same stranger")),
+            (Some(into), None) => Ok(Who::Stranger(into.into())),
+            (None, Some(person)) => Ok(Who::Person(person.into())),
+            _ => Err(bad_request("say who the stranger is by into (an alias) or by person_id, and not by both")),
+        }
+    }
+}
+
+/// Makes one stranger of two, where `alias` becomes a part of `into`; or a part of somebody who is known, by `person_id`.
 #[utoipa::path(
     post, path = "/strangers/{alias}/merge", tag = "people", request_body = MergeInto,
     params(("alias" = String, Path, description = "What events call the stranger")),
     responses(
         (status = 204, description = "Both are one"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
-        (status = 503, body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn merge(
     State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
     Named(alias): Named<String>,
     Body(other): Body<MergeInto>,
 ) -> Result<StatusCode, ProblemJson> {
-    if alias == other.into {
-        return Err(bad_request("into: is the same stranger"));
+    let into = other.who(&alias)?;
+    exists(&api, &principal, &alias)?;
+    if let Who::Stranger(into) = &into {
+        exists(&api, &principal, into)?;
     }
-    let done = api.wish(&alias, PersonWish::MergeStranger(other.into.as_str().into())).await?;
-    done_or_nobody(&done, "one of these strangers is not there")
+    match api.wish(&alias, PersonWish::MergeStranger(into)).await? {
+        PersonAnswer::Done(false) => {
+            Err(ProblemJson::new(StatusCode::NOT_FOUND, "one of these strangers is not there"))
+        }
+        _ => Ok(StatusCode::NO_CONTENT),
+    }
 }
 
 /// Whether anybody wants to hear of a stranger.
@@ -240,16 +272,13 @@ impl Default for Ignored {
 )]
 async fn ignore(
     State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
     Named(alias): Named<String>,
     Body(wanted): Body<Ignored>,
 ) -> Result<StatusCode, ProblemJson> {
-    let done = api.wish(&alias, PersonWish::IgnoreStranger(wanted.ignored)).await?;
-    done_or_nobody(&done, &format!("there is no stranger {alias:?}"))
-}
-
-fn done_or_nobody(answer: &PersonAnswer, nobody: &str) -> Result<StatusCode, ProblemJson> {
-    match answer {
+    exists(&api, &principal, &alias)?;
+    match api.wish(&alias, PersonWish::IgnoreStranger(wanted.ignored)).await? {
         PersonAnswer::Done(true) => Ok(StatusCode::NO_CONTENT),
-        _ => Err(ProblemJson::new(StatusCode::NOT_FOUND, nobody)),
+        _ => Err(nobody(&alias)),
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::Principal;
+
 /// All metrics.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Metrics {
@@ -34,6 +36,18 @@ pub struct Sample {
     pub labels: BTreeMap<String, String>,
     /// `null` where it is no number.
     pub value: Option<f64>,
+}
+
+/// Leaves out what is said of cameras that do not exist for whoever asks.
+pub(super) fn seen_by(principal: &Principal, text: String) -> String {
+    if principal.cameras.is_none() {
+        return text;
+    }
+    let shows = |line: &&str| {
+        let sample = if line.starts_with('#') { None } else { sample(line) };
+        sample.is_none_or(|sample| sample.labels.get("camera").is_none_or(|camera| principal.sees(camera)))
+    };
+    text.split_inclusive('\n').filter(shows).collect()
 }
 
 /// Reads Prometheus' text form as this program writes it.
@@ -124,6 +138,16 @@ mod tests {
             ]},
         ]});
         assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn who_sees_some_cameras_is_told_of_these_and_of_no_others() {
+        let text = "# HELP visor_camera_up 1 while \n# TYPE visor_camera_up gauge\nvisor_camera_up{camera=\"front\"} 1\n\
+                    visor_camera_up{camera=\"hall\"} 1\nvisor_x_total{stage=\"detect\",camera=\"hall\"} 2\n\nvisor_y_total 3\n";
+        let front = Principal::parse(None, Some("front,yard")).unwrap();
+        let seen = seen_by(&front, text.to_owned());
+        assert!(!seen.contains("hall") && seen.lines().count() == 5, "{seen}");
+        assert_eq!(seen_by(&Principal::LOCAL, text.to_owned()), text);
     }
 
     #[test]

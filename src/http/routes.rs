@@ -7,13 +7,13 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 
 use super::finish::finish;
 use super::guard::{Door, guard};
 use super::problem::ProblemJson;
 use super::status::{Health, Status, Version};
-use super::{App, body, console};
+use super::{App, Principal, body, console};
 
 /// Paths of this module that machines ask again and again.
 pub(super) const UNLIMITED: [&str; 8] =
@@ -62,17 +62,25 @@ async fn health_ready(State(status): State<Status>) -> Result<Json<Health>, Prob
 }
 
 /// Text, as Prometheus wants it; as data for whoever says so.
-async fn metrics(State(status): State<Status>, headers: HeaderMap) -> Response {
+async fn metrics(
+    State(status): State<Status>,
+    Extension(principal): Extension<Principal>,
+    headers: HeaderMap,
+) -> Response {
     let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    if accepted.contains("application/json") { Json(status.metrics()).into_response() } else { text(&status) }
+    match accepted.contains("application/json") {
+        true => Json(status.metrics(&principal)).into_response(),
+        false => text(&status, &principal),
+    }
 }
 
-async fn prometheus(State(status): State<Status>) -> Response {
-    text(&status)
+async fn prometheus(State(status): State<Status>, Extension(principal): Extension<Principal>) -> Response {
+    text(&status, &principal)
 }
 
-fn text(status: &Status) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], status.metrics_text()).into_response()
+fn text(status: &Status, principal: &Principal) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], status.metrics_text(principal))
+        .into_response()
 }
 
 async fn version(State(status): State<Status>) -> Json<Version> {

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::exposition;
 use super::tally::{Requests, Tally};
-use super::{ProblemJson, exposition::Metrics};
+use super::{Principal, ProblemJson, exposition::Metrics};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Exporter;
 
@@ -86,14 +86,14 @@ impl Status {
         self.live().and_then(|_| self.ready())
     }
 
-    /// All metrics in Prometheus' text form.
-    pub fn metrics_text(&self) -> String {
-        self.exporter.render()
+    /// All metrics that `principal` may see, in Prometheus' text form.
+    pub fn metrics_text(&self, principal: &Principal) -> String {
+        exposition::seen_by(principal, self.exporter.render())
     }
 
-    /// All metrics as data.
-    pub fn metrics(&self) -> Metrics {
-        exposition::read(&self.exporter.render())
+    /// The same as data.
+    pub fn metrics(&self, principal: &Principal) -> Metrics {
+        exposition::read(&self.metrics_text(principal))
     }
 
     /// How many requests have come.

@@ -10,7 +10,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::support::daemon::{Daemon, checkout, models, sample, visor};
+use super::support::daemon::{Daemon, checkout, models, sample, sample_people, visor};
+use super::support::listener::Listener;
 use super::support::wait::eventually;
 
 /// The hash of "open sesame": printf 'open sesame' | argon2 somesalt -id -t 1 -k 64 -e
@@ -213,6 +214,59 @@ fn whoever_asks_too_often_waits_and_health_is_free() {
     daemon.reload(&config.replace("rate = 0.01", "rate = 0"));
     eventually("the limit to be lifted", || (ask(&address, "GET", "/api/v1/stats", viewer) == 200).then_some(()));
     assert!((0..10).all(|_| ask(&address, "GET", "/api/v1/stats", viewer) == 200));
+}
+
+#[test]
+fn what_another_camera_sees_does_not_exist_and_a_stream_ends_with_its_rights() {
+    let Some(clip) = sample().filter(|_| sample_people().is_some()) else { return };
+    let (folder, config) = access("listen = \"127.0.0.1:0\"\nrate = 0\n");
+    let config = config.replace("test:", &format!("file://{}\"\nrepeat = true\nsnapshots = \"off", clip.display()));
+    let daemon = Daemon::start(&config);
+    let address = address(&daemon);
+    let asked = |token: &str, method: &str, path: &str, body: &str| {
+        let (bearer, url) = (format!("Authorization: Bearer {token}"), format!("http://{address}{path}"));
+        let told = ["-w", "\n%{http_code}", "-X", method, "-H", &bearer, "-H", "Content-Type: application/json", &url];
+        let body = if body.is_empty() { vec![] } else { vec!["-d", body] };
+        let (_, answer) = curl(&[&told[..], &body].concat());
+        let (body, status) = answer.rsplit_once('\n').unwrap();
+        (status.parse::<u16>().unwrap(), body.to_owned())
+    };
+    let (all, back) = ("admin-of-all-things", "admin-of-the-back-only");
+    let strangers = |token| serde_json::from_str::<Value>(&asked(token, "GET", "/api/v1/strangers", "").1).unwrap();
+    let alias = eventually("a stranger at the front", || {
+        let stranger = strangers(all)["items"][0].clone();
+        (stranger["appearances"].as_u64() > Some(0)).then(|| stranger["alias"].as_str().unwrap().to_owned())
+    });
+    assert_eq!(strangers(back)["items"], Value::Array(Vec::new()));
+    let name = format!("/api/v1/strangers/{alias}/name");
+    for path in [&name, &name.replace("name", "merge"), &name.replace("name", "ignore")] {
+        let body = if path.ends_with("name") { r#"{"name":"Kim"}"# } else { r#"{"into":"visitor-99"}"# };
+        let body = if path.ends_with("ignore") { "{}" } else { body };
+        assert_eq!(asked(back, "POST", path, body).0, 404, "{path}");
+    }
+    assert_eq!(asked(back, "DELETE", "/api/v1/everything", "").0, 403);
+    for path in ["/metrics", "/api/v1/metrics", "/api/v1/metrics/prometheus"] {
+        let about = |token| asked(token, "GET", path, "").1.contains("visor_frames_captured_total{camera=\"front\"}");
+        assert!(path == "/api/v1/metrics" || about(all), "{path}");
+        assert!(!asked(back, "GET", path, "").1.contains("front"), "{path}");
+    }
+    assert_eq!(asked(all, "POST", &name, r#"{"name":"Kim"}"#).0, 201);
+
+    // What goes on ends once its token is gone or has other rights, and what has both goes on.
+    let at = |token: &str, path: &str| {
+        let bearer = format!("Authorization: Bearer {token}");
+        let listener = Listener::at(&format!("http://{address}/api/v1{path}"), &[&bearer]);
+        listener.line();
+        listener
+    };
+    let gone = [at("operator-of-all-of-it", "/events"), at(all, "/cameras/front/live.mjpeg"), at(all, "/events")];
+    let stays = at("viewer-of-all-things", "/events");
+    std::fs::write(folder.path().join("tokens"), "viewer-of-all-things\nadmin-of-all-things admin back\n").unwrap();
+    daemon.reload(&config);
+    assert!(gone.into_iter().all(Listener::ended), "cut off instead of ended");
+    assert_eq!(asked("operator-of-all-of-it", "GET", "/version", "").0, 401);
+    stays.event();
+    assert!(daemon.stop().success());
 }
 
 #[test]

@@ -146,7 +146,7 @@ impl Privacy {
 }
 
 fn cameras(api: &Api, principal: &Principal) -> Vec<Camera> {
-    let unproven = unproven(api);
+    let unproven = unproven(api, principal);
     let mut audits = api.0.hub.board().audits();
     let known = api.0.hub.board().cameras().into_iter().filter(|(id, _)| principal.sees(id));
     let camera = |(id, state): (std::sync::Arc<str>, crate::sink::CameraState)| Camera {
@@ -161,8 +161,8 @@ fn cameras(api: &Api, principal: &Principal) -> Vec<Camera> {
 }
 
 /// The metric that must stay 0, by camera.
-fn unproven(api: &Api) -> BTreeMap<String, u64> {
-    let metrics = api.0.status.metrics().metrics;
+fn unproven(api: &Api, principal: &Principal) -> BTreeMap<String, u64> {
+    let metrics = api.0.status.metrics(principal).metrics;
     let samples = metrics.into_iter().filter(|metric| metric.name == MASK_UNPROVEN).flat_map(|metric| metric.samples);
     samples.filter_map(|mut sample| Some((sample.labels.remove("camera")?, sample.value? as u64))).collect()
 }

@@ -18,9 +18,11 @@ impl Listener {
         command.args(["-sN", address]).stdout(Stdio::piped());
         command.args(headers.iter().flat_map(|header| ["-H", header]));
         let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // pictures may be among them
+        let lines = BufReader::new(child.stdout.take().unwrap()).split(b'\n').map_while(Result::ok);
         let (sender, heard) = mpsc::channel();
-        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let text = |line: Vec<u8>| String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
+        std::thread::spawn(move || lines.map(text).try_for_each(|line| sender.send(line)));
         Self(child, heard)
     }
 
@@ -36,6 +38,11 @@ impl Listener {
                 _ => {}
             }
         }
+    }
+
+    /// Waits for a line, whatever it says.
+    pub fn line(&self) -> String {
+        self.1.recv_timeout(PATIENCE).expect("a line in time")
     }
 
     /// Waits until the answer is over, and says whether curl was content with how it ended.
