@@ -528,6 +528,7 @@ mod tests {
         hub.change_over("notes", Instant::now(), || Err(Fault::internal("no thread"))).unwrap_err();
         assert!(lock(&hub.shared.order).sinks.is_empty());
     }
+
     fn shot(person: Option<&str>) -> Arc<Snapshot> {
         let (camera, track) = ("front".into(), "front-1".into());
         let person = person.map(Arc::from);
