@@ -63,7 +63,7 @@ export function shots() {
   const kept = new Map();
   return (address, alt) => {
     const path = address.replace('/api/v1', '');
-    if (!kept.has(path)) kept.set(path, picture(path, alt, 'shot'));
+    if (!kept.has(path)) kept.set(path, picture(path, alt, 'face-shot'));
     return kept.get(path);
   };
 }

@@ -33,7 +33,7 @@ function content(advice) {
   return [
     h('div', { class: 'advice' }, h('span', { class: `state ${kind}` }, icon(kind === 'off' ? 'help' : kind), word), h('p', {}, advice.advice)),
     some && plot(advice),
-    h('dl', { class: 'facts' },
+    h('dl', { class: 'about' },
       fact('Threshold', `${advice.threshold.toFixed(2)}${advice.configured ? `, set; by size ${advice.by_size.toFixed(2)}` : ', by the gallery\'s size'}`),
       fact('Margin', advice.margin.toFixed(2)),
       fact('One person\'s pairs', share(advice.genuine, 'reach it')),

@@ -14,6 +14,12 @@ const MOST: usize = 20_000;
 /// Bytes of all best shots. Full: those of the oldest spans go.
 const MOST_SHOT_BYTES: usize = 64 << 20;
 
+/// A track is shown before anybody can say whom it shows: its best shot waits for so long to belong to a span …
+const EARLY: Duration = Duration::from_secs(60);
+
+/// … and so many do. Full: another one is let go.
+const MOST_EARLY: usize = 64;
+
 /// Whom a span is of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Who {
@@ -117,6 +123,8 @@ struct Ring {
     spans: BTreeMap<u64, Appearance>,
     /// The last span of each track.
     tracks: HashMap<Arc<str>, u64>,
+    /// Best shots of tracks that have no span yet, and when they came.
+    early: HashMap<Arc<str>, (Instant, Arc<Snapshot>)>,
     ever: u64,
     shot_bytes: usize,
     ttl: Duration,
@@ -125,7 +133,8 @@ struct Ring {
 impl Default for Appearances {
     fn default() -> Self {
         let ttl = Duration::from_secs(24 * 3600);
-        let ring = Ring { spans: BTreeMap::new(), tracks: HashMap::new(), ever: 0, shot_bytes: 0, ttl };
+        let (spans, tracks, early) = Default::default();
+        let ring = Ring { spans, tracks, early, ever: 0, shot_bytes: 0, ttl };
         Self(Mutex::new(ring))
     }
 }
@@ -203,12 +212,16 @@ impl Appearances {
 
     /// Nothing is known any more of whom `gone` names. Gives how many spans went.
     pub fn forget(&self, gone: &Who) -> usize {
-        lock(&self.0).drop_where(|span| span.who == *gone)
+        let mut ring = lock(&self.0);
+        ring.early.retain(|_, (_, shot)| shot.person.is_none() || shot.person.as_ref() != gone.person());
+        ring.drop_where(|span| span.who == *gone)
     }
 
     /// Everything goes. Gives how many spans that were.
     pub fn clear(&self) -> usize {
-        lock(&self.0).drop_where(|_| true)
+        let mut ring = lock(&self.0);
+        ring.early.clear();
+        ring.drop_where(|_| true)
     }
 
     /// Whoever was `old` is `new` in all spans.
@@ -226,6 +239,7 @@ impl Appearances {
         let unknown: BTreeSet<Arc<str>> = people.into_iter().filter(|person| !is_known(person)).cloned().collect();
         let is_unknown = |span: &Appearance| span.who.person().is_some_and(|person| unknown.contains(person));
         ring.drop_where(|span| span.is_over(now, ttl) || is_unknown(span));
+        ring.early.retain(|_, (came, _)| now.saturating_duration_since(*came) < EARLY);
     }
 }
 
@@ -288,6 +302,9 @@ impl Ring {
         };
         self.spans.insert(self.ever, span);
         self.tracks.insert(Arc::clone(track), self.ever);
+        if let Some((_, shot)) = self.early.remove(track) {
+            self.show(&shot);
+        }
     }
 
     fn withdraw(&mut self, camera: &str) {
@@ -297,7 +314,12 @@ impl Ring {
     }
 
     fn show(&mut self, snapshot: &Arc<Snapshot>) {
-        let Some(span) = self.tracks.get(&snapshot.track).and_then(|id| self.spans.get_mut(id)) else { return };
+        let Some(span) = self.tracks.get(&snapshot.track).and_then(|id| self.spans.get_mut(id)) else {
+            if self.early.len() < MOST_EARLY {
+                self.early.insert(Arc::clone(&snapshot.track), (Instant::now(), Arc::clone(snapshot)));
+            }
+            return;
+        };
         let is_same = match &span.who {
             // one that was taken before the track had its name shows the same face
             Who::Person(person) => snapshot.person.as_ref().is_none_or(|shown| shown == person),
@@ -409,6 +431,27 @@ mod tests {
         tell(&appearances, Ended, None, 8);
         let expected = [(alice(), 0, 2, Some(End::Revised)), (bob, 4, 4, Some(End::Retracted))];
         assert_eq!(spans(&appearances), expected);
+    }
+
+    #[test]
+    fn a_shot_that_comes_before_anybody_can_say_whom_it_shows_waits_a_while() {
+        let shown = |appearances: &Appearances| appearances.get(1).is_some_and(|span| span.shot.is_some());
+        let early = || {
+            let appearances = Appearances::default();
+            tell(&appearances, Started, None, 0);
+            appearances.show(&shot(None, 100));
+            appearances
+        };
+        let appearances = early();
+        tell(&appearances, Identified, Some(&visitor()), 2);
+        assert!(shown(&appearances) && lock(&appearances.0).early.is_empty());
+        let (late, erased) = (early(), early());
+        late.look_after(Instant::now() + EARLY, |_| true);
+        erased.clear();
+        for appearances in [late, erased] {
+            tell(&appearances, Identified, Some(&visitor()), 2);
+            assert!(!shown(&appearances));
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! People through the page: added by a picture, seen by a camera, named, forgotten; and all of it erased.
 #![cfg(feature = "media")]
 
-use serde_json::json;
+use serde_json::{Value, json};
 use visor::restream::child::SimulatedCamera;
 
 use super::support::browser::{Browser, DESKTOP, PHONE};
@@ -76,7 +76,7 @@ fn somebody_is_added_by_a_picture_recognised_and_forgotten() {
     browser.press("Edit");
     browser.fill("#edit-tags", "staff, night");
     browser.click("dialog button.primary");
-    browser.wait_for_text(".facts", "night");
+    browser.wait_for_text(".about", "night");
 
     browser.go("#/people");
     browser.wait_for_text(".person-card", "Robin");
@@ -100,12 +100,20 @@ fn somebody_is_added_by_a_picture_recognised_and_forgotten() {
 fn a_stranger_gets_a_name_and_everything_is_erased() {
     let Some((daemon, _cameras)) = with_camera() else { return };
     let Some(browser) = Browser::open(&daemon, DESKTOP) else { return };
-    let met = eventually_json(&daemon, "/strangers", |list| list["items"][0]["best_shot"].is_string());
-    let alias = met["items"][0]["alias"].as_str().unwrap();
+    let has_shot = |stranger: &&Value| stranger["best_shot"].is_string();
+    let shown = |list: &Value| list["items"].as_array().and_then(|all| all.iter().find(has_shot).cloned());
+    let met = eventually_json(&daemon, "/strangers", |list| shown(list).is_some());
+    let met = shown(&met).unwrap();
+    let alias = met["alias"].as_str().unwrap();
     browser.go("#/strangers");
     browser.wait_for_text(".stranger", alias);
-    browser.find(".stranger .shot:not(.loading, .missing)");
+    browser.find(".stranger .face-shot:not(.loading, .missing)");
     look_at(&browser, "strangers");
+    // as a name on the wall leads here
+    browser.go("#/wall");
+    browser.go(&format!("#/strangers?alias={alias}"));
+    browser.wait_for_text("dialog", &format!("Who is {alias}?"));
+    browser.press("Cancel");
     browser.click(&format!("[data-key='{alias}-name']"));
     browser.fill("#stranger-name", "Kim");
     browser.click("dialog button.primary");

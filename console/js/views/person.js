@@ -77,7 +77,7 @@ function facts(person) {
   const row = (name, ...value) => h('div', {}, h('dt', {}, name), h('dd', {}, value));
   return [
     h('div', { class: 'row' }, initials(person.name), h('h2', { id: 'facts-title' }, 'About'), presence(person, ago)),
-    h('dl', { class: 'facts' },
+    h('dl', { class: 'about' },
       row('Id', h('code', {}, person.id)),
       person.external_id && row('External id', h('code', {}, person.external_id)),
       row('Tags', person.tags.length ? h('span', { class: 'row' }, person.tags.map((tag) => h('span', { class: 'chip' }, tag))) : h('span', { class: 'muted' }, 'none')),

@@ -104,7 +104,7 @@ async function erase(done) {
       ['Appearances, with best shots', receipt.appearances], ['Enrolments', receipt.enrolments], ['Remembered events', receipt.events]];
     const text = JSON.stringify(receipt, null, 2);
     return h('div', { class: 'stack receipt' },
-      h('dl', { class: 'facts' }, lines.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, String(value))))),
+      h('dl', { class: 'about' }, lines.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, String(value))))),
       h('p', { class: 'hint' }, `Not here to be erased: ${receipt.left}.`),
       h('div', { class: 'actions' }, h('button', { type: 'button', onclick: () => copy(text) }, icon('copy'), 'Copy the receipt'), h('button', { type: 'button', class: 'primary', onclick: () => close() }, 'Close')));
   });

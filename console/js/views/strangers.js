@@ -7,7 +7,7 @@ import { store } from '../store.js';
 const PAGE = 60;
 const REFRESH = 3000;
 
-export async function show(root) {
+export async function show(root, { query }) {
   document.title = 'Strangers · Visor';
   const own = new AbortController();
   const operator = store.may('operator');
@@ -44,6 +44,8 @@ export async function show(root) {
     h('p', { class: 'muted' }, 'Groups of faces that formed by themselves. They are kept in memory only, and forgotten when they were not seen for a while.'),
     list, h('div', {}, more));
   await load();
+  const meant = query.get('alias');
+  if (meant) namedInAddress(meant, list, operator && shown.some((stranger) => stranger.alias === meant));
 
   let due;
   const refresh = () => { due ??= setTimeout(() => { due = undefined; if (!document.hidden) load(); }, REFRESH); };
@@ -53,6 +55,21 @@ export async function show(root) {
     store.on('events', (events) => { if (events.some(concerns)) refresh(); }),
   ];
   return () => { own.abort(); clearTimeout(due); off.forEach((end) => end()); };
+}
+
+/** Somebody was chosen in another view: shown at once, and asked for a name by those who may give one. */
+async function namedInAddress(alias, list, mayName) {
+  // whoever comes back or reloads is not asked again
+  history.replaceState(null, '', '#/strangers');
+  const chosen = list.querySelector(`[data-alias="${CSS.escape(alias)}"]`);
+  if (!chosen) return toast(`${alias} is not among the strangers any more, or is further down`);
+  chosen.classList.add('chosen');
+  chosen.scrollIntoView({ block: 'center' });
+  if (mayName) goToPerson(await nameStranger(alias));
+}
+
+function goToPerson(person) {
+  if (person) location.hash = `#/person/${encodeURIComponent(person)}`;
 }
 
 /** Draws anew; whoever was at a control of a stranger is there again. */
@@ -67,10 +84,7 @@ function card(stranger, all, operator, reload, shot) {
   const done = async (ask, words) => {
     try { await patiently(ask); toast(words, 'ok'); await reload(); } catch (error) { toastError(error); }
   };
-  const name = async () => {
-    const person = await nameStranger(alias);
-    if (person) location.hash = `#/person/${encodeURIComponent(person)}`;
-  };
+  const name = async () => goToPerson(await nameStranger(alias));
   const merge = async () => {
     const into = await chooseOther(alias, all);
     if (into) await done(() => post(`/strangers/${part(alias)}/merge`, { into }), `${alias} is ${into} from now on`);
@@ -78,7 +92,7 @@ function card(stranger, all, operator, reload, shot) {
   const ignore = () => done(() => post(`/strangers/${part(alias)}/ignore`, { ignored: !stranger.ignored }), stranger.ignored ? `${alias} is listed again` : `${alias} is ignored`);
   const button = (key, props, ...words) => h('button', { type: 'button', dataset: { key: `${alias}-${key}` }, 'aria-label': `${words.at(-1)}: ${alias}`, ...props }, words);
   const here = [...store.tracks.values()].filter((event) => event.identity?.alias === alias).map((event) => event.camera);
-  return h('li', { class: 'card stranger' },
+  return h('li', { class: 'card stranger', dataset: { alias } },
     h('div', { class: 'stranger-shot' }, stranger.best_shot ? shot(stranger.best_shot, `Best shot of ${alias}`) : icon('strangers')),
     h('div', { class: 'stack' },
       h('div', { class: 'row' }, h('h2', {}, alias), here.length > 0 && h('span', { class: 'state ok' }, icon('eye'), `In sight, ${[...new Set(here)].join(', ')}`), stranger.ignored && h('span', { class: 'state off' }, icon('off'), 'Ignored')),

@@ -45,7 +45,7 @@ const KINDS: [[&str; 3]; 8] = [
     [
         "best_shots",
         "Best shots, where a camera's settings allow some",
-        "As long as the appearance that they belong to; 64 MiB at most.",
+        "As long as the appearance that they belong to, or a minute where there is none yet; 64 MiB at most.",
     ],
     [
         "events",
