@@ -308,6 +308,7 @@ impl Ring {
     }
 
     fn withdraw(&mut self, camera: &str) {
+        self.early.retain(|_, (_, shot)| *shot.camera != *camera);
         for span in self.spans.values_mut().filter(|span| *span.camera == *camera) {
             self.shot_bytes -= span.shot.take().map_or(0, |shot| shot.jpeg.len());
         }
@@ -445,10 +446,11 @@ mod tests {
         let appearances = early();
         tell(&appearances, Identified, Some(&visitor()), 2);
         assert!(shown(&appearances) && lock(&appearances.0).early.is_empty());
-        let (late, erased) = (early(), early());
+        let (late, erased, withdrawn) = (early(), early(), early());
         late.look_after(Instant::now() + EARLY, |_| true);
         erased.clear();
-        for appearances in [late, erased] {
+        withdrawn.withdraw("front");
+        for appearances in [late, erased, withdrawn] {
             tell(&appearances, Identified, Some(&visitor()), 2);
             assert!(!shown(&appearances));
         }
