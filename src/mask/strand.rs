@@ -16,8 +16,14 @@ const FIRST: f32 = 0.25;
 /// A face that is not found any more is held for the time in which it would get this far, in sizes: where it is after that
 /// nobody knows …
 const TRAVEL: f32 = 0.75;
-/// … but for so many seconds at least.
+/// … but for so many seconds at least …
 const LEAST_HELD: f32 = 0.3;
+/// … and until nearly so many analyses have looked for it in vain.
+const ROUNDS: f32 = 1.8;
+/// Whoever has gone further than this since, in sizes, as it moved, is not where it was.
+const GONE: f32 = 0.6;
+/// A face that is first found beside another one may have come from behind it: so much of the way there is hidden.
+const BEHIND: f32 = 0.7;
 /// A gap that a face was lost in and found again after is bridged where it is no longer than so many seconds.
 const BRIDGE: f32 = 1.0;
 /// For so many seconds a face that is not seen goes on as before.
@@ -94,6 +100,15 @@ pub(super) struct Between {
     pub to: Duration,
 }
 
+/// Other faces by which this one may be mistaken, or hidden.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Neighbours {
+    /// Found by the analysis after the frame: each may be this one.
+    pub rivals: Vec<Rect>,
+    /// Where those are from behind which it may come.
+    pub hiders: Vec<Rect>,
+}
+
 impl Strand {
     /// Whether the face goes unmasked: each analysis from the one before the frame on found it and let it go, and one that is
     /// not before the frame verified it. So whatever a tracker took for the same face between two verifications, the later
@@ -138,21 +153,21 @@ impl Strand {
         (!self.is_surely(last, sighting.rect, at)).then(|| self.expected(last, at))
     }
 
-    /// All places where it may be in a frame at `at`. `rivals` are faces of the analysis after it that may be this one.
-    pub fn places(&self, at: Duration, between: Between, rivals: &[Rect]) -> Vec<Place> {
+    /// All places where it may be in a frame at `at`.
+    pub fn places(&self, at: Duration, between: Between, others: &Neighbours) -> Vec<Place> {
         let mut places = Vec::new();
         match (self.seen_before(at), self.seen_after(at)) {
             (Some(from), Some(to)) if from.at == to.at => places.push(Place { rect: to.sighting.rect, doubt: 0.0 }),
             (Some(from), Some(to)) if from.at >= between.from && to.at <= between.to => {
                 self.way(from, to, at, &mut places);
-                rivals.iter().for_each(|rival| other_way((from, *rival), (to.at, at), &mut places));
+                others.rivals.iter().for_each(|rival| other_way((from, *rival), (to.at, at), &mut places));
             }
             (from, to) => {
                 for from in self.last_seen(from, at) {
                     self.lost(from, (at, between), to.is_none(), &mut places);
                 }
                 for to in self.next_seen(to, at) {
-                    self.coming(to, (at, between), &mut places);
+                    self.coming(to, (at, between), &others.hiders, &mut places);
                 }
                 if let (Some(from), Some(to)) = (from, to) {
                     self.found_again(from, to, at, &mut places);
@@ -180,11 +195,12 @@ impl Strand {
     fn way(&self, from: &Knot, to: &Knot, at: Duration, places: &mut Vec<Place>) {
         let gap = seconds(to.at.saturating_sub(from.at));
         let (gone, left) = (seconds(at.saturating_sub(from.at)), seconds(to.at.saturating_sub(at)));
-        let apart = distance(from.sighting.rect, to.sighting.rect);
+        let ends = (from.sighting.rect, to.sighting.rect);
+        let apart = distance(ends.0, ends.1);
         if self.is_surely(from, to.sighting.rect, to.at) {
             let (slack, share) = (UNEVEN / gap.max(UNEVEN), gone / gap.max(1e-6));
             let doubt = (CURVE * gone * left / 2.0).min(MOST_CURVE);
-            return sweep(from, to, ((share - slack).max(0.0), (share + slack).min(1.0), doubt), places);
+            return sweep(ends, ((share - slack).max(0.0), (share + slack).min(1.0)), doubt, places);
         }
         let doubt = (CURVE * gap * gap / 8.0).min(MOST_CURVE);
         places.push(Place { rect: from.sighting.rect, doubt });
@@ -197,7 +213,7 @@ impl Strand {
             places.push(Place { rect: moved(to.sighting.rect, velocity, -left), doubt });
         }
         if apart <= FAR.max(FAST * gap) {
-            sweep(from, to, (0.0, 1.0, doubt), places);
+            sweep(ends, (0.0, 1.0), doubt, places);
         }
     }
 
@@ -207,24 +223,28 @@ impl Strand {
         let velocity = self.velocity(from, -1.0);
         // whatever the analysis before the frame found is masked up to the one after it
         let next_to = from.at >= between.from;
-        if !next_to && away > self.held(from, velocity) {
+        let rounds = ROUNDS * seconds(between.to.saturating_sub(between.from));
+        if !next_to && away > self.held(from, velocity, rounds) {
             return;
         }
         let doubt = doubt(velocity, &from.sighting, away) + if next_to { starved(away) } else { 0.0 };
-        places.push(Place { rect: from.sighting.rect, doubt });
+        let gone = open && velocity.is_some_and(|velocity| speed(velocity, from.sighting.rect) * away > GONE);
+        if !gone {
+            places.push(Place { rect: from.sighting.rect, doubt });
+        }
         if open {
             places.push(Place { rect: self.predicted(from, at, velocity), doubt });
         }
     }
 
-    /// For how long it is held after an analysis that found it.
-    fn held(&self, from: &Knot, velocity: Option<Point>) -> f32 {
+    /// For how long it is held after an analysis that found it; `rounds` is how long enough further ones take.
+    fn held(&self, from: &Knot, velocity: Option<Point>, rounds: f32) -> f32 {
         if !from.sighting.firm {
             return WEAK;
         }
         let known = FIRST + seconds(from.at.saturating_sub(self.since));
         let speed = velocity.map_or(f32::MAX, |velocity| speed(velocity, from.sighting.rect));
-        from.patience.min(known).min(travel_time(speed))
+        from.patience.min(known).min(travel_time(speed).max(rounds))
     }
 
     /// Where the tracker believes it.
@@ -235,7 +255,7 @@ impl Strand {
     }
 
     /// Before an analysis that found it.
-    fn coming(&self, to: &Knot, (at, between): (Duration, Between), places: &mut Vec<Place>) {
+    fn coming(&self, to: &Knot, (at, between): (Duration, Between), hiders: &[Rect], places: &mut Vec<Place>) {
         let lead = seconds(to.at.saturating_sub(at));
         let last = self.knots.iter().rev().find(|knot| knot.sighting.seen).unwrap_or(to);
         let known = FIRST + seconds(last.at.saturating_sub(self.since));
@@ -251,6 +271,7 @@ impl Strand {
         if let Some(velocity) = velocity {
             places.push(Place { rect: moved(to.sighting.rect, velocity, -lead), doubt });
         }
+        from_behind(to, hiders, places);
     }
 
     /// Lost, and found again: between the two.
@@ -311,6 +332,16 @@ fn speed(velocity: Point, rect: Rect) -> f32 {
     velocity.x.hypot(velocity.y) / size(rect).max(1.0)
 }
 
+/// Before an analysis that found it beside other faces: part of the way from behind each.
+fn from_behind(to: &Knot, hiders: &[Rect], places: &mut Vec<Place>) {
+    let rect = to.sighting.rect;
+    for hider in hiders.iter().filter(|_| to.sighting.firm) {
+        let (here, there) = (rect.centre(), hider.centre());
+        let behind = Rect { x: rect.x + there.x - here.x, y: rect.y + there.y - here.y, ..rect };
+        sweep((rect, behind), (0.0, BEHIND), 0.0, places);
+    }
+}
+
 /// From one knot to another face's box of the analysis after.
 fn other_way((from, rival): (&Knot, Rect), (to, at): (Duration, Duration), places: &mut Vec<Place>) {
     let (gone, left) = (seconds(at.saturating_sub(from.at)), seconds(to.saturating_sub(at)));
@@ -319,9 +350,8 @@ fn other_way((from, rival): (&Knot, Rect), (to, at): (Duration, Duration), place
     places.push(Place { rect: mixed(from.sighting.rect, rival, share), doubt });
 }
 
-/// Boxes that stand for the way from one knot to the next, or a part of it; each with that `doubt`.
-fn sweep(from: &Knot, to: &Knot, (first, last, doubt): (f32, f32, f32), places: &mut Vec<Place>) {
-    let (a, b) = (from.sighting.rect, to.sighting.rect);
+/// Boxes that stand for the way from one box to another, or a part of it; each with that `doubt`.
+fn sweep((a, b): (Rect, Rect), (first, last): (f32, f32), doubt: f32, places: &mut Vec<Place>) {
     let smaller = a.w.min(a.h).min(b.w).min(b.h);
     let (from, to) = (a.centre(), b.centre());
     let length = (to.x - from.x).hypot(to.y - from.y) * (last - first);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::shape::Region;
 use super::sighting::Sighting;
-use super::strand::{Between, CLOSE, Knot, Place, RECENT, SURE, Strand, distance, seconds, size};
+use super::strand::{Between, CLOSE, Knot, Neighbours, Place, RECENT, SURE, Strand, distance, seconds, size};
 use crate::geometry::{Rect, Size};
 
 /// How much a mask is larger than the face's box, in shares of it.
@@ -26,9 +26,16 @@ pub struct Margins {
 /// A face that something hides in part is as large as it was, or will be, within so many seconds …
 const SIZE_HELD: f32 = 1.0;
 /// … less this share a second, by which people walk away.
-const SIZE_LOST: f32 = 0.2;
+const SIZE_LOST: f32 = 0.1;
 /// Boxes whose centres are no further apart than this, in sizes, may be of one face.
 const SAME_PLACE: f32 = 0.6;
+/// A face that was not there before and is first found no further than this from another one, in sizes, may have been behind it …
+const HIDER: f32 = 2.0;
+/// … unless that one was further away than this.
+const FAR_HIDER: f32 = 3.0;
+/// A mask that ends nearer to the picture's edge than this, in shares of the face, goes on to it: what the edge cuts is found less
+/// exactly.
+const CARRIED: f32 = 0.25;
 /// Width of a face that is seen whole, in heights.
 const NARROW: f32 = 0.75;
 
@@ -67,6 +74,8 @@ const ALIKE: f32 = 1.6;
 /// All faces of the frames that are held.
 #[derive(Debug, Default)]
 pub(super) struct Strands {
+    /// Size of the frames, once one was analysed.
+    frame: Option<Size>,
     strands: Vec<Strand>,
     issued: u64,
 }
@@ -74,6 +83,7 @@ pub(super) struct Strands {
 impl Strands {
     /// Takes in what one analysis of a frame of this size found.
     pub fn take(&mut self, at: Duration, frame: Size, sightings: &[Sighting]) {
+        self.frame = Some(frame).filter(|frame| frame.pixels() > 0);
         for sighting in sightings.iter().filter(|sighting| sighting.rect.is_sound()) {
             let index = self.strand_of(at, sighting);
             self.leave_behind(index, (at, sighting), sightings);
@@ -124,13 +134,31 @@ impl Strands {
     /// What is masked in a frame shown at `at`, which lies between two analyses.
     pub fn regions(&self, at: Duration, between: Between, margins: Margins) -> Vec<Region> {
         let region = |strand: &Strand| {
-            let rivals = self.rivals(strand, at, between);
             let whole = |place: Place| Place { rect: self.whole(strand, place.rect, at, between), ..place };
-            let places = strand.places(at, between, &rivals);
-            let boxes: Vec<Rect> = places.into_iter().map(|place| margins.around(whole(place))).collect();
+            let places = strand.places(at, between, &self.neighbours(strand, at, between));
+            let mask = |place: Place| self.carried(margins.around(whole(place)), size(place.rect));
+            let boxes: Vec<Rect> = places.into_iter().map(mask).collect();
             (!boxes.is_empty()).then_some(Region { key: strand.key, boxes })
         };
         self.strands.iter().filter(|strand| !strand.is_exempt(between)).filter_map(region).collect()
+    }
+
+    fn neighbours(&self, strand: &Strand, at: Duration, between: Between) -> Neighbours {
+        Neighbours { rivals: self.rivals(strand, at, between), hiders: self.hiders(strand, at, between) }
+    }
+
+    /// Faces from behind which `strand` may come, that an analysis after the frame found and the one before did not: where they
+    /// were.
+    fn hiders(&self, strand: &Strand, at: Duration, between: Between) -> Vec<Rect> {
+        let is_new = strand.seen_before(at).is_none_or(|knot| knot.at < between.from);
+        let Some(Knot { at: found, sighting, .. }) = strand.seen_after(at).filter(|_| is_new) else {
+            return Vec::new();
+        };
+        let beside = |knot: &&Knot| knot.at == *found && distance(knot.sighting.rect, sighting.rect) < HIDER;
+        let others = self.strands.iter().filter(|other| other.key != strand.key);
+        let hiders = others.filter(|other| other.seen_after(*found).filter(beside).is_some());
+        let before = hiders.filter_map(|other| other.seen_before(at)).map(|knot| knot.sighting.rect);
+        before.filter(|rect| distance(*rect, sighting.rect) < FAR_HIDER).collect()
     }
 
     /// Other faces found by the analysis after the frame that may be the one that `strand` was in the analysis before.
@@ -141,16 +169,27 @@ impl Strands {
         found.map(|knot| knot.sighting.rect).filter(|rect| distance(*rect, from.sighting.rect) < CLOSE).collect()
     }
 
-    /// The face at `rect` as large as it is when nothing hides a part of it: as faces there were, or will be, but for those
-    /// seen beside it.
+    /// A mask that nearly ends at the picture's edge goes on to it.
+    fn carried(&self, mask: Rect, size: f32) -> Rect {
+        let Some(frame) = self.frame else { return mask };
+        let (reach, width, height) = (CARRIED * size, frame.width as f32, frame.height as f32);
+        let low = |at: f32| if at < reach { at.min(0.0) } else { at };
+        let high = |at: f32, end: f32| if at > end - reach { at.max(end) } else { at };
+        Rect::from_corners(low(mask.x), low(mask.y), high(mask.right(), width), high(mask.bottom(), height))
+    }
+
+    /// The face at `rect` as large as it is when nothing hides a part of it: as it was elsewhere, or will be, and as faces there
+    /// were, or will be, but for those seen beside it.
     fn whole(&self, strand: &Strand, rect: Rect, at: Duration, between: Between) -> Rect {
         let beside = |other: &Strand| {
             other.knots.iter().any(|knot| knot.sighting.seen && (between.from..=between.to).contains(&knot.at))
         };
-        let same = self.strands.iter().filter(|other| other.firm && (other.key == strand.key || !beside(other)));
-        let seen = same.flat_map(|strand| &strand.knots).filter(|knot| knot.sighting.seen && knot.sighting.firm);
-        let near = seen.filter(|knot| distance(knot.sighting.rect, rect) < SAME_PLACE);
-        let sizes = near.filter_map(|knot| {
+        let own = strand.knots.iter().filter(|_| strand.firm);
+        let others = self.strands.iter().filter(|other| other.firm && other.key != strand.key && !beside(other));
+        let there = |knot: &&Knot| distance(knot.sighting.rect, rect) < SAME_PLACE;
+        let same = own.chain(others.flat_map(|strand| &strand.knots).filter(there));
+        let seen = same.filter(|knot| knot.sighting.seen && knot.sighting.firm);
+        let sizes = seen.filter_map(|knot| {
             let away = seconds(knot.at.abs_diff(at));
             let left = 1.0 - SIZE_LOST * away;
             (away <= SIZE_HELD).then_some((knot.sighting.rect.w * left, knot.sighting.rect.h * left))
@@ -163,7 +202,7 @@ impl Strands {
     /// Where faces are that go unmasked in that frame.
     pub fn clear(&self, at: Duration, between: Between) -> Vec<Rect> {
         let exempt = self.strands.iter().filter(|strand| strand.is_exempt(between));
-        let places = exempt.flat_map(|strand| strand.places(at, between, &self.rivals(strand, at, between)));
+        let places = exempt.flat_map(|strand| strand.places(at, between, &self.neighbours(strand, at, between)));
         places.map(|place| place.rect).collect()
     }
 

@@ -228,3 +228,43 @@ fn a_face_that_is_found_moving_fast_is_hidden_back_to_where_it_may_have_come_fro
     assert_eq!(regions(&fast, 600, 600, 600), [], "it was further away than that");
     assert!(hides(&regions(&slow, 600, 600, 600), face(None, 300.0).rect));
 }
+
+#[test]
+fn a_mask_that_nearly_ends_at_the_pictures_edge_goes_on_to_it() {
+    let edges = strands(&[(0, &[face(Some(1), 4.0), face(Some(2), 1232.0)])]);
+    let found = regions(&edges, 0, 0, 0);
+    assert!(hides(&found, Rect::new(0.0, 100.0, 44.0, 50.0)));
+    assert!(hides(&found, Rect::new(1232.0, 100.0, 48.0, 50.0)));
+    let away = regions(&strands(&[(0, &[face(Some(1), 30.0)])]), 0, 0, 0);
+    assert!(!hides(&away, Rect::new(25.0, 100.0, 5.0, 50.0)));
+}
+
+#[test]
+fn a_face_cut_on_its_way_is_as_large_as_it_was_elsewhere() {
+    let cut = Sighting { rect: Rect::new(210.0, 100.0, 28.0, 50.0), ..face(Some(1), 0.0) };
+    let strands = strands(&[(0, &[face(Some(1), 100.0)]), (100, &[face(Some(1), 150.0)]), (200, &[cut])]);
+    assert!(hides(&regions(&strands, 200, 200, 200), Rect::new(206.0, 100.0, 36.0, 50.0)));
+}
+
+#[test]
+fn a_face_that_comes_from_behind_another_is_hidden_on_its_way() {
+    let hider = face(Some(1), 100.0);
+    let fast = Sighting { rect: Rect::new(160.0, 100.0, 40.0, 50.0), ..face(Some(2), 0.0) };
+    let beside = strands(&[(0, &[hider]), (100, &[hider, fast])]);
+    for x in [118.0, 140.0, 160.0] {
+        assert!(hides(&regions(&beside, 20, 0, 100), face(None, x).rect), "{x}");
+    }
+    let alone = strands(&[(0, &[]), (100, &[fast])]);
+    assert!(!hides(&regions(&alone, 20, 0, 100), face(None, 118.0).rect));
+}
+
+#[test]
+fn a_fast_face_is_held_until_two_analyses_missed_it() {
+    let found = |n: u64| Sighting { rect: Rect::new(n as f32 * 30.0, 100.0, 40.0, 50.0), ..face(Some(1), 0.0) };
+    let mut strands = Strands::default();
+    (0..=5).for_each(|n| strands.take(ms(n * 200), SIZE, &[found(n)]));
+    strands.take(ms(1200), SIZE, &[]);
+    strands.take(ms(1400), SIZE, &[]);
+    assert!(hides(&regions(&strands, 1340, 1200, 1400), Rect::new(190.0, 100.0, 40.0, 50.0)));
+    assert_eq!(regions(&strands, 1340, 1300, 1400), [], "analyses that come more often have looked for it oftener");
+}

@@ -172,18 +172,21 @@ fn soak_no_face_shows_at_any_size_and_rate() {
     if std::env::var_os("VISOR_SOAK_SECONDS").is_none() {
         return eprintln!("skipped: make soak runs it");
     }
+    // all of them are told before one fails
+    let mut wrong = Vec::new();
     for name in ["synth_cross5", "synth_grid4"] {
         for scale in Scale::ALL {
             let Some(clip) = compose(name, scale) else { return };
             for analysis_fps in [25, 10, 5] {
                 let Some(received) = watch(&clip, analysis_fps, "", 350) else { return };
-                received.print(&format!("{name} {scale:?}, {analysis_fps} analyses a second"));
+                let what = format!("{name} {scale:?}, {analysis_fps} analyses a second");
+                received.print(&what);
                 let (faces, shown) = (received.report.faces, received.report.leaks.len());
-                // heads of which another one hides two thirds move further between five analyses than their masks reach
-                let most = if analysis_fps == 5 { faces / 200 } else { 0 };
-                assert!(faces > 300 && shown <= most, "{shown} of {faces} show");
-                assert!(received.covered_share() <= 0.005, "{} covered", received.covered);
+                if faces <= 300 || shown > 0 || received.covered_share() > 0.005 {
+                    wrong.push(format!("{what}: {shown} of {faces} show, {} covered", received.covered));
+                }
             }
         }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
