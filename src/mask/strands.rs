@@ -35,7 +35,7 @@ const HIDER: f32 = 2.0;
 const FAR_HIDER: f32 = 3.0;
 /// A mask that ends nearer to the picture's edge than this, in shares of the face, goes on to it: what the edge cuts is found less
 /// exactly.
-const CARRIED: f32 = 0.25;
+const CARRIED: f32 = 0.15;
 /// Width of a face that is seen whole, in heights.
 const NARROW: f32 = 0.75;
 
