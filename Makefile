@@ -32,7 +32,7 @@ demo: ## a complete system on this machine; SECONDS=N ends it by itself, SOURCE=
 test: ## everything that is checked for each change
 	scripts/setup --tests packages library
 	scripts/lint
-	scripts/setup build models sample checker
+	scripts/setup build models sample checker axe
 	cargo test --locked
 
 lint: ## form, lints, documentation, dependencies, scripts

@@ -114,6 +114,7 @@ const VARIANTS: &[Variants] = &[
             "board",
             "history",
             "hub",
+            "jpeg",
             "person",
             "presence",
             "preview",

@@ -123,20 +123,24 @@ const watcher = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: '200px' });
 
-// Three at a time, newest wish first: what the rate limit holds back is what was scrolled past.
+// Newest wish first, and a few a second, so that the rate limit leaves room for the rest: what has to wait is what was
+// scrolled past.
+const BETWEEN = 250;
 const queue = [];
 let loading = 0;
 function drain() {
-  while (loading < 3 && queue.length) {
+  while (loading < 2 && queue.length) {
     loading += 1;
-    load(queue.pop()).finally(() => { loading -= 1; drain(); });
+    Promise.all([load(queue.pop()), pause(BETWEEN)]).finally(() => { loading -= 1; drain(); });
   }
 }
 
 async function load(image) {
   if (!image.isConnected) return;
   try {
-    const address = URL.createObjectURL(await get(paths.get(image)));
+    const bytes = await get(paths.get(image));
+    if (!bytes) { image.classList.replace('loading', 'missing'); return; }
+    const address = URL.createObjectURL(bytes);
     image.addEventListener('load', () => URL.revokeObjectURL(address), { once: true });
     image.src = address;
     image.classList.remove('loading');

@@ -7,6 +7,8 @@ const MOST = 1000;
 const PAST = 300;
 /** How long to wait before coming back, at most. */
 const LONGEST_PAUSE = 15000;
+/** A track of which nothing was heard for so long is believed only while its camera sees a face. */
+const STALE = 5000;
 const ROLES = ['viewer', 'operator', 'admin'];
 
 const listeners = new Map();
@@ -58,6 +60,24 @@ export const store = {
     tell('cameras', this.cameras);
     return this.cameras;
   },
+  /** Takes how some cameras are, as a stream tells it each second. */
+  takeStates(cameras) {
+    for (const camera of cameras) this.cameras.set(camera.id, camera);
+    remember(cameras);
+    tell('cameras', this.cameras);
+  },
+  /** Frames a second of a camera over the last seconds: `{ captured, analysed, masked, covered }`, or null at first. */
+  rates(id) {
+    const samples = history.get(id);
+    if (!samples || samples.length < 2) return null;
+    const [first, last] = [samples[0], samples.at(-1)];
+    const seconds = (last.at - first.at) / 1000;
+    const rate = (name) => Math.max(0, (last.stats[name] - first.stats[name]) / seconds);
+    return {
+      captured: rate('frames_captured_total'), analysed: rate('frames_analysed_total'),
+      masked: rate('frames_masked_total'), covered: rate('frames_covered_total'), seconds,
+    };
+  },
   /** Takes what another answer says of a camera. */
   putCamera(camera) {
     this.cameras.set(camera.id, camera);
@@ -69,12 +89,31 @@ export const store = {
   },
   /** The newest events of the tracks that `camera` sees now. */
   tracksOf(camera) {
-    return [...this.tracks.values()].filter((event) => event.camera === camera);
+    // an end may have been missed; a camera that sees nobody has the last word
+    const now = performance.now();
+    const gone = (event) => now - event.received > STALE && !this.cameras.get(camera)?.faces;
+    return [...this.tracks.values()].filter((event) => event.camera === camera && !gone(event));
   },
 };
 
 function tell(name, value) {
   for (const callback of listeners.get(name) ?? []) callback(value);
+}
+
+/** How far back rates look. */
+const WINDOW = 8000;
+const history = new Map();
+
+function remember(cameras) {
+  const at = performance.now();
+  for (const { id, stats } of cameras) {
+    const samples = history.get(id) ?? [];
+    // counts begin anew with a camera
+    if (samples.length && samples.at(-1).stats.frames_captured_total > stats.frames_captured_total) samples.length = 0;
+    samples.push({ at, stats });
+    while (samples.length > 2 && at - samples[1].at > WINDOW) samples.shift();
+    history.set(id, samples);
+  }
 }
 
 function connection(state) {

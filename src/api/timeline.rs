@@ -30,7 +30,11 @@ use place::Near;
 const USUAL_GAP: u64 = 60;
 
 pub(super) fn viewer() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(appearances)).routes(routes!(timeline)).routes(routes!(best_shot))
+    OpenApiRouter::new()
+        .routes(routes!(appearances))
+        .routes(routes!(timeline))
+        .routes(routes!(best_shot))
+        .routes(routes!(track_shot))
 }
 
 /// Which appearances are wanted.
@@ -294,6 +298,35 @@ async fn best_shot(
     Named(id): Named<u64>,
 ) -> Result<Response, ProblemJson> {
     let seen = api.0.hub.appearances().get(id).filter(|seen| principal.sees(&seen.camera));
+    shot_of(seen)
+}
+
+/// The best shot of a track, for which somebody was named: as that of the appearance. Nothing (204) where there is none, or
+/// none yet.
+#[utoipa::path(
+    get, path = "/cameras/{id}/tracks/{track}/best_shot.jpg", tag = "cameras",
+    params(
+        ("id" = String, Path, description = "The camera's id"),
+        ("track" = String, Path, description = "The track, as events name it"),
+    ),
+    responses(
+        (status = 200, body = Vec<u8>, content_type = "image/jpeg"),
+        (status = 204, description = "There is none"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn track_shot(
+    State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
+    Named((id, track)): Named<(String, String)>,
+) -> Response {
+    let wanted = |seen: &Appearance| *seen.camera == *id && *seen.track == *track && seen.shot.is_some();
+    let found = api.0.hub.appearances().list(wanted, None, 1).0.pop();
+    shot_of(found.filter(|seen| principal.sees(&seen.camera)))
+        .unwrap_or_else(|_| StatusCode::NO_CONTENT.into_response())
+}
+
+fn shot_of(seen: Option<Appearance>) -> Result<Response, ProblemJson> {
     let shot = seen.and_then(|seen| seen.shot);
     let shot = shot.ok_or_else(|| ProblemJson::new(StatusCode::NOT_FOUND, "there is no such best shot"))?;
     Ok(([(header::CONTENT_TYPE, "image/jpeg")], shot.jpeg.clone()).into_response())

@@ -19,6 +19,8 @@ pub struct Written {
     text: Zeroizing<String>,
     variables: Vec<(String, String)>,
     added: BTreeMap<String, Value>,
+    /// Zones of cameras that the text names, in the place of those there.
+    drawn: BTreeMap<String, Map<String, Value>>,
 }
 
 impl Written {
@@ -65,12 +67,47 @@ impl Written {
     }
 
     fn add_to(&self, root: &mut Value) {
-        let Some(root) = root.as_object_mut().filter(|_| !self.added.is_empty()) else { return };
+        let Some(root) = root.as_object_mut().filter(|_| !self.added.is_empty() || !self.drawn.is_empty()) else {
+            return;
+        };
         let cameras = root.entry(CAMERAS).or_insert_with(|| Value::Object(Map::new()));
         let Some(cameras) = cameras.as_object_mut() else { return };
         for (id, table) in &self.added {
             cameras.entry(id.as_str()).or_insert_with(|| table.clone());
         }
+        for (id, zones) in &self.drawn {
+            if let Some(table) = cameras.get_mut(id).and_then(Value::as_object_mut) {
+                table.extend(zones.clone());
+            }
+        }
+    }
+
+    /// A camera's table as the text, the environment and what came since make it.
+    pub fn table(&self, camera: &str) -> Option<Value> {
+        self.whole().get_mut(CAMERAS)?.get_mut(camera).map(Value::take)
+    }
+
+    fn whole(&self) -> Value {
+        let Ok(mut document) = Document::parse(&self.text) else { return Value::Null };
+        document.overlay(&self.variables);
+        self.add_to(&mut document.value);
+        document.value
+    }
+
+    /// The same with these tables of a camera's (`zones`, `privacy_zones`) in the place of its own. Those of a camera that the
+    /// text names hold until the text says something else of that camera.
+    #[must_use]
+    pub fn drawn(mut self, camera: &str, zones: Map<String, Value>) -> Self {
+        match self.added.get_mut(camera).and_then(Value::as_object_mut) {
+            Some(table) => table.extend(zones),
+            None => drop(self.drawn.insert(camera.to_owned(), zones)),
+        }
+        self
+    }
+
+    /// What the text alone says of a camera.
+    fn text_of(&self, camera: &str) -> Option<Value> {
+        Self { added: BTreeMap::new(), drawn: BTreeMap::new(), ..self.clone() }.table(camera)
     }
 
     /// Whether the text or the environment names this camera: then it cannot be changed from elsewhere.
@@ -101,11 +138,17 @@ impl Written {
         self
     }
 
-    /// The same with the cameras that were added to `before`, but for those that are named here.
+    /// The same with the cameras that were added to `before`, but for those that are named here; and with the zones that were
+    /// drawn there, where the camera is still the same.
     #[must_use]
     pub fn carrying(mut self, before: &Self) -> Self {
         let carried = before.added.iter().filter(|(id, _)| !self.names(id));
         self.added = carried.map(|(id, table)| (id.clone(), table.clone())).collect();
+        let drawn = before.drawn.iter().filter(|(id, _)| {
+            let now = self.text_of(id);
+            now.is_some() && now == before.text_of(id)
+        });
+        self.drawn = drawn.map(|(id, zones)| (id.clone(), zones.clone())).collect();
         self
     }
 
@@ -155,6 +198,24 @@ mod tests {
         assert!(named.resolve().unwrap().cameras["yard"].enabled && !named.has_added("yard"));
         let variable = ("VISOR__CAMERAS__YARD__URI".to_owned(), "test:".to_owned());
         assert!(Written::of(FILE.to_owned()).under(&[variable]).names("yard"));
+    }
+
+    #[test]
+    fn zones_are_drawn_until_the_file_says_something_else_of_the_camera() {
+        let zone = |name: &str| json!([{ "name": name, "polygon": [[0, 0], [1, 0], [1, 1]] }]);
+        let zones = |name: &str| json!({ "privacy_zones": zone(name), "zones": [] }).as_object().unwrap().clone();
+        let drawn = Written::of(FILE.to_owned()).with("yard", json!({ "uri": "test:" }));
+        let drawn = drawn.drawn("front", zones("street")).drawn("yard", zones("pond"));
+        for (camera, name) in [("front", "street"), ("yard", "pond")] {
+            assert_eq!(drawn.table(camera).unwrap()["privacy_zones"][0]["name"], name);
+            let masking = drawn.resolve().unwrap().cameras[camera].masking.clone();
+            assert_eq!(masking.unwrap().mask.zones.len(), 1, "{camera}");
+        }
+        let another = format!("{FILE}[cameras.side]\nuri = \"test:\"\n");
+        assert_eq!(Written::of(another).carrying(&drawn).table("front"), drawn.table("front"));
+        let changed = Written::of(format!("{FILE}enabled = false\n")).carrying(&drawn);
+        assert_eq!(changed.table("front").unwrap().get("privacy_zones"), None);
+        assert_eq!(Written::of("[cameras.side]\nuri = \"test:\"\n".to_owned()).carrying(&drawn).table("front"), None);
     }
 
     #[test]

@@ -217,3 +217,29 @@ fn an_address_without_tokens_or_sense_is_refused() {
         ["listen", "tokens_file", "users_file", "private_key", "fetch_allow[1]", "session"]
     );
 }
+
+#[test]
+fn the_console_opens_from_a_link_and_for_whoever_has_no_token() {
+    let bench = serve(settings("127.0.0.1:0", None));
+    let link = "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n";
+    let (status, head, body) = bench.check("GET", "/", link);
+    assert_eq!(status, 200);
+    assert!(
+        head.contains("script-src 'self'; style-src 'self'; ") && head.contains("cache-control: no-cache"),
+        "{head}"
+    );
+    assert!(head.contains("etag: \"") && body.contains("<title>Visor</title>"), "{head}");
+    assert_eq!(bench.check("GET", "/version", link).0, 403);
+    let frame = link.replace("document", "iframe");
+    assert_eq!(bench.check("GET", "/", &frame).0, 403);
+    assert_eq!(bench.check("GET", "/console/js/main.js", "Sec-Fetch-Site: cross-site\r\n").0, 403);
+    assert_eq!(bench.check("GET", "/console/js/nothing.js", "").0, 404);
+
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens");
+    std::fs::write(&tokens, "a-token-that-is-long-enough viewer\n").unwrap();
+    let guarded = serve(settings("127.0.0.1:0", Some(tokens)));
+    assert_eq!(guarded.check("GET", "/", "").0, 200);
+    assert_eq!(guarded.check("GET", "/console/css/base.css", "").0, 200);
+    assert_eq!(guarded.check("GET", "/version", "").0, 401);
+}

@@ -76,6 +76,8 @@ pub struct CameraState {
     pub status: CameraStatus,
     /// Why it does not; empty while it does.
     pub reason: Arc<str>,
+    /// Since when its status has been what it is; `None` before the first one.
+    pub since: Option<SystemTime>,
     /// Confirmed faces now.
     pub faces: usize,
     /// Where it is: degrees of latitude and longitude.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use uuid::Uuid;
@@ -287,6 +287,9 @@ impl Hub {
     /// Says whether a camera works, and why not; `reason` is empty while it does, and never holds a credential.
     pub fn camera_status(&self, camera: &str, status: CameraStatus, reason: &str) {
         let changed = self.shared.board.change(camera, |state| {
+            if state.status != status || state.since.is_none() {
+                state.since = Some(SystemTime::now());
+            }
             state.status = status;
             state.reason = reason.into();
         });
@@ -466,7 +469,7 @@ mod tests {
         let (hub, notes) = with_notes();
         let snapshot = |camera: &str| {
             let (camera, track) = (camera.into(), "1".into());
-            let captured_at = std::time::SystemTime::UNIX_EPOCH;
+            let captured_at = SystemTime::UNIX_EPOCH;
             Arc::new(Snapshot { camera, track, person: None, captured_at, jpeg: Vec::new() })
         };
         let shown = || lock(&notes.snapshots).iter().map(|shot| shot.camera.to_string()).collect::<Vec<_>>();

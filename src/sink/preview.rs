@@ -22,15 +22,19 @@ use crate::metrics::PREVIEW_CLIENTS;
 /// After the last viewer has gone a camera's pictures are masked for so long, in case another one comes.
 const LINGER: Duration = Duration::from_secs(3);
 
-/// Between two pictures that are shown: ten a second, of frames that do not come quite evenly.
+/// Between two pictures that are shown: ten a second, of frames that do not come quite evenly; or five, where nobody looks
+/// but at several cameras at once.
 const EVERY: Duration = Duration::from_millis(80);
+const EVERY_CALM: Duration = Duration::from_millis(180);
 
 /// A frame that was covered for want of its own analysis is passed over, unless there was none to be shown for so long.
 const PASSED_OVER: Duration = Duration::from_secs(1);
 
-/// Most pixels on a side of a picture in full, and of one of many a second.
+/// Most pixels on a side of a picture in full, of one of many a second, of one among several and of one among many.
 const WHOLE: u32 = 4096;
 const SMALL: u32 = 1280;
+const HALF: u32 = 800;
+const TILE: u32 = 480;
 
 /// Size of what is shown where there is no picture.
 const NO_PICTURE: Size = Size::new(640, 360);
@@ -95,6 +99,8 @@ impl Previews {
 pub struct Screen {
     camera: String,
     viewers: AtomicUsize,
+    /// Those of them who want every picture there is.
+    keen: AtomicUsize,
     /// Until when it is masked although nobody looks, in nanoseconds.
     lingers_until: AtomicU64,
     shown: watch::Sender<Shown>,
@@ -111,14 +117,27 @@ pub struct Shown {
 
 impl Screen {
     fn new(camera: &str) -> Self {
-        let (viewers, lingers_until, shown) = Default::default();
-        Self { camera: camera.to_owned(), viewers, lingers_until, shown }
+        let (viewers, keen, lingers_until, shown) = Default::default();
+        Self { camera: camera.to_owned(), viewers, keen, lingers_until, shown }
     }
 
     /// Looks at it until the viewer is dropped.
     pub fn watch(self: &Arc<Self>) -> Viewer {
+        self.watch_at(Keenness::All)
+    }
+
+    /// The same by somebody who is content with fewer pictures.
+    pub fn watch_at(self: &Arc<Self>, keenness: Keenness) -> Viewer {
+        if keenness == Keenness::All {
+            self.keen.fetch_add(1, Ordering::AcqRel);
+        }
         self.count(self.viewers.fetch_add(1, Ordering::AcqRel) + 1);
-        Viewer { shown: self.shown.subscribe(), screen: Arc::clone(self) }
+        Viewer { shown: self.shown.subscribe(), screen: Arc::clone(self), keenness }
+    }
+
+    /// Least time between two pictures that are worth the while.
+    fn every(&self) -> Duration {
+        if self.keen.load(Ordering::Acquire) > 0 { EVERY } else { EVERY_CALM }
     }
 
     /// Whether pictures are wanted: only then has anybody to mask them.
@@ -139,9 +158,19 @@ impl Screen {
     }
 }
 
+/// How many of a screen's pictures somebody wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keenness {
+    /// As many as there are: ten a second.
+    All,
+    /// Five a second.
+    Half,
+}
+
 /// Somebody who looks at a screen.
 pub struct Viewer {
     screen: Arc<Screen>,
+    keenness: Keenness,
     /// What can be seen, and news of it.
     pub shown: watch::Receiver<Shown>,
 }
@@ -149,6 +178,9 @@ pub struct Viewer {
 impl Drop for Viewer {
     fn drop(&mut self) {
         self.screen.lingers_until.store(Monotonic::now().plus(LINGER).as_nanos(), Ordering::Release);
+        if self.keenness == Keenness::All {
+            self.screen.keen.fetch_sub(1, Ordering::AcqRel);
+        }
         let before = self.screen.viewers.fetch_sub(1, Ordering::AcqRel);
         self.screen.count(before - 1);
         if before == 1 {
@@ -168,19 +200,41 @@ pub enum Detail {
     Whole,
     /// As much as in one of many a second.
     Small,
+    /// As much as in one of several next to each other.
+    Half,
+    /// As much as in one of many next to each other.
+    Tile,
+}
+
+impl Detail {
+    /// As little as has this many pixels on a side.
+    pub const fn for_width(width: u32) -> Self {
+        if width <= TILE {
+            Self::Tile
+        } else if width <= HALF {
+            Self::Half
+        } else {
+            Self::Small
+        }
+    }
 }
 
 /// A picture that may be shown.
 #[derive(Debug)]
 pub struct Still {
     frame: MaskedFrame<Vec<u8>>,
-    jpegs: [OnceLock<Option<Arc<[u8]>>>; 2],
+    jpegs: [OnceLock<Option<Arc<[u8]>>>; 4],
 }
 
 impl Still {
     /// When it was taken.
     pub fn captured_at(&self) -> SystemTime {
         self.frame.stamp().captured_at
+    }
+
+    /// How old it is.
+    pub fn age(&self) -> Duration {
+        Monotonic::now().since(self.frame.stamp().arrived_at)
     }
 
     /// Whether nothing of it is shown.
@@ -194,12 +248,15 @@ impl Still {
         let (place, longest) = match detail {
             Detail::Whole => (&self.jpegs[0], WHOLE),
             Detail::Small => (&self.jpegs[1], SMALL),
+            Detail::Half => (&self.jpegs[2], HALF),
+            Detail::Tile => (&self.jpegs[3], TILE),
         };
         let encode = || {
             let picture = self.frame.picture()?;
             let size = picture.size();
             let whole = Rect::new(0.0, 0.0, size.width as f32, size.height as f32);
-            Crop::cut(picture, whole, longest)?.jpeg().map(Arc::from)
+            let crop = Crop::cut(picture, whole, longest)?;
+            if detail == Detail::Whole { crop.jpeg() } else { Some(crop.quick_jpeg()) }.map(Arc::from)
         };
         place.get_or_init(encode).clone()
     }
@@ -237,7 +294,7 @@ impl Viewfinder {
 
 impl VideoTaker for Viewfinder {
     fn wants(&mut self, stamp: &Stamp) -> bool {
-        self.screen.has_viewers() && self.last.is_none_or(|last| stamp.arrived_at.since(last) >= EVERY)
+        self.screen.has_viewers() && self.last.is_none_or(|last| stamp.arrived_at.since(last) >= self.screen.every())
     }
 
     fn take(&mut self, frame: &MaskedFrame<&[u8]>) {

@@ -12,6 +12,7 @@ mod capture_garbage;
 mod capture_tls;
 mod check;
 mod compared;
+mod console_cameras;
 mod console_page;
 mod console_people;
 mod daemon;

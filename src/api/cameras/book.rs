@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 use crate::config::{Preview, Resolved, Written};
 use crate::fault::Problem;
+use crate::mask::{self, Audit, Who};
 
 /// Wishes that wait for the loop. Full: whoever comes with another one is told to come back.
 const WAITING: usize = 16;
@@ -30,6 +31,8 @@ pub struct CameraWish {
 pub enum CameraChange {
     /// To be as this table says, whether it was there before or not.
     Put(Value),
+    /// To have these tables of zones, and to be as it is in all else.
+    Zones(Map<String, Value>),
     /// To be gone.
     Remove,
 }
@@ -67,11 +70,13 @@ impl CameraWish {
     /// # Errors
     /// The camera is not to be changed from here.
     pub fn granted(&self, written: &Written) -> Result<(Written, CameraDone), CameraRefusal> {
-        let (id, known) = (self.id.as_str(), written.has_added(&self.id));
-        if written.names(id) {
-            return Err(CameraRefusal::Named);
-        }
+        let (id, known, named) = (self.id.as_str(), written.has_added(&self.id), written.names(&self.id));
         match &self.change {
+            CameraChange::Zones(zones) if named || known => {
+                Ok((written.clone().drawn(id, zones.clone()), CameraDone::Changed))
+            }
+            CameraChange::Zones(_) => Err(CameraRefusal::Unknown),
+            _ if named => Err(CameraRefusal::Named),
             CameraChange::Put(table) => {
                 let done = if known { CameraDone::Changed } else { CameraDone::Added };
                 Ok((written.clone().with(id, table.clone()), done))
@@ -103,7 +108,11 @@ impl CameraBook {
     /// Puts up what the settings in use say.
     pub fn show(&self, settings: &Resolved, written: &Written) {
         let policies = settings.policies();
+        let address =
+            |path: &str| Some(settings.restream.as_ref()?).map(|restream| restream.url(restream.listen, path));
         let facts = settings.cameras.iter().map(|(id, camera)| {
+            let table = written.table(id).unwrap_or_default();
+            let zones = |list: &str| table.get(list).cloned().map(serde_json::from_value).and_then(Result::ok);
             let origin = if written.has_added(id) { Origin::Http } else { Origin::File };
             let mask = camera.masking.as_ref();
             let prefix = format!("cameras.{id}.");
@@ -116,6 +125,10 @@ impl CameraBook {
                 hold_ms: mask.map(|masking| millis(masking.hold)),
                 preview: !matches!(camera.preview, Preview::Off(_)),
                 shows: shows.collect(),
+                mask: mask.map(|masking| Masks::of(&masking.mask)),
+                restream: camera.restream.as_ref().and_then(|mount| address(&mount.path)),
+                zones: zones("zones").unwrap_or_default(),
+                privacy_zones: zones("privacy_zones").unwrap_or_default(),
             };
             (id.clone(), facts)
         });
@@ -169,4 +182,50 @@ pub(super) struct Facts {
     preview: bool,
     /// Settings by which faces may show.
     shows: Vec<String>,
+    /// How its pictures are masked; null where they are masked only while somebody looks.
+    mask: Option<Masks>,
+    /// Where its masked video is served by RTSP; null where it is not.
+    restream: Option<String>,
+    /// Its named areas.
+    zones: Vec<Area>,
+    /// What is always covered.
+    privacy_zones: Vec<Area>,
+}
+
+/// How a camera's pictures are masked.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct Masks {
+    /// Whose faces: `everyone`, `strangers`, `known` or `nobody`.
+    #[schema(value_type = String)]
+    who: Who,
+    /// In which way: `solid`, `pixelate`, `image` or `blur`.
+    kind: &'static str,
+    /// Whether the switch `mask` may be put to off.
+    switchable: bool,
+    /// What comes of a face in what goes out: `report`, `cover` or `off`, where nobody looks.
+    #[schema(value_type = String)]
+    audit: Audit,
+}
+
+impl Masks {
+    fn of(mask: &mask::Settings) -> Self {
+        Self { who: mask.who, kind: mask.kind.name, switchable: mask.switchable, audit: mask.audit }
+    }
+}
+
+/// An area of a camera's picture.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Area {
+    /// Its name, an id.
+    name: String,
+    /// Its corners in fractions of the picture, three at least.
+    polygon: Vec<[f64; 2]>,
+}
+
+impl Area {
+    /// As the configuration writes it.
+    pub(super) fn table(&self) -> Value {
+        serde_json::json!({ "name": self.name, "polygon": self.polygon })
+    }
 }

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 use utoipa::ToSchema;
@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::super::Api;
 use super::super::extract::{Body, Named};
 use super::super::openapi::Problem;
-use super::book::{CameraChange, CameraDone, CameraRefusal, CameraWish};
+use super::book::{Area, CameraChange, CameraDone, CameraRefusal, CameraWish};
 use super::{Camera, find, unknown};
 use crate::fault;
 use crate::http::{Principal, ProblemJson};
@@ -39,7 +39,7 @@ pub(super) fn operator() -> OpenApiRouter<Api> {
 }
 
 pub(super) fn admin() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(put)).routes(routes!(remove))
+    OpenApiRouter::new().routes(routes!(put)).routes(routes!(remove)).routes(routes!(zones))
 }
 
 /// A camera's table of the configuration, as JSON: `uri` is needed, all other keys are those of `[cameras.<id>]` in the file.
@@ -103,6 +103,44 @@ async fn remove(
     find(&api, &principal, &id)?;
     change(&api, &id, CameraChange::Remove).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A camera's areas.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Areas {
+    /// Named areas: an event says in which of them a face is.
+    zones: Vec<Area>,
+    /// What is always covered.
+    privacy_zones: Vec<Area>,
+}
+
+/// Draws a camera's zones and privacy zones anew.
+///
+/// For a camera that the configuration's file names they hold until the file says something else of that camera; for one that
+/// was added over HTTP as long as that is there; in any case until a restart.
+#[utoipa::path(
+    put, path = "/cameras/{id}/zones", tag = "cameras", request_body = Areas,
+    params(("id" = String, Path, description = "The camera's id")),
+    responses(
+        (status = 200, body = Camera),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn zones(
+    State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
+    Named(id): Named<String>,
+    areas: Result<Body<Areas>, ProblemJson>,
+) -> Result<Json<Camera>, ProblemJson> {
+    find(&api, &principal, &id)?;
+    let Body(Areas { zones, privacy_zones }) = areas?;
+    let list = |areas: &[Area]| Value::Array(areas.iter().map(Area::table).collect());
+    let tables = [("zones", list(&zones)), ("privacy_zones", list(&privacy_zones))];
+    let tables: Map<_, _> = tables.into_iter().map(|(name, list)| (name.to_owned(), list)).collect();
+    change(&api, &id, CameraChange::Zones(tables)).await?;
+    Ok(Json(find(&api, &principal, &id).map(|state| Camera::new(&api, &id, &state))?))
 }
 
 async fn change(api: &Api, id: &str, change: CameraChange) -> Result<CameraDone, ProblemJson> {

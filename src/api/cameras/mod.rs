@@ -2,6 +2,8 @@
 
 mod book;
 mod changes;
+mod latency;
+mod live;
 mod pictures;
 
 use std::collections::BTreeMap;
@@ -21,12 +23,18 @@ use super::Api;
 use super::extract::{Asked, Named};
 use super::list::{List, limit};
 use super::openapi::Problem;
+use crate::event::rfc3339;
 use crate::http::{Principal, ProblemJson};
 use crate::sink::{CameraState, CameraStats};
 use book::Facts;
 
 pub(super) fn viewer() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one)).merge(pictures::viewer())
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(one))
+        .merge(pictures::viewer())
+        .merge(live::viewer())
+        .merge(latency::viewer())
 }
 
 pub(super) fn operator() -> OpenApiRouter<Api> {
@@ -46,6 +54,8 @@ struct Camera {
     status: &'static str,
     /// Why it is not online; empty while it is.
     reason: String,
+    /// Since when its status has been what it is; null before the first one.
+    since: Option<String>,
     /// Confirmed faces in sight.
     faces: usize,
     /// Where its switches stand, by name; one that is not here it does not have.
@@ -58,11 +68,12 @@ struct Camera {
 
 impl Camera {
     fn new(api: &Api, id: &str, state: &CameraState) -> Self {
-        let CameraState { status, reason, faces, switches, stats, .. } = state;
+        let CameraState { status, reason, since, faces, switches, stats, .. } = state;
         Self {
             id: id.to_owned(),
             status: status.name(),
             reason: reason.to_string(),
+            since: since.map(rfc3339),
             faces: *faces,
             switches: switches.iter().map(|(switch, on)| (switch.name(), *on)).collect(),
             stats: *stats,

@@ -131,7 +131,7 @@ fn nothing_came(api: &Api, id: &str) -> ProblemJson {
 }
 
 /// The picture as JPEG, made beside the threads that answer.
-async fn encode(api: &Api, still: Arc<Still>, detail: Detail) -> Option<Bytes> {
+pub(super) async fn encode(api: &Api, still: Arc<Still>, detail: Detail) -> Option<Bytes> {
     let _turn = api.0.streams.turn_to_encode().await?;
     let jpeg = tokio::task::spawn_blocking(move || still.jpeg(detail)).await.ok()??;
     Some(Bytes::from_owner(jpeg))

@@ -3,11 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
-use fantoccini::elements::Element;
-use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
-use fantoccini::{Client, ClientBuilder, Locator};
+use base64::Engine as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -42,12 +39,19 @@ const FLAGS: &[&str] = &[
 
 /// A browser of its own, with an empty profile; gone when dropped.
 pub struct Browser {
-    runtime: tokio::runtime::Runtime,
-    client: Client,
+    agent: ureq::Agent,
+    /// Where the driver takes commands for this browser (WebDriver, W3C).
+    session: String,
     driver: Child,
     origin: String,
     _profile: TempDir,
 }
+
+/// An element of the page, as the driver knows it.
+pub struct Element(String);
+
+/// The key of an element in what the driver says.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 impl Browser {
     /// Opens one in this size; `None`, aloud, where Chromium or its driver is missing.
@@ -71,13 +75,16 @@ impl Browser {
             said.find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok());
         // what it says later is not to fill its pipe
         std::thread::spawn(move || said.for_each(drop));
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let address = format!("http://127.0.0.1:{}", port.expect("the driver says its port"));
-        let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
-        let builder = builder.capabilities(capabilities(&profile, size));
-        let client = runtime.block_on(builder.connect(&address)).expect("a browser");
+        let agent = ureq::Agent::new_with_config(
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build(),
+        );
+        let session = format!("http://127.0.0.1:{}/session", port.expect("the driver says its port"));
         let origin = format!("http://{}", eventually("an address for http", || daemon.address()));
-        let browser = Self { runtime, client, driver, origin, _profile: profile };
+        let mut browser = Self { agent, session, driver, origin, _profile: profile };
+        let opened =
+            browser.ask("", &json!({ "capabilities": { "alwaysMatch": capabilities(&browser._profile, size) } }));
+        let id = opened.expect("a browser")["sessionId"].as_str().unwrap().to_owned();
+        browser.session = format!("{}/{id}", browser.session);
         browser.resize(size);
         Some(browser)
     }
@@ -97,25 +104,30 @@ impl Browser {
 
     /// Goes to an address of the console, such as `#/events`.
     pub fn go(&self, hash: &str) {
-        self.block(self.client.goto(&format!("{}/{hash}", self.origin))).unwrap();
+        self.ask("/url", &json!({ "url": format!("{}/{hash}", self.origin) })).unwrap();
     }
 
     /// Runs a script in the page: the body of a function whose arguments are `arguments`.
     pub fn run(&self, script: &str, arguments: Vec<Value>) -> Value {
-        self.block(self.client.execute(script, arguments)).unwrap()
+        self.ask("/execute/sync", &json!({ "script": script, "args": arguments })).unwrap()
     }
 
     /// The element, once it is there and to be seen.
     pub fn find(&self, css: &str) -> Element {
         eventually(&format!("{css} on the page"), || {
-            let found = self.block(self.client.find(Locator::Css(css))).ok()?;
-            self.block(found.is_displayed()).ok()?.then_some(found)
+            let found = self.element("css selector", css)?;
+            (self.get(&format!("/element/{}/displayed", found.0)).ok()? == json!(true)).then_some(found)
         })
+    }
+
+    fn element(&self, using: &str, value: &str) -> Option<Element> {
+        let found = self.ask("/element", &json!({ "using": using, "value": value })).ok()?;
+        Some(Element(found[ELEMENT].as_str()?.to_owned()))
     }
 
     /// Whether there is such an element at this moment.
     pub fn has(&self, css: &str) -> bool {
-        self.block(self.client.find(Locator::Css(css))).is_ok()
+        self.element("css selector", css).is_some()
     }
 
     /// Waits until the element's text holds this.
@@ -125,43 +137,46 @@ impl Browser {
 
     /// The visible text of an element at this moment.
     pub fn text(&self, css: &str) -> Option<String> {
-        let found = self.block(self.client.find(Locator::Css(css))).ok()?;
-        self.block(found.text()).ok()
+        let found = self.element("css selector", css)?;
+        Some(self.get(&format!("/element/{}/text", found.0)).ok()?.as_str()?.to_owned())
     }
 
     /// Clicks at an element; tried again where something lies over it for the moment.
     pub fn click(&self, css: &str) {
-        eventually(&format!("a click at {css}"), || {
-            let found = self.block(self.client.find(Locator::Css(css))).ok()?;
-            self.block(found.click()).ok()
-        });
+        eventually(&format!("a click at {css}"), || self.click_at(&self.element("css selector", css)?));
     }
 
     /// Clicks at the button or link with this text.
     pub fn press(&self, text: &str) {
         let path = format!("//*[self::button or self::a or self::summary][contains(normalize-space(.), '{text}')]");
-        eventually(&format!("a click at {text:?}"), || {
-            let found = self.block(self.client.find(Locator::XPath(&path))).ok()?;
-            self.block(found.click()).ok()
-        });
+        eventually(&format!("a click at {text:?}"), || self.click_at(&self.element("xpath", &path)?));
+    }
+
+    fn click_at(&self, element: &Element) -> Option<()> {
+        self.ask(&format!("/element/{}/click", element.0), &json!({})).ok().map(drop)
     }
 
     /// Puts text into a field, in the place of what is there.
     pub fn fill(&self, css: &str, text: &str) {
         let field = self.find(css);
-        let _ = self.block(field.clear());
-        self.block(field.send_keys(text)).unwrap();
+        let _ = self.ask(&format!("/element/{}/clear", field.0), &json!({}));
+        self.type_into(&field, text);
     }
 
     /// Gives a file to an upload's field, which need not be visible.
     pub fn upload(&self, css: &str, file: &Path) {
-        let field = eventually(css, || self.block(self.client.find(Locator::Css(css))).ok());
-        self.block(field.send_keys(file.to_str().unwrap())).unwrap();
+        let field = eventually(css, || self.element("css selector", css));
+        self.type_into(&field, file.to_str().unwrap());
+    }
+
+    fn type_into(&self, field: &Element, text: &str) {
+        self.ask(&format!("/element/{}/value", field.0), &json!({ "text": text })).unwrap();
     }
 
     /// A picture of the page (PNG); kept where `VISOR_SCREENSHOTS` names a folder.
     pub fn screenshot(&self, name: &str) -> Vec<u8> {
-        let png = self.block(self.client.screenshot()).unwrap();
+        let png = self.get("/screenshot").unwrap();
+        let png = base64::engine::general_purpose::STANDARD.decode(png.as_str().unwrap()).unwrap();
         if let Some(folder) = std::env::var_os("VISOR_SCREENSHOTS") {
             std::fs::create_dir_all(&folder).unwrap();
             std::fs::write(Path::new(&folder).join(format!("{name}.png")), &png).unwrap();
@@ -171,13 +186,13 @@ impl Browser {
 
     /// A command of the browser's own protocol.
     pub fn command(&self, name: &str, parameters: &Value) -> Value {
-        let command = DevTools(json!({ "cmd": name, "params": parameters }));
-        self.block(self.client.issue_cmd(command)).unwrap_or_else(|error| panic!("{name}: {error}"))
+        let command = json!({ "cmd": name, "params": parameters });
+        self.ask("/goog/cdp/execute", &command).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     /// Everything that the browser has logged under `kind` since it was asked last.
     pub fn log(&self, kind: &str) -> Vec<Value> {
-        let entries = self.block(self.client.issue_cmd(Log(json!({ "type": kind })))).unwrap();
+        let entries = self.ask("/se/log", &json!({ "type": kind })).unwrap();
         entries.as_array().cloned().unwrap_or_default()
     }
 
@@ -215,14 +230,29 @@ impl Browser {
             let run = "const done = arguments[arguments.length - 1]; axe.run({ resultTypes: ['violations'] })\
                        .then((found) => done(found.violations.map((v) => [v.id, v.help, v.nodes.map((n) => [n.html, n.failureSummary])])))\
                        .catch((e) => done([String(e)]));";
-            let found = self.block(self.client.execute_async(run, vec![])).unwrap();
+            let found = self.ask("/execute/async", &json!({ "script": run, "args": [] })).unwrap();
             assert_eq!(found, json!([]), "accessibility, dark: {dark}: {found:#}");
         }
     }
 
-    fn block<T>(&self, future: impl Future<Output = T>) -> T {
-        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("the browser answers") })
+    fn ask(&self, command: &str, parameters: &Value) -> Result<Value, Value> {
+        let address = format!("{}{command}", self.session);
+        let answer = self.agent.post(&address).content_type("application/json").send(parameters.to_string());
+        value(answer)
     }
+
+    fn get(&self, command: &str) -> Result<Value, Value> {
+        value(self.agent.get(&format!("{}{command}", self.session)).call())
+    }
+}
+
+/// What the driver answers; what is no good says so with a field `error`.
+fn value(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, Value> {
+    let mut answer = answer.map_err(|error| json!(error.to_string()))?;
+    let text =
+        answer.body_mut().with_config().limit(64 << 20).read_to_string().map_err(|error| json!(error.to_string()))?;
+    let said: Value = serde_json::from_str(&text).map_err(|error| json!(error.to_string()))?;
+    if answer.status().is_success() { Ok(said["value"].clone()) } else { Err(said["value"].clone()) }
 }
 
 impl Drop for Browser {
@@ -230,48 +260,21 @@ impl Drop for Browser {
         if std::thread::panicking() {
             eprintln!("the page: {:?}", self.text("body"));
         }
-        let client = self.client.clone();
-        let _ = self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), client.close()).await });
+        let _ = self.agent.delete(&self.session).call();
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
 }
 
-fn capabilities(profile: &TempDir, (width, height): (u32, u32)) -> Capabilities {
+fn capabilities(profile: &TempDir, (width, height): (u32, u32)) -> Value {
     let mut flags: Vec<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
     flags.push(format!("--window-size={width},{height}"));
     flags.push(format!("--user-data-dir={}", profile.path().join("profile").display()));
     flags.push("about:blank".to_owned());
-    let wanted = json!({
+    json!({
         "browserName": "chrome",
         "goog:chromeOptions": { "args": flags, "binary": "/usr/bin/chromium" },
         "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
-        "timeouts": { "script": 20_000 },
-    });
-    wanted.as_object().unwrap().clone()
+        "timeouts": { "script": 15_000 },
+    })
 }
-
-/// A command of Chromium's protocol, through the driver.
-#[derive(Debug)]
-struct DevTools(Value);
-
-/// What was logged.
-#[derive(Debug)]
-struct Log(Value);
-
-macro_rules! extension {
-    ($name:ty, $path:literal) => {
-        impl WebDriverCompatibleCommand for $name {
-            fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
-                base.join(&format!("session/{}/{}", session.unwrap_or_default(), $path))
-            }
-
-            fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
-                (http::Method::POST, Some(self.0.to_string()))
-            }
-        }
-    };
-}
-
-extension!(DevTools, "goog/cdp/execute");
-extension!(Log, "se/log");
