@@ -10,7 +10,7 @@ use visor::restream::child::SimulatedCamera;
 use visor::source::{Source, Spawner};
 
 use super::support::broker::Broker;
-use super::support::composed::{self, Composed, SIZE, Scale, compose};
+use super::support::composed::{self, Composed, SIZE, Scale, compose_endless};
 use super::support::daemon::{Daemon, models, visor};
 use super::support::leaks::{self, Report, Shot};
 
@@ -151,7 +151,7 @@ impl Received {
 
 #[test]
 fn no_face_shows_in_what_goes_out_over_rtsp() {
-    let Some(clip) = compose("synth_grid4", Scale::Half) else { return };
+    let Some(clip) = compose_endless("synth_grid4", Scale::Half) else { return };
     let Some(received) = watch(&clip, 10, "", 150) else { return };
     received.print("synth_grid4 at a half, 10 analyses a second");
     assert!(received.report.faces > 100, "{received:?}");
@@ -160,7 +160,7 @@ fn no_face_shows_in_what_goes_out_over_rtsp() {
 
 #[test]
 fn a_face_that_goes_out_unmasked_is_seen_by_the_comparison() {
-    let Some(clip) = compose("synth_grid4", Scale::Full) else { return };
+    let Some(clip) = compose_endless("synth_grid4", Scale::Full) else { return };
     let Some(received) = watch(&clip, 10, "who = \"nobody\"", 50) else { return };
     received.print("nobody is masked");
     let Report { faces, leaks, .. } = &received.report;
@@ -176,7 +176,7 @@ fn soak_no_face_shows_at_any_size_and_rate() {
     let mut wrong = Vec::new();
     for name in ["synth_cross5", "synth_grid4"] {
         for scale in Scale::ALL {
-            let Some(clip) = compose(name, scale) else { return };
+            let Some(clip) = compose_endless(name, scale) else { return };
             for analysis_fps in [25, 10, 5] {
                 let Some(received) = watch(&clip, analysis_fps, "", 350) else { return };
                 let what = format!("{name} {scale:?}, {analysis_fps} analyses a second");

@@ -13,7 +13,7 @@ use visor::restream::child::SimulatedCamera;
 use super::detect::media;
 use super::mask_live::{self, watch_until};
 use super::support::broker::Broker;
-use super::support::composed::{Scale, compose};
+use super::support::composed::{Scale, compose_endless};
 use super::support::daemon::{Daemon, models, visor};
 use super::support::leaks::{self, Leak, Report};
 use super::support::mot;
@@ -121,7 +121,8 @@ fn one_who_is_exempt_goes_unmasked_and_nobody_else_of_the_gallery() {
 /// Masks the clip live, and looks at what is received over RTSP: those who must be masked never show, the others show
 /// now and then.
 fn check_live(enrolled: &[&str], (analysis_fps, mask): (u32, &str), free: &[&str], frames: usize) {
-    let (Some(sequence), Some(clip)) = (Sequence::open("synth_cross5"), compose("synth_cross5", Scale::Full)) else {
+    let (Some(sequence), Some(clip)) = (Sequence::open("synth_cross5"), compose_endless("synth_cross5", Scale::Full))
+    else {
         return;
     };
     let gallery = sequence.gallery(enrolled);
@@ -203,7 +204,9 @@ fn is_magenta(picture: &[u8], at: (usize, usize)) -> bool {
 
 #[test]
 fn who_is_forgotten_over_mqtt_is_masked_again_and_a_stranger_beside_never_shows() {
-    let (Some(pair), Some(sequence)) = (Pair::compose("d3", "d9"), Sequence::open("synth_cross5")) else { return };
+    let (Some(pair), Some(sequence)) = (Pair::compose("d3", "d9"), Sequence::open("synth_cross5")) else {
+        return;
+    };
     let Some(broker) = Broker::open() else { return };
     let (recorder, gallery) = (Recorder::at(broker.port), sequence.gallery(&["d3"]));
     let camera = SimulatedCamera::start(visor(), &["--mount", &format!("front={}", pair.video.display())]).unwrap();

@@ -56,6 +56,20 @@ pub struct Composed {
 
 /// The sequence `name` at that scale; made once. `None`, aloud, where it or ffmpeg is missing.
 pub fn compose(name: &str, scale: Scale) -> Option<Composed> {
+    composed(name, scale, false)
+}
+
+/// The same forwards and then backwards, for a camera that shows it again and again: no camera's picture is ever cut as a
+/// sequence is where it begins anew.
+pub fn compose_endless(name: &str, scale: Scale) -> Option<Composed> {
+    let Composed { video, mut truth } = composed(name, scale, true)?;
+    let last = *truth.last_key_value()?.0;
+    let back: Vec<_> = truth.iter().map(|(number, boxes)| (2 * last + 1 - number, boxes.clone())).collect();
+    truth.extend(back);
+    Some(Composed { video, truth })
+}
+
+fn composed(name: &str, scale: Scale, back: bool) -> Option<Composed> {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let source = media(&format!("tracking/{name}"))?;
@@ -66,9 +80,9 @@ pub fn compose(name: &str, scale: Scale) -> Option<Composed> {
     let truth = truth(&std::fs::read_to_string(source.join("gt/gt.txt")).unwrap(), scale);
     let _made = ONE_AT_A_TIME.lock().unwrap();
     let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap()).path();
-    let video = folder.join(format!("{name}-{scale:?}.mp4"));
+    let video = folder.join(format!("{name}-{scale:?}{}.mp4", if back { "-and-back" } else { "" }));
     if !video.is_file() {
-        make(&source.join(format!("{name}.mp4")), &video, scale);
+        make(&source.join(format!("{name}.mp4")), &video, (scale, back));
     }
     Some(Composed { video, truth })
 }
@@ -86,9 +100,12 @@ fn truth(text: &str, scale: Scale) -> Boxes {
     boxes.map(|(frame, boxes)| (frame, boxes.iter().map(|(id, rect)| (*id, shrunk(rect))).collect())).collect()
 }
 
-fn make(source: &Path, video: &Path, scale: Scale) {
+fn make(source: &Path, video: &Path, (scale, back): (Scale, bool)) {
     let (w, h, left, top) = scale.place();
-    let filter = format!("scale={w}:{h},pad={}:{}:{left}:{top}:0x607080", SIZE.width, SIZE.height);
+    let mut filter = format!("scale={w}:{h},pad={}:{}:{left}:{top}:0x607080", SIZE.width, SIZE.height);
+    if back {
+        filter += ",split[on][turned];[turned]reverse[back];[on][back]concat";
+    }
     let raw = ["-f", "rawvideo", "-pix_fmt", "yuv420p"];
     let mut decoder = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
