@@ -319,11 +319,13 @@ async fn track_shot(
     State(api): State<Api>,
     Extension(principal): Extension<Principal>,
     Named((id, track)): Named<(String, String)>,
-) -> Response {
+) -> Result<Response, ProblemJson> {
+    if !principal.sees(&id) || !api.0.hub.board().knows(&id) {
+        return Err(ProblemJson::new(StatusCode::NOT_FOUND, format!("there is no camera {id:?}")));
+    }
     let wanted = |seen: &Appearance| *seen.camera == *id && *seen.track == *track && seen.shot.is_some();
     let found = api.0.hub.appearances().list(wanted, None, 1).0.pop();
-    shot_of(found.filter(|seen| principal.sees(&seen.camera)))
-        .unwrap_or_else(|_| StatusCode::NO_CONTENT.into_response())
+    Ok(shot_of(found).unwrap_or_else(|_| StatusCode::NO_CONTENT.into_response()))
 }
 
 fn shot_of(seen: Option<Appearance>) -> Result<Response, ProblemJson> {

@@ -75,6 +75,11 @@ impl Detector {
         self.timings
     }
 
+    /// A number for what the model gave at the last [`Detector::detect`]: the same only for outputs that are the same bit for bit.
+    pub fn mark(&self) -> u64 {
+        self.outputs.mark()
+    }
+
     /// What it works with.
     pub fn settings(&self) -> Settings {
         self.settings

@@ -103,7 +103,11 @@ impl Eyes {
         if !Arc::ptr_eq(&current, self.detector.model()) {
             self.detector = detector(Arc::clone(&current), &self.config).map_err(|fault| fault.to_string())?;
         }
-        self.detector.detect(picture, deadline).map(<[_]>::to_vec).map_err(|error| error.to_string())
+        let found = self.detector.detect(picture, deadline).map(<[_]>::to_vec).map_err(|error| error.to_string())?;
+        if self.sight.as_ref().is_some_and(|sight| sight.is_stuck_in(&self.detector)) {
+            return Err("the model gave for a frame what it gave for the test face: it no longer looks".to_owned());
+        }
+        Ok(found)
     }
 }
 

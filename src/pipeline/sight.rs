@@ -29,6 +29,8 @@ struct Tested {
     detector: Detector,
     at: Instant,
     sees: bool,
+    /// Of what the model gave for the test face.
+    mark: u64,
 }
 
 impl Sight {
@@ -39,6 +41,12 @@ impl Sight {
     /// Whether it was this model that was tested last.
     pub fn is_of(&self, model: &Arc<Model>) -> bool {
         self.tested.as_ref().is_some_and(|tested| Arc::ptr_eq(tested.detector.model(), model))
+    }
+
+    /// Whether what this detector was given last gave the very outputs that the test face did: then the model gives one answer to
+    /// everything, and finds the test face wherever it looks.
+    pub fn is_stuck_in(&self, detector: &Detector) -> bool {
+        self.tested.as_ref().is_some_and(|tested| tested.sees && tested.mark == detector.mark())
     }
 
     /// Whether a test of this model has been due for `slack`.
@@ -74,7 +82,7 @@ impl Sight {
             }
             _ => {}
         }
-        self.tested = Some(Tested { detector, at, sees });
+        self.tested = Some(Tested { mark: detector.mark(), detector, at, sees });
         let model = Arc::as_ptr(model).addr();
         self.reporter.tell(if sees { Report::Sees { at: clock, model } } else { Report::Blind });
     }
