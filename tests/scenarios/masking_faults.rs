@@ -12,6 +12,7 @@ use super::support::daemon::{Daemon, models, visor};
 use super::support::patched::{FPS, FRAMES, clip};
 use super::support::shim::{Mode, Shim};
 use super::support::viewer::{Seen, Viewer};
+use super::support::wait::eventually;
 
 /// A detector that finds nothing although it runs goes unnoticed for so long at most: between two tests of its sight, and the
 /// second of them may be late.
@@ -352,6 +353,25 @@ fn soak_children_that_die_or_hang_show_no_face() {
 fn soak_other_sizes_and_other_settings_show_no_face() {
     let changes = [Change::Model, Change::Camera, Change::Mask].map(Fault::Reloaded);
     check(&[&changes[..], &[Fault::Stopped(Role::Camera), Fault::SizeChanged]].concat(), 12);
+}
+
+#[test]
+fn a_detector_that_finds_the_test_face_in_everything_shows_nothing() {
+    let (Some(shim), Some(clip)) = (Shim::build(), clip(SIZES[0])) else { return };
+    let camera = SimulatedCamera::start(visor(), &["--mount", &mount(&clip)]).unwrap();
+    // the first call is that with the test face
+    shim.set(Mode::Frozen);
+    let daemon = Daemon::start(&configuration(&shim, camera.url("front").unwrap(), &BTreeMap::new(), ""));
+    let served = daemon.wait_for_log("serves masked video", |_| true);
+    let viewer = Viewer::watch(&format!("rtsp://{}/front", served["address"].as_str().unwrap()));
+    eventually("frames that are covered for it", || {
+        (daemon.metric("visor_mask_covered_total", &["reason=\"failed\""]) >= 100.0).then_some(())
+    });
+    let looks = viewer.seen();
+    assert!(looks.iter().all(|seen| seen.look.number.is_none()), "{looks:?}");
+    shim.set(Mode::Sound);
+    viewer.wait_for_video(Instant::now(), "the detector to look");
+    assert!(daemon.stop().success());
 }
 
 #[test]
