@@ -29,11 +29,14 @@ demo: ## a complete system on this machine; SECONDS=N ends it by itself, SOURCE=
 	scripts/setup --release
 	target/release/visor demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SOURCE),--source '$(SOURCE)')
 
+# a scenario is several processes that must keep up with live video
+TESTS_AT_ONCE := $(shell echo $$((($$(nproc) * 3 + 3) / 4)))
+
 test: ## everything that is checked for each change
 	scripts/setup --tests packages library
 	scripts/lint
 	scripts/setup build models sample checker axe
-	cargo test --locked
+	RUST_TEST_THREADS=$(TESTS_AT_ONCE) cargo test --locked
 
 lint: ## form, lints, documentation, dependencies, scripts
 	scripts/setup --tests packages

@@ -28,6 +28,9 @@ const PASS: Duration = Duration::from_secs(26);
 const USABLE: f64 = 1.0;
 const LATE: f64 = 0.5;
 
+/// For so long after the clip has begun again nothing is judged.
+const CUT: f64 = 0.2;
+
 /// Looks at a face further apart than this are not one.
 const GAP: f64 = 0.5;
 
@@ -86,6 +89,11 @@ impl<'a> Shown<'a> {
 
     fn frame(&self, at: f64) -> u64 {
         ((at - self.began) * FPS).round().rem_euclid(self.frames as f64) as u64
+    }
+
+    /// Whether the clip has just begun again: then all are elsewhere at once, as nobody is before a camera.
+    fn is_cut(&self, at: f64) -> bool {
+        (self.frame(at) as f64) < CUT * FPS
     }
 
     /// Whom the event's box shows; with a frame's doubt about the time, the one who was named if that can be.
@@ -150,7 +158,7 @@ impl Verdict {
         let mut aliases: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let (mut seen, mut taken_over) = (BTreeSet::new(), BTreeMap::new());
         for told in told {
-            let Some(person) = shown.person(told) else { continue };
+            let Some(person) = shown.person(told).filter(|_| !shown.is_cut(told.at)) else { continue };
             let is_first = seen.insert(&told.track);
             let from = if is_first { told.first_seen } else { told.at };
             let life = lives.entry((&told.track, person)).or_insert(Life { from, to: told.at, named: None });
