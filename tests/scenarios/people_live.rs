@@ -28,7 +28,7 @@ const PASS: Duration = Duration::from_secs(26);
 const USABLE: f64 = 1.0;
 const LATE: f64 = 0.5;
 
-/// For so long after the clip has begun again nothing is judged.
+/// For so long after the clip has begun again a name may still be that of who was there before.
 const CUT: f64 = 0.2;
 
 /// Looks at a face further apart than this are not one.
@@ -158,13 +158,14 @@ impl Verdict {
         let mut aliases: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let (mut seen, mut taken_over) = (BTreeSet::new(), BTreeMap::new());
         for told in told {
-            let Some(person) = shown.person(told).filter(|_| !shown.is_cut(told.at)) else { continue };
+            let Some(person) = shown.person(told) else { continue };
             let is_first = seen.insert(&told.track);
             let from = if is_first { told.first_seen } else { told.at };
             let life = lives.entry((&told.track, person)).or_insert(Life { from, to: told.at, named: None });
             life.to = told.at;
             match (&told.person, &told.alias) {
                 (Some(name), _) if name == person => _ = life.named.get_or_insert(told.published),
+                (Some(_), _) | (_, Some(_)) if shown.is_cut(told.at) => {}
                 (Some(name), _) => self.wrong.push(format!("{person} is called {name}: {told:?}")),
                 // where two cross, a stranger's track may go over to the other face until that is looked at again
                 (None, Some(alias)) if known.contains(person) => {
