@@ -256,7 +256,7 @@ impl Still {
             let size = picture.size();
             let whole = Rect::new(0.0, 0.0, size.width as f32, size.height as f32);
             let crop = Crop::cut(picture, whole, longest)?;
-            if detail == Detail::Whole { crop.jpeg() } else { Some(crop.quick_jpeg()) }.map(Arc::from)
+            if detail == Detail::Whole { crop.jpeg() } else { crop.quick_jpeg() }.map(Arc::from)
         };
         place.get_or_init(encode).clone()
     }

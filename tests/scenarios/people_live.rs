@@ -28,9 +28,6 @@ const PASS: Duration = Duration::from_secs(26);
 const USABLE: f64 = 1.0;
 const LATE: f64 = 0.5;
 
-/// For so long after the clip has begun again a name may still be that of who was there before.
-const CUT: f64 = 0.2;
-
 /// Looks at a face further apart than this are not one.
 const GAP: f64 = 0.5;
 
@@ -89,11 +86,6 @@ impl<'a> Shown<'a> {
 
     fn frame(&self, at: f64) -> u64 {
         ((at - self.began) * FPS).round().rem_euclid(self.frames as f64) as u64
-    }
-
-    /// Whether the clip has just begun again: then all are elsewhere at once, as nobody is before a camera.
-    fn is_cut(&self, at: f64) -> bool {
-        (self.frame(at) as f64) < CUT * FPS
     }
 
     /// Whom the event's box shows; with a frame's doubt about the time, the one who was named if that can be.
@@ -156,7 +148,7 @@ impl Verdict {
     ) -> BTreeMap<String, BTreeSet<String>> {
         let mut lives: BTreeMap<(&str, &str), Life> = BTreeMap::new();
         let mut aliases: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let (mut seen, mut taken_over) = (BTreeSet::new(), BTreeMap::new());
+        let mut seen = BTreeSet::new();
         for told in told {
             let Some(person) = shown.person(told) else { continue };
             let is_first = seen.insert(&told.track);
@@ -165,13 +157,9 @@ impl Verdict {
             life.to = told.at;
             match (&told.person, &told.alias) {
                 (Some(name), _) if name == person => _ = life.named.get_or_insert(told.published),
-                (Some(_), _) | (_, Some(_)) if shown.is_cut(told.at) => {}
                 (Some(name), _) => self.wrong.push(format!("{person} is called {name}: {told:?}")),
-                // where two cross, a stranger's track may go over to the other face until that is looked at again
                 (None, Some(alias)) if known.contains(person) => {
-                    if told.at - *taken_over.entry((&told.track, person)).or_insert(told.at) > LATE {
-                        self.wrong.push(format!("{person} is called {alias}: {told:?}"));
-                    }
+                    self.wrong.push(format!("{person} is called {alias}: {told:?}"));
                 }
                 (None, Some(alias)) => _ = aliases.entry(person.to_owned()).or_default().insert(alias.clone()),
                 (None, None) => {}

@@ -1,16 +1,13 @@
-import { get, post, withQuery } from '../api.js';
-import { ago, dialog, empty, fill, h, head, toastError } from '../dom.js';
+import { post } from '../api.js';
+import { ago, dialog, empty, fill, h, head } from '../dom.js';
 import { icon } from '../icons.js';
 import { enrol, initials, patiently, presence, quality, reasonOf, thumbnail } from '../people.js';
+import { paged, refreshed } from '../pages.js';
 import { thresholdCard } from '../threshold.js';
 import { store } from '../store.js';
 
-/** People of a page. */
-const PAGE = 60;
 /** What is typed is asked for after a pause. */
 const TYPING = 250;
-/** Whoever comes or goes is shown so much later, at most. */
-const REFRESH = 3000;
 
 export async function show(root) {
   document.title = 'People · Visor';
@@ -19,28 +16,10 @@ export async function show(root) {
   const search = h('input', { type: 'search', id: 'people-search', placeholder: 'Name or id', 'aria-label': 'Search people by name or id' });
   const list = h('ul', { class: 'people' });
   const count = h('p', { class: 'muted small', role: 'status' });
-  const more = h('button', { type: 'button', hidden: true, onclick: () => load(true) }, 'Show more');
-  let cursor = null;
-  let shown = [];
-  let turn = 0;
-
-  async function load(next = false) {
-    const mine = ++turn;
-    try {
-      const page = await get(withQuery('/persons', { name: search.value.trim(), limit: next ? PAGE : Math.max(PAGE, Math.min(shown.length, 1000)), cursor: next ? cursor : null }), { signal: own.signal });
-      if (mine !== turn) return;
-      shown = next ? [...shown, ...page.items] : page.items;
-      cursor = page.next_cursor;
-      draw();
-    } catch (error) {
-      if (mine !== turn) return;
-      if (error.reason === 'recognition_off') draw(error);
-      else toastError(error);
-    }
-  }
+  const pages = paged('/persons', () => ({ name: search.value.trim() }), draw, own.signal);
 
   function draw(problem) {
-    more.hidden = !cursor;
+    const { shown, cursor } = pages;
     const wanted = search.value.trim();
     count.textContent = shown.length ? `${shown.length}${cursor ? ' and more' : ''} ${shown.length === 1 ? 'person' : 'people'}` : '';
     if (problem) return fill(list, h('li', {}, empty(...reasonOf(problem))));
@@ -57,23 +36,17 @@ export async function show(root) {
   }
 
   let typed;
-  search.addEventListener('input', () => { clearTimeout(typed); typed = setTimeout(() => { shown = []; load(); }, TYPING); });
-  let due;
-  const refresh = () => { due ??= setTimeout(() => { due = undefined; if (!document.hidden) load(); }, REFRESH); };
-  const concerns = (event) => ['identified', 'revised', 'retracted', 'ended'].includes(event.type);
-  const off = [
-    store.on('event', (event) => { if (concerns(event)) refresh(); }),
-    store.on('events', (events) => { if (events.some(concerns)) refresh(); }),
-  ];
+  search.addEventListener('input', () => { clearTimeout(typed); typed = setTimeout(() => { pages.shown = []; pages.load(); }, TYPING); });
+  const off = refreshed(pages.load, (event) => ['identified', 'revised', 'retracted', 'ended'].includes(event.type));
 
   fill(root,
     head('People', operator && h('button', { type: 'button', onclick: () => searchByPicture() }, icon('search'), 'Find by picture'),
       operator && h('button', { type: 'button', class: 'primary', onclick: add }, icon('plus'), 'Add a person')),
     h('div', { class: 'search' }, search, count),
-    list, h('div', {}, more),
+    list, h('div', {}, pages.more),
     operator && thresholdCard(own.signal));
-  await load();
-  return () => { own.abort(); clearTimeout(typed); clearTimeout(due); off.forEach((end) => end()); };
+  await pages.load();
+  return () => { own.abort(); clearTimeout(typed); off(); };
 }
 
 function card(person) {

@@ -1,60 +1,35 @@
-import { get, part, post, withQuery } from '../api.js';
+import { part, post } from '../api.js';
 import { ago, dialog, empty, field, fill, h, head, toast, toastError } from '../dom.js';
 import { icon } from '../icons.js';
 import { nameStranger, patiently, reasonOf, shots } from '../people.js';
+import { paged, refreshed } from '../pages.js';
 import { store } from '../store.js';
-
-const PAGE = 60;
-const REFRESH = 3000;
 
 export async function show(root, { query }) {
   document.title = 'Strangers · Visor';
   const own = new AbortController();
   const operator = store.may('operator');
   const list = h('ul', { class: 'strangers' });
-  const more = h('button', { type: 'button', hidden: true, onclick: () => load(true) }, 'Show more');
   const shot = shots();
-  const ignored = h('input', { type: 'checkbox', id: 'with-ignored', onchange: () => load() });
-  let cursor = null;
-  let shown = [];
-  let turn = 0;
+  const ignored = h('input', { type: 'checkbox', id: 'with-ignored', onchange: () => pages.load() });
+  const pages = paged('/strangers', () => ({ ignored: ignored.checked || null }), draw, own.signal);
 
-  async function load(next = false) {
-    const mine = ++turn;
-    try {
-      const page = await get(withQuery('/strangers', { limit: next ? PAGE : Math.max(PAGE, Math.min(shown.length, 1000)), cursor: next ? cursor : null, ignored: ignored.checked || null }), { signal: own.signal });
-      if (mine !== turn) return;
-      shown = next ? [...shown, ...page.items] : page.items;
-      cursor = page.next_cursor;
-      draw();
-    } catch (error) {
-      if (mine !== turn) return;
-      if (error.reason === 'recognition_off') fill(list, h('li', {}, empty(...reasonOf(error))));
-      else toastError(error);
-    }
-  }
-
-  function draw() {
-    more.hidden = !cursor;
-    if (!shown.length) fill(list, h('li', {}, empty('No strangers', 'Whoever a camera sees well for two seconds, and nobody knows, is listed here, by an alias that is the same on every camera.')));
-    else keepFocus(list, () => fill(list, shown.toSorted((a, b) => b.last_seen.localeCompare(a.last_seen)).map((stranger) => card(stranger, shown, operator, load, shot))));
+  function draw(problem) {
+    const { shown } = pages;
+    if (problem) fill(list, h('li', {}, empty(...reasonOf(problem))));
+    else if (!shown.length) fill(list, h('li', {}, empty('No strangers', 'Whoever a camera sees well for two seconds, and nobody knows, is listed here, by an alias that is the same on every camera.')));
+    else keepFocus(list, () => fill(list, shown.toSorted((a, b) => b.last_seen.localeCompare(a.last_seen)).map((stranger) => card(stranger, shown, operator, pages.load, shot))));
   }
 
   fill(root, head('Strangers', h('div', { class: 'row' }, ignored, h('label', { for: 'with-ignored' }, 'Show ignored ones'))),
     h('p', { class: 'muted' }, 'Groups of faces that formed by themselves. They are kept in memory only, and forgotten when they were not seen for a while.'),
-    list, h('div', {}, more));
-  await load();
+    list, h('div', {}, pages.more));
+  await pages.load();
   const meant = query.get('alias');
-  if (meant) namedInAddress(meant, list, operator && shown.some((stranger) => stranger.alias === meant));
+  if (meant) namedInAddress(meant, list, operator && pages.shown.some((stranger) => stranger.alias === meant));
 
-  let due;
-  const refresh = () => { due ??= setTimeout(() => { due = undefined; if (!document.hidden) load(); }, REFRESH); };
-  const concerns = (event) => Boolean(event.identity?.alias) || event.type === 'revised';
-  const off = [
-    store.on('event', (event) => { if (concerns(event)) refresh(); }),
-    store.on('events', (events) => { if (events.some(concerns)) refresh(); }),
-  ];
-  return () => { own.abort(); clearTimeout(due); off.forEach((end) => end()); };
+  const off = refreshed(pages.load, (event) => Boolean(event.identity?.alias) || event.type === 'revised');
+  return () => { own.abort(); off(); };
 }
 
 /** Somebody was chosen in another view: shown at once, and asked for a name by those who may give one. */
