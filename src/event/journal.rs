@@ -16,6 +16,9 @@ use crate::track::{Track, TrackState};
 /// Least stream time between two `updated` events of one track, where the configuration names none.
 pub const DEFAULT_UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// An `updated` event of a track that may be somebody else's by now waits this much longer for that to be settled.
+const DOUBT: Duration = Duration::from_secs(1);
+
 /// Gives a camera's tracks their numbers. Clones count together, so that numbers go on when the camera, its tracker
 /// and its journal are made anew.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +44,7 @@ pub struct Settings {
 /// Turns a camera's observations into drafts of events. Single owner: the camera's analysis thread.
 ///
 /// A track is `started` once it is confirmed, `updated` at most once per interval and only while it is seen
-/// (a change of zone waits for that too), and `ended` when the tracker gives it up, or on [`Journal::close`]. Between
+/// (a change of zone waits for that too, and all of it a little longer where it is in doubt who is shown), and `ended` when the tracker gives it up, or on [`Journal::close`]. Between
 /// them it is `identified` when it is given a name or an alias, `revised` when that becomes another one, and `retracted`
 /// when it has none any more: what is told follows from what was told before, so that these three always alternate as
 /// they should, and an identity from before `started` is told right after it. Memory is bounded by the tracker's live tracks: what it no longer names is ended.
@@ -63,6 +66,8 @@ struct Open {
     first_seen: SystemTime,
     seen: Seen,
     identity: Identity,
+    /// Whether the identity is from before something that may have brought somebody else into the box.
+    doubtful: bool,
     quality: Option<Quality>,
     /// Whom the events have named so far.
     told: Option<Who>,
@@ -182,7 +187,8 @@ impl Journal {
         open.named = true;
         open.see(track, observation, &self.settings);
         let news = self.tell_identity(&mut open, Some(observation));
-        let due = now.saturating_sub(open.told_at) >= self.settings.update_interval && open.seen.at == now;
+        let wait = self.settings.update_interval + if open.doubtful { DOUBT } else { Duration::ZERO };
+        let due = now.saturating_sub(open.told_at) >= wait && open.seen.at == now;
         if due || news.is_some() {
             open.told_at = now;
         }
@@ -203,6 +209,7 @@ impl Journal {
             first_seen: wall_clock(&observation.stamp, track.first_seen).min(seen.wall),
             seen,
             identity,
+            doubtful: false,
             quality,
             told,
             told_at: observation.stamp.pts,
@@ -270,12 +277,13 @@ impl Open {
     /// Takes over who it is; without a verdict of it that stays, unless recognition is off.
     fn recognise(&mut self, track: &Track, observation: &Observation<'_>) {
         if observation.embedder.is_none() {
-            (self.identity, self.quality) = (Identity::OFF, None);
+            (self.identity, self.doubtful, self.quality) = (Identity::OFF, false, None);
             return;
         }
         match observation.identities.iter().find(|verdict| verdict.track == track.id) {
-            Some(Verdict { identity, quality, .. }) => {
+            Some(Verdict { identity, doubtful, quality, .. }) => {
                 self.identity.clone_from(identity);
+                self.doubtful = *doubtful;
                 self.quality = quality.or(self.quality);
             }
             None if self.identity == Identity::OFF => self.identity = Identity::Undecided { reason: None },
@@ -382,6 +390,7 @@ mod tests {
             track: 7,
             identity,
             quality: Some(Quality { score: 0.8123, reason: None }),
+            doubtful: false,
             change: None,
             verified: None,
             tags: Arc::default(),
@@ -458,6 +467,21 @@ mod tests {
             .filter(|at| !observe(&mut j, *at, &[track(7, Confirmed, *at, 0.0)], &[]).is_empty())
             .collect();
         assert_eq!(updates, [1100, 2100, 3100]);
+    }
+
+    #[test]
+    fn an_update_waits_while_it_is_in_doubt_who_is_shown_but_not_for_ever() {
+        let mut j = journal();
+        observe_with(&mut j, 0, &[track(7, Confirmed, 0, 0.0)], &[], &[known("eve")]);
+        let mut updates = |from: u64, to: u64, doubtful: bool| -> Vec<u64> {
+            let verdict = [Verdict { doubtful, ..known("eve") }];
+            let at = (from..to).map(|n| n * 100);
+            at.filter(|at| !observe_with(&mut j, *at, &[track(7, Confirmed, *at, 0.0)], &[], &verdict).is_empty())
+                .collect()
+        };
+        assert!(updates(1, 15, true).is_empty());
+        assert_eq!(updates(15, 16, false), [1500], "as soon as it is settled");
+        assert_eq!(updates(16, 50, true), [3500], "or has not been for a second more");
     }
 
     #[test]

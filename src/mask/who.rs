@@ -191,7 +191,7 @@ mod tests {
     /// What recognition says of track 1.
     fn verdict(identity: Identity, verified: Option<Duration>, tags: &[&str]) -> Verdict {
         let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-        Verdict { track: 1, identity, quality: None, change: None, verified, tags }
+        Verdict { track: 1, identity, quality: None, doubtful: false, change: None, verified, tags }
     }
 
     #[test]

@@ -170,7 +170,8 @@ impl Names for Parrot {
     fn name(&mut self, _: &Frame, tracker: &dyn Tracker, _: Instant) -> Option<Named<'_>> {
         let track = tracker.tracks().first()?.id;
         let identity = Identity::Stranger { alias: "visitor-1".into(), score: None };
-        self.1 = vec![Verdict { track, identity, quality: None, change: None, verified: None, tags: Arc::default() }];
+        let (quality, change, verified, tags) = (None, None, None, Arc::default());
+        self.1 = vec![Verdict { track, identity, quality, doubtful: false, change, verified, tags }];
         Some(Named { verdicts: &self.1, embedder: "parrot", revision: 0 })
     }
 

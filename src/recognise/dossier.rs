@@ -132,7 +132,7 @@ impl Dossier {
             new_pose: !self.evidence.has(pose),
             first: self.evidence.crops() == 0,
             decided: !matches!(self.identity, Identity::Undecided { .. }),
-            doubtful: self.continuity.is_doubtful() || self.unclear > 0,
+            doubtful: self.is_doubtful(),
             urgent: self.continuity.is_urgent() || self.unclear > 0,
             watched: self.watched,
         }
@@ -195,7 +195,7 @@ impl Dossier {
 
     /// What says for certain, at present, that its identity is the right one.
     pub(super) fn proof(&self, revision: u64) -> Option<&Proof> {
-        let certain = self.present && !self.continuity.is_doubtful() && self.unclear == 0;
+        let certain = self.present && !self.is_doubtful();
         self.proof.as_ref().filter(|proof| certain && proof.is_for(&self.identity, revision))
     }
 
@@ -226,6 +226,11 @@ impl Dossier {
     /// Something outside of the track speaks against who it is: the next face is looked at at once.
     pub fn suspect(&mut self) {
         self.continuity.suspect(self.at);
+    }
+
+    /// Whether the box may show somebody else than what is known of.
+    pub fn is_doubtful(&self) -> bool {
+        self.continuity.is_doubtful() || self.unclear > 0
     }
 
     /// Whether its first face has just been seen: it may be that of a track that went away. Asked once.

@@ -106,6 +106,8 @@ pub struct Verdict {
     pub identity: Identity,
     /// Fitness of its face in this frame; `None` where none was looked at.
     pub quality: Option<Quality>,
+    /// Whether the box may show somebody else by now: until a face is looked at again, `identity` is what was so before.
+    pub doubtful: bool,
     /// What this analysis changed; `None` where all is as it was.
     pub change: Option<Change>,
     /// Stream time of the last face that by itself said the same as `identity`; `None` where nothing does so for certain

@@ -147,6 +147,7 @@ impl Ledger {
                 track,
                 identity: dossier.identity.clone(),
                 quality: dossier.quality,
+                doubtful: dossier.is_doubtful(),
                 change: change(former.get(&track), &dossier.identity),
                 verified: proof.map(|proof| proof.at),
                 tags: proof.map(|proof| Arc::clone(&proof.tags)).unwrap_or_default(),

@@ -206,7 +206,7 @@ impl Recogniser {
             };
             let change = super::ledger::change(former.get(&track), &identity);
             let (verified, tags) = (None, Arc::default());
-            self.verdicts.push(Verdict { track, identity, quality: None, change, verified, tags });
+            self.verdicts.push(Verdict { track, identity, quality: None, doubtful: false, change, verified, tags });
         }
     }
 

@@ -98,7 +98,15 @@ impl Glance<'_> {
             };
             let verified = (!matches!(identity, Identity::Undecided { .. })).then_some(Duration::ZERO);
             let tags = self.tags(&identity);
-            verdicts.push(Verdict { track, identity, quality: Some(quality), change: None, verified, tags });
+            verdicts.push(Verdict {
+                track,
+                identity,
+                quality: Some(quality),
+                doubtful: false,
+                change: None,
+                verified,
+                tags,
+            });
         }
         Ok(verdicts)
     }

@@ -34,9 +34,11 @@ const GAP: f64 = 0.5;
 /// One event, with times in seconds.
 #[derive(Debug)]
 struct Told {
+    /// When the face was where the box is: before the event's own time where the track was lost first.
     at: f64,
     published: f64,
     first_seen: f64,
+    kind: String,
     track: String,
     rect: Rect,
     person: Option<String>,
@@ -53,9 +55,10 @@ impl Told {
         let side = |key: &str, whole: f32| event["box"][key].as_f64().unwrap() as f32 * whole;
         let word = |key: &str| event["identity"][key].as_str().map(str::to_owned);
         Self {
-            at: seconds("captured_at"),
+            at: seconds("last_seen"),
             published: seconds("published_at"),
             first_seen: seconds("first_seen"),
+            kind: event["type"].as_str().unwrap().to_owned(),
             track: event["track"].as_str().unwrap().to_owned(),
             rect: Rect::new(side("x", SIZE.0), side("y", SIZE.1), side("w", SIZE.0), side("h", SIZE.1)),
             person: word("person"),
@@ -157,9 +160,9 @@ impl Verdict {
             life.to = told.at;
             match (&told.person, &told.alias) {
                 (Some(name), _) if name == person => _ = life.named.get_or_insert(told.published),
-                (Some(name), _) => self.wrong.push(format!("{person} is called {name}: {told:?}")),
+                (Some(name), _) => self.wrong.push(format!("{person} is called {name}, {}: {told:?}", told.kind)),
                 (None, Some(alias)) if known.contains(person) => {
-                    self.wrong.push(format!("{person} is called {alias}: {told:?}"));
+                    self.wrong.push(format!("{person} is called {alias}, {}: {told:?}", told.kind));
                 }
                 (None, Some(alias)) => _ = aliases.entry(person.to_owned()).or_default().insert(alias.clone()),
                 (None, None) => {}
