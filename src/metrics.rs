@@ -63,6 +63,7 @@ metrics! {
     RESTREAM_INTERRUPTIONS Counter "visor_restream_interruptions_total" "times that a camera's encoder failed or hung {camera}";
     RESTREAM_RESTARTS Counter "visor_restream_restarts_total" "RTSP server processes started again, by reason {reason}";
     PREVIEW_CLIENTS Gauge "visor_preview_clients" "who looks at a camera over HTTP now {camera}";
+    PREVIEW_SECONDS Histogram "visor_preview_seconds" "processor time of one picture that was made for who looks over HTTP";
     SNAPSHOTS_PUBLISHED Counter "visor_snapshots_published_total" "best shots of tracks that a broker took {camera}";
     SNAPSHOTS_DROPPED Counter "visor_snapshots_dropped_total" "best shots that nobody got to see, by reason {camera, reason}";
     MQTT_CONNECTED Gauge "visor_mqtt_connected" "1 while the MQTT broker is connected, else 0";
@@ -74,6 +75,7 @@ metrics! {
     HTTP_REQUESTS Counter "visor_http_requests_total" "answered requests, by status {status}";
     HTTP_REQUEST_SECONDS Histogram "visor_http_request_seconds" "time until a request is answered, by the path's pattern {route, method}";
     HTTP_REFUSED Counter "visor_http_refused_total" "requests sent away: host, origin, token, rate, busy, slow_body or connections {reason}";
+    HTTP_STREAMS Gauge "visor_http_streams" "answers without an end that are open now: events and pictures";
     WEBHOOK_DELIVERIES Counter "visor_webhook_deliveries_total" "tries to tell a webhook that a job has ended: delivered, retried, given_up or overflowed {outcome}";
 }
 
@@ -166,6 +168,7 @@ visor_restream_clients
 visor_restream_interruptions_total
 visor_restream_restarts_total
 visor_preview_clients
+visor_preview_seconds
 visor_snapshots_published_total
 visor_snapshots_dropped_total
 visor_mqtt_connected
@@ -177,6 +180,7 @@ visor_gallery_search_seconds
 visor_http_requests_total
 visor_http_request_seconds
 visor_http_refused_total
+visor_http_streams
 visor_webhook_deliveries_total
 ";
 

@@ -81,6 +81,11 @@ impl Supervisor {
         Ok(supervisor)
     }
 
+    /// Starts capture processes, also for who only looks whether a source works.
+    pub fn spawner(&self) -> &Spawner {
+        &self.context.spawner
+    }
+
     /// The settings in use.
     pub fn settings(&self) -> &Resolved {
         &self.settings

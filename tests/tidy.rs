@@ -120,8 +120,10 @@ const VARIANTS: &[Variants] = &[
             "preview",
             "restream",
             "snapshot",
+            "subjects",
             "switch",
             "video",
+            "vitals",
         ],
     },
 ];

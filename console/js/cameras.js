@@ -1,6 +1,7 @@
 // What several views say of cameras and events, in the same words.
 import { part } from './api.js';
 import { h } from './dom.js';
+import { health } from './health.js';
 import { icon } from './icons.js';
 
 const STATUS = {
@@ -14,6 +15,12 @@ const STATUS = {
 export function statusChip(camera) {
   const [kind, word] = STATUS[camera.status] ?? STATUS.offline;
   return h('span', { class: `state ${kind}` }, icon(kind), word);
+}
+
+/** How well a camera works, where that is worth a word beside its status. */
+export function gradeChip(camera) {
+  const { word, kind } = health(camera);
+  return camera.status === 'online' && ['warn', 'bad'].includes(kind) && h('span', { class: `state ${kind}` }, icon(kind), word);
 }
 
 /** What an event's identity comes to, in words. */
@@ -41,6 +48,9 @@ export const percent = (share) => (share === null || share === undefined ? '–'
 
 /** Milliseconds with as many decimals as are worth it. */
 export const ms = (value) => (value === null || value === undefined ? '–' : `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`);
+
+/** Where an event's face is on its camera's picture, as style. */
+export const placeOf = ({ box }) => Object.fromEntries([['left', box?.x], ['top', box?.y], ['width', box?.w], ['height', box?.h]].map(([side, share]) => [side, `${(share ?? 0) * 100}%`]));
 
 /** Somebody in sight as a chip, which leads to the person, or to where a stranger is named. */
 export function whoChip(event) {

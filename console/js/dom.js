@@ -71,11 +71,27 @@ export function dialog(title, build, { wide = false } = {}) {
     // whoever goes to another view leaves it behind
     const leave = () => close();
     window.addEventListener('hashchange', leave);
-    element.addEventListener('close', () => { window.removeEventListener('hashchange', leave); element.remove(); resolve(result); });
+    const opener = document.activeElement;
+    element.addEventListener('close', () => {
+      window.removeEventListener('hashchange', leave);
+      element.remove();
+      giveBack(opener);
+      resolve(result);
+    });
     element.addEventListener('click', (event) => { if (event.target === element) close(); });
     document.body.append(element);
     element.showModal();
   });
+}
+
+/** The browser gives the focus back to what opened a dialog; where that was drawn anew meanwhile, it goes to what took its place. */
+function giveBack(opener) {
+  if (opener?.isConnected || (document.activeElement && document.activeElement !== document.body)) return;
+  const keys = ['key', 'track'].filter((name) => opener?.dataset?.[name]);
+  const found = (opener?.id && document.getElementById(opener.id))
+    || keys.map((name) => document.querySelector(`[data-${name}="${CSS.escape(opener.dataset[name])}"]`)).find(Boolean)
+    || document.querySelector('main h1');
+  found?.focus({ preventScroll: true });
 }
 
 /** Asks; resolves to true or false. */

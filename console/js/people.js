@@ -181,11 +181,15 @@ export function thumbnail(file) {
   return canvas;
 }
 
-/**
- * Asks for a stranger's name; resolves to the person's id once there is one. Whoever may name strangers may use it from any view.
- */
-export function nameStranger(alias) {
-  return dialog(`Who is ${alias}?`, (close) => {
+/** Asks for a stranger's name; resolves to the person's id once there is one. */
+export const nameStranger = (alias) => askName(`Who is ${alias}?`, `/strangers/${part(alias)}/name`);
+
+/** The same of somebody in sight who is nobody yet: `view` shows which one is meant. */
+export const nameTrack = ({ camera, track }, view) => askName('Who is this?', `/cameras/${part(camera)}/tracks/${part(track)}/name`, view);
+
+/** Whoever may name strangers may use it from any view. */
+function askName(title, path, view) {
+  return dialog(title, (close) => {
     const name = h('input', { type: 'text', maxlength: 200, autocomplete: 'off', required: true, id: 'stranger-name', autofocus: true });
     const said = h('p', { class: 'said', role: 'alert' });
     const save = h('button', { type: 'submit', class: 'primary' }, 'Give the name');
@@ -194,14 +198,14 @@ export function nameStranger(alias) {
       save.disabled = true;
       said.textContent = '';
       try {
-        const became = await patiently(() => post(`/strangers/${part(alias)}/name`, { name: name.value.trim() }));
+        const became = await patiently(() => post(path, { name: name.value.trim() }));
         close(became.person.id);
       } catch (problem) {
         said.textContent = problem.detail;
         save.disabled = false;
       }
     }
-    return h('form', { class: 'stack', onsubmit: submit },
+    return h('form', { class: 'stack', onsubmit: submit }, view,
       field('Name', name, 'The faces that cameras saw become this person\'s. Somebody who is known by this name already gets them, too.'),
       said, h('div', { class: 'actions' }, h('button', { type: 'button', onclick: () => close() }, 'Cancel'), save));
   });

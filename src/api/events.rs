@@ -14,13 +14,14 @@ use axum::response::sse::Event as Message;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
 use super::openapi::Problem;
+use super::streams::Place;
 use crate::event::{EventType, Filter};
 use crate::http::{Principal, ProblemJson};
 use crate::metrics::{EVENTS_LOST, EVENTS_PUBLISHED};
@@ -144,7 +145,7 @@ struct Reader {
     seen: u64,
     /// To be sent before anything else.
     messages: VecDeque<Message>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Reader {

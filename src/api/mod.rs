@@ -19,6 +19,7 @@
 //! | `enrol` `jobs` | from a picture to somebody who is known: at once, or later |
 //! | `advice` | whether the threshold fits the gallery |
 //! | `strangers` | who is not known, but was seen |
+//! | `tracks` | who is in sight, and is given a name |
 //! | `timeline` | where people were, and when |
 //! | `privacy` | what is kept and where, looked at live |
 //! | `everything` | all of it gone at once |
@@ -60,8 +61,9 @@ mod rights;
 mod strangers;
 mod streams;
 mod timeline;
+mod tracks;
 
-pub use cameras::{CameraAnswer, CameraBook, CameraChange, CameraDone, CameraRefusal, CameraWish};
+pub use cameras::{CameraAnswer, CameraBook, CameraChange, CameraDone, CameraRefusal, CameraTrial, CameraWish};
 pub use desk::Desk;
 pub use input::Intake;
 pub use jobs::Jobs;
@@ -144,6 +146,7 @@ fn routes() -> Routes {
         .with(Role::Operator, faces::operator())
         .with(Role::Operator, jobs::operator())
         .with(Role::Operator, strangers::operator())
+        .with(Role::Operator, tracks::operator())
         .with(Role::Operator, advice::operator())
         .with(Role::Admin, everything::admin())
 }

@@ -139,7 +139,7 @@ fn number(alias: &str) -> Result<u64, ProblemJson> {
 /// Who a stranger is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct StrangerName {
+pub(super) struct StrangerName {
     /// The name to show.
     name: String,
     /// The id; made of the name where it is not said. Somebody who is there already gets further faces.
@@ -153,9 +153,18 @@ struct StrangerName {
     metadata: Option<Map<String, Value>>,
 }
 
+impl StrangerName {
+    /// The id that was asked for, and what is said of the person.
+    pub(super) fn person(self) -> Result<(Option<PersonId>, Profile), ProblemJson> {
+        let id = self.person_id.as_deref().map(PersonId::new).transpose().map_err(|wrong| refused(&wrong))?;
+        let Self { name, external_id, tags, metadata, .. } = self;
+        Ok((id, Profile { name, external_id, tags, metadata, expires: None }))
+    }
+}
+
 /// What became of a stranger.
 #[derive(Serialize, ToSchema)]
-struct NamedStranger {
+pub(super) struct NamedStranger {
     /// The person they are now.
     person: Owner,
     /// How many faces were added.
@@ -181,10 +190,18 @@ async fn name(
     Body(named): Body<StrangerName>,
 ) -> Result<(StatusCode, Json<NamedStranger>), ProblemJson> {
     exists(&api, &principal, &alias)?;
-    let id = named.person_id.as_deref().map(PersonId::new).transpose().map_err(|wrong| refused(&wrong))?;
-    let StrangerName { name, external_id, tags, metadata, .. } = named;
-    let profile = Profile { name: name.clone(), external_id, tags, metadata, expires: None };
-    match api.wish(&alias, PersonWish::NameStranger(id, profile)).await? {
+    let (id, profile) = named.person()?;
+    became(&api, &alias, profile.name.clone(), PersonWish::NameStranger(id, profile)).await
+}
+
+/// Has somebody be a person of this name, and says what came of it.
+pub(super) async fn became(
+    api: &Api,
+    who: &str,
+    name: String,
+    wish: PersonWish,
+) -> Result<(StatusCode, Json<NamedStranger>), ProblemJson> {
+    match api.wish(who, wish).await? {
         PersonAnswer::Enrolled(receipt) => {
             let alike = receipt.look_alikes.iter();
             let alike = alike.map(|other| Owner { id: other.person.to_string(), name: other.name.to_string() });

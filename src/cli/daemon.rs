@@ -22,9 +22,11 @@ use crate::supervisor::{Engine, Keeper, Supervisor};
 
 mod edge;
 mod reload;
+mod trial;
 
 use edge::Edge;
 use reload::{Loaded, Outcome, Reloads, Unfit, broken_off};
+use trial::Trials;
 
 /// How often the supervisor looks after its cameras.
 const TICK: Duration = Duration::from_secs(1);
@@ -46,6 +48,7 @@ pub(super) struct Daemon {
     edge: Edge,
     origin: Origin,
     reloads: Reloads,
+    trials: Trials,
     /// Who waits for the change of a camera that is under way.
     asked: Option<(CameraAnswer, CameraDone)>,
     /// Last: its threads serve the others until these are gone.
@@ -126,6 +129,7 @@ impl Daemon {
             edge,
             origin,
             reloads,
+            trials: Trials::default(),
             asked: None,
             _runtime: runtime,
         })
@@ -150,6 +154,9 @@ impl Daemon {
                 recv(self.wishes.stop) -> _ => return End::Asked,
                 recv(asked) -> _ => self.reload(),
                 recv(wished) -> wish => wish.into_iter().for_each(|wish| self.change_camera(wish)),
+                recv(self.edge.book().trials()) -> trial => {
+                    trial.into_iter().for_each(|trial| self.trials.start(trial, &self.origin.written, &self.supervisor));
+                }
                 recv(loaded) -> loaded => self.reloaded(loaded.unwrap_or_else(|_| Err(broken_off()))),
                 recv(self.switches.bell()) -> _ => {
                     self.switches.take().iter().for_each(|command| self.supervisor.switch(command));

@@ -394,6 +394,7 @@ mod tests {
             change: None,
             verified: None,
             tags: Arc::default(),
+            impression: None,
         }
     }
 

@@ -191,7 +191,8 @@ mod tests {
     /// What recognition says of track 1.
     fn verdict(identity: Identity, verified: Option<Duration>, tags: &[&str]) -> Verdict {
         let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-        Verdict { track: 1, identity, quality: None, doubtful: false, change: None, verified, tags }
+        let (quality, change, impression) = (None, None, None);
+        Verdict { track: 1, identity, quality, doubtful: false, change, verified, tags, impression }
     }
 
     #[test]

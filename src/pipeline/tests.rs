@@ -170,8 +170,8 @@ impl Names for Parrot {
     fn name(&mut self, _: &Frame, tracker: &dyn Tracker, _: Instant) -> Option<Named<'_>> {
         let track = tracker.tracks().first()?.id;
         let identity = Identity::Stranger { alias: "visitor-1".into(), score: None };
-        let (quality, change, verified, tags) = (None, None, None, Arc::default());
-        self.1 = vec![Verdict { track, identity, quality, doubtful: false, change, verified, tags }];
+        let (quality, change, verified, tags, impression) = (None, None, None, Arc::default(), None);
+        self.1 = vec![Verdict { track, identity, quality, doubtful: false, change, verified, tags, impression }];
         Some(Named { verdicts: &self.1, embedder: "parrot", revision: 0 })
     }
 

@@ -5,11 +5,12 @@
 //! none weighs more than a few faces, so that a minute of one profile does not drown the moment in which somebody
 //! faced the camera, and what is long past goes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroize;
 
-use super::Embedding;
+use super::{Embedding, Impression};
 use crate::detect::Landmarks;
 
 /// A bucket takes in faces for this long.
@@ -72,7 +73,7 @@ impl Crop {
 #[derive(Debug, Default)]
 pub struct Evidence {
     buckets: Vec<Bucket>,
-    fused: Option<Embedding>,
+    fused: Option<Arc<Embedding>>,
     crops: u32,
     first: Duration,
     last: Duration,
@@ -149,13 +150,18 @@ impl Evidence {
             let share = HEAVIEST.min(bucket.weight) / bucket.weight;
             total.iter_mut().zip(&bucket.sum).for_each(|(total, value)| *total += share * value);
         }
-        self.fused = Some(Embedding::new(&total));
+        self.fused = Some(Arc::new(Embedding::new(&total)));
         total.zeroize();
     }
 
     /// What all of them say together; `None` before the first.
     pub fn fused(&self) -> Option<&Embedding> {
-        self.fused.as_ref()
+        self.fused.as_deref()
+    }
+
+    /// The same, to be kept.
+    pub fn impression(&self) -> Option<Impression> {
+        Some(Impression { face: Arc::clone(self.fused.as_ref()?), quality: self.best })
     }
 
     /// How many faces were taken in.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::Embedding;
+
 /// Why a face was not used, or a track has no name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -115,4 +117,15 @@ pub struct Verdict {
     pub verified: Option<Duration>,
     /// The person's tags, where verified.
     pub tags: Arc<[String]>,
+    /// What its faces say together; `None` before the first that was usable, and while it is out of sight.
+    pub impression: Option<Impression>,
+}
+
+/// What was seen of somebody: enough to know them by, if somebody says who it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Impression {
+    /// All faces of the track so far, fused.
+    pub face: Arc<Embedding>,
+    /// Fitness of the best of them, 0 to 1.
+    pub quality: f32,
 }

@@ -151,6 +151,7 @@ impl Ledger {
                 change: change(former.get(&track), &dossier.identity),
                 verified: proof.map(|proof| proof.at),
                 tags: proof.map(|proof| Arc::clone(&proof.tags)).unwrap_or_default(),
+                impression: dossier.evidence.impression(),
             }
         }));
     }

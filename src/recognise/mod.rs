@@ -55,7 +55,7 @@ pub use embedder::Embedder;
 pub use embedding::Embedding;
 pub use gallery::Gallery;
 pub use grading::GradedFace;
-pub use identity::{Change, Identity, Quality, Reason, Verdict};
+pub use identity::{Change, Identity, Impression, Quality, Reason, Verdict};
 pub use landmarks::Landmarker;
 pub use ledger::People;
 pub use recogniser::Recogniser;

@@ -206,7 +206,8 @@ impl Recogniser {
             };
             let change = super::ledger::change(former.get(&track), &identity);
             let (verified, tags) = (None, Arc::default());
-            self.verdicts.push(Verdict { track, identity, quality: None, doubtful: false, change, verified, tags });
+            let (quality, impression, doubtful) = (None, None, false);
+            self.verdicts.push(Verdict { track, identity, quality, doubtful, change, verified, tags, impression });
         }
     }
 

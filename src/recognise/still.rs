@@ -98,15 +98,8 @@ impl Glance<'_> {
             };
             let verified = (!matches!(identity, Identity::Undecided { .. })).then_some(Duration::ZERO);
             let tags = self.tags(&identity);
-            verdicts.push(Verdict {
-                track,
-                identity,
-                quality: Some(quality),
-                doubtful: false,
-                change: None,
-                verified,
-                tags,
-            });
+            let (quality, doubtful, change, impression) = (Some(quality), false, None, None);
+            verdicts.push(Verdict { track, identity, quality, doubtful, change, verified, tags, impression });
         }
         Ok(verdicts)
     }

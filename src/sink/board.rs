@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 
 use super::presence::{PersonState, Roster};
+use super::vitals::{Chart, Vitals};
 use super::{Switch, lock};
 
 /// Whether a camera works.
@@ -110,6 +111,7 @@ pub struct Board {
     started: Instant,
     cameras: Mutex<BTreeMap<Arc<str>, CameraState>>,
     audits: Mutex<BTreeMap<Arc<str>, Audited>>,
+    charts: Mutex<BTreeMap<Arc<str>, Chart>>,
     pub(super) roster: Mutex<Roster>,
     pub(super) gallery: Mutex<GalleryStats>,
     /// The gallery has been read: whoever is not known now is unknown.
@@ -118,8 +120,8 @@ pub struct Board {
 
 impl Board {
     pub(super) fn new(boot_id: Arc<str>) -> Self {
-        let (cameras, audits, roster, gallery, people_read) = Default::default();
-        Self { boot_id, started: Instant::now(), cameras, audits, roster, gallery, people_read }
+        let (cameras, audits, charts, roster, gallery, people_read) = Default::default();
+        Self { boot_id, started: Instant::now(), cameras, audits, charts, roster, gallery, people_read }
     }
 
     /// Names this run of the daemon.
@@ -153,6 +155,18 @@ impl Board {
         let audited = audits.entry(camera.into()).or_insert(none);
         (audited.looks, audited.faces, audited.last) = (audited.looks + 1, audited.faces + faces, now);
         audited.last_face = if faces > 0 { Some(now) } else { audited.last_face };
+    }
+
+    /// How a camera has been of late.
+    pub fn vitals(&self, camera: &str) -> Vitals {
+        lock(&self.charts).get(camera).map(|chart| chart.vitals(Instant::now())).unwrap_or_default()
+    }
+
+    /// Notes something of a known camera.
+    pub(super) fn chart(&self, camera: &str, note: impl FnOnce(&mut Chart)) {
+        if self.knows(camera) {
+            note(lock(&self.charts).entry(camera.into()).or_default());
+        }
     }
 
     /// The people who are shown, by id.
@@ -194,6 +208,7 @@ impl Board {
     /// Takes a camera down. Returns whether it was there.
     pub(super) fn remove(&self, camera: &str) -> bool {
         lock(&self.audits).remove(camera);
+        lock(&self.charts).remove(camera);
         lock(&self.cameras).remove(camera).is_some()
     }
 

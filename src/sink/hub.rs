@@ -15,7 +15,9 @@ use parking::Parking;
 use super::appearances::{Appearances, Who};
 use super::board::{Board, CameraStats, CameraStatus, GalleryStats};
 use super::presence::Roster;
-use super::{Context, Forgotten, PersonCommand, Previews, SINKS, Settings, Sink, Snapshot, Switch, SwitchWishes, lock};
+use super::{
+    Context, Forgotten, PersonCommand, Previews, SINKS, Settings, Sink, Snapshot, Subjects, Switch, SwitchWishes, lock,
+};
 use crate::event::{Draft, Event, Number, TrackNumbers};
 use crate::fault::Fault;
 
@@ -36,6 +38,7 @@ struct Shared {
     people: (Sender<PersonCommand>, Receiver<PersonCommand>),
     previews: Previews,
     appearances: Appearances,
+    subjects: Subjects,
 }
 
 /// What the lock guards: counters and the fan-out belong together, or two cameras' events could overtake each other.
@@ -62,8 +65,8 @@ impl Hub {
     /// A hub without sinks, under a new boot id.
     pub fn new() -> Self {
         let board = Arc::new(Board::new(Uuid::new_v4().to_string().into()));
-        let (order, switches, previews, appearances) = Default::default();
-        let shared = Shared { board, order, switches, people: bounded(PEOPLE), previews, appearances };
+        let (order, switches, previews, appearances, subjects) = Default::default();
+        let shared = Shared { board, order, switches, people: bounded(PEOPLE), previews, appearances, subjects };
         Self { shared: Arc::new(shared) }
     }
 
@@ -142,6 +145,7 @@ impl Hub {
             let event = order.without_unknown(Arc::new(draft.publish(number)));
             moved |= lock(&self.shared.board.roster).hear(&event, Instant::now());
             self.shared.appearances.hear(&event);
+            self.shared.board.chart(&event.camera, |chart| chart.hear(&event));
             order.sinks.iter().for_each(|sink| sink.event(&event));
         }
         if moved {
@@ -201,6 +205,7 @@ impl Hub {
             sink.forget(Forgotten::Person(person));
         }
         self.shared.appearances.forget(&Who::Person(person.into()));
+        self.shared.subjects.sweep(|subject| subject.person() != Some(person));
         drop(order);
         self.on_roster(|roster| roster.keep(|known| known != person));
     }
@@ -213,6 +218,7 @@ impl Hub {
         order.erased = order.withdrawals;
         let kept = order.sinks.iter().map(|sink| (sink.name(), sink.forget(Forgotten::Everybody))).collect();
         let appearances = self.shared.appearances.clear();
+        self.shared.subjects.sweep(|_| false);
         drop(order);
         self.on_roster(|roster| roster.keep(|_| false));
         (appearances, kept)
@@ -226,6 +232,7 @@ impl Hub {
     /// Looks after who is in sight; only those whom `is_known` knows are shown. To be called about once a second.
     pub fn look_after_people(&self, is_known: impl Fn(&str) -> bool) {
         self.shared.appearances.look_after(Instant::now(), &is_known);
+        self.shared.subjects.sweep(|subject| subject.person().is_none_or(&is_known));
         self.on_roster(|roster| roster.keep(is_known) | roster.tick(Instant::now()));
     }
 
@@ -273,6 +280,7 @@ impl Hub {
     /// Makes a camera unknown: its retained topics and its device in Home Assistant go.
     pub fn remove_camera(&self, camera: &str) {
         self.shared.previews.remove(camera);
+        self.shared.subjects.leave(camera);
         self.withdraw(camera);
         let changed = self.shared.board.remove(camera);
         self.tell_if(changed);
@@ -313,6 +321,7 @@ impl Hub {
     /// Puts up a camera's counts; sinks show them at their next interval.
     pub fn camera_stats(&self, camera: &str, stats: CameraStats) {
         self.shared.board.change(camera, |state| state.stats = stats);
+        self.shared.board.chart(camera, |chart| chart.count(Instant::now(), stats));
     }
 
     /// A camera's masked video was looked at, and so many faces were found that should not have been there.
@@ -333,6 +342,11 @@ impl Hub {
     /// Who was where and when.
     pub fn appearances(&self) -> &Appearances {
         &self.shared.appearances
+    }
+
+    /// Who is in sight, or was a moment ago.
+    pub fn subjects(&self) -> &Subjects {
+        &self.shared.subjects
     }
 
     /// The cameras as they are now, and this run's boot id.

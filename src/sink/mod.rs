@@ -16,8 +16,10 @@ mod presence;
 mod preview;
 pub mod restream;
 mod snapshot;
+mod subjects;
 mod switch;
 mod video;
+mod vitals;
 pub mod webhook;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,8 +38,10 @@ pub use person::{Erased, Forgotten, Looked, PersonAnswer, PersonCommand, PersonW
 pub use presence::{PersonState, Presence};
 pub use preview::{Detail, Keenness, Previews, Screen, Shown, Still, Viewer, Viewfinder, no_picture};
 pub use snapshot::{Lens, Photographer, Snapshot, Snapshots, Studio};
+pub use subjects::{Subject, Subjects};
 pub use switch::{SWITCHES, Switch, SwitchCommand, SwitchLine, SwitchWishes};
 pub use video::VideoTaker;
+pub use vitals::{Rates, Vitals};
 
 /// A receiver of events and of the board's changes. Both calls come under the hub's lock: they must not block.
 pub trait Sink: Send + Sync {

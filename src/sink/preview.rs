@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
-use metrics::gauge;
+use metrics::{gauge, histogram};
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
 use super::snapshot::Crop;
@@ -17,7 +18,7 @@ use crate::clock::Monotonic;
 use crate::frame::Stamp;
 use crate::geometry::{Rect, Size};
 use crate::mask::{Cause, MaskedFrame, Outcome};
-use crate::metrics::PREVIEW_CLIENTS;
+use crate::metrics::{PREVIEW_CLIENTS, PREVIEW_SECONDS};
 
 /// After the last viewer has gone a camera's pictures are masked for so long, in case another one comes.
 const LINGER: Duration = Duration::from_secs(3);
@@ -252,11 +253,15 @@ impl Still {
             Detail::Tile => (&self.jpegs[3], TILE),
         };
         let encode = || {
+            let begun = clock_gettime(ClockId::ThreadCPUTime);
             let picture = self.frame.picture()?;
             let size = picture.size();
             let whole = Rect::new(0.0, 0.0, size.width as f32, size.height as f32);
             let crop = Crop::cut(picture, whole, longest)?;
-            if detail == Detail::Whole { crop.jpeg() } else { crop.quick_jpeg() }.map(Arc::from)
+            let jpeg = if detail == Detail::Whole { crop.jpeg() } else { crop.quick_jpeg() };
+            let taken = Duration::try_from(clock_gettime(ClockId::ThreadCPUTime) - begun).unwrap_or_default();
+            histogram!(PREVIEW_SECONDS).record(taken);
+            jpeg.map(Arc::from)
         };
         place.get_or_init(encode).clone()
     }

@@ -23,6 +23,7 @@ mod spawner;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod trial;
 mod uri;
 mod watch;
 
@@ -32,6 +33,7 @@ pub use camera::Source;
 pub use config::{Config, FilePace, Limits, Settings, USUAL_FPS, rate_factor};
 pub use replay::Replay;
 pub use spawner::Spawner;
+pub use trial::Trial;
 pub use uri::{Scheme, Target, Uri};
 
 /// Something that gives frames.

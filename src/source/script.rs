@@ -146,12 +146,16 @@ pub(super) fn settings(uri: &str) -> Settings {
     settings
 }
 
+pub(super) fn stage<F: Fn(usize, Player) + Send + Sync + 'static>(script: F) -> (Stage<F>, Receiver<Duration>) {
+    let (ends, ended) = unbounded();
+    (Stage { script: Arc::new(script), runs: AtomicUsize::new(0), ends }, ended)
+}
+
 pub(super) fn play(
     settings: Settings,
     script: impl Fn(usize, Player) + Send + Sync + 'static,
 ) -> (Source, Receiver<Duration>) {
-    let (ends, ended) = unbounded();
-    let stage = Stage { script: Arc::new(script), runs: AtomicUsize::new(0), ends };
+    let (stage, ended) = stage(script);
     (Source::with("test", settings, Box::new(stage)), ended)
 }
 

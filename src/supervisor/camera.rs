@@ -20,7 +20,8 @@ use crate::infer::Model;
 use crate::pipeline::{
     self, Cam, CamNews, Control, Exits, Eyes, Follower, Job, Observer, Pacer, Recall, Recognition, Sightings, WhenBusy,
 };
-use crate::sink::{CameraStats, CameraStatus, Hub, Lens, Snapshots, Switch, VideoTaker};
+use crate::recognise::Identity;
+use crate::sink::{CameraStats, CameraStatus, Hub, Lens, Snapshots, Subject, Switch, VideoTaker};
 use crate::source::{Source, SourceState};
 use crate::track::{Track, Tracker};
 
@@ -261,6 +262,20 @@ impl Teller {
 }
 
 impl Teller {
+    /// The tracks that events have told of, as somebody may name them now.
+    fn subjects(&self, observation: &Observation<'_>) -> Vec<Subject> {
+        let (model, seen) = (observation.embedder.map(Arc::from), Instant::now());
+        let subject = |track: &Track| {
+            let name = Arc::clone(self.journal.name_of(track.id)?);
+            let verdict = observation.identities.iter().find(|verdict| verdict.track == track.id);
+            let reason = verdict.and_then(|verdict| verdict.quality?.reason);
+            let identity = verdict.map_or(Identity::OFF, |verdict| verdict.identity.clone());
+            let impression = verdict.and_then(|verdict| verdict.impression.clone());
+            Some(Subject { track: name, identity, reason, impression, model: Option::clone(&model), seen })
+        };
+        observation.tracks.iter().filter_map(subject).collect()
+    }
+
     fn publish(&self, drafts: Vec<Draft>) {
         for draft in &drafts {
             match (draft.kind(), draft.identity().status) {
@@ -295,6 +310,7 @@ impl Observer for Teller {
         let started = drafts.iter().filter(|draft| draft.kind() == EventType::Started).count();
         self.control.tally.started(started);
         self.publish(drafts);
+        self.hub.subjects().see(&self.id, self.subjects(observation));
         self.hub.faces(&self.id, self.journal.faces());
     }
 
@@ -302,6 +318,7 @@ impl Observer for Teller {
         self.idle();
         let drafts = self.journal.close();
         self.publish(drafts);
+        self.hub.subjects().see(&self.id, Vec::new());
         self.hub.faces(&self.id, 0);
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use visor::restream::child::SimulatedCamera;
 
 use super::support::browser::{Browser, DESKTOP, PHONE};
-use super::support::curl::{curl, eventually_json};
+use super::support::curl::{curl, curl_json, eventually_json};
 use super::support::daemon::{Daemon, asset, checkout, models, sample, sample_people, visor};
 use super::support::wait::eventually;
 
@@ -18,6 +18,9 @@ const DROP_A_WALL: &str = "const wall = document.createElement('canvas');\
       const drop = new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true });\
       document.querySelector('.drop').dispatchEvent(drop);\
     })";
+
+/// Types a time into the field for it; what the driver's keys mean there depends on the language.
+const IN_2099: &str = "document.querySelector('#edit-expires').value = '2099-06-15T12:00'";
 
 /// What shows people to a camera, and the camera's table; `None`, aloud, where something is missing.
 fn camera() -> Option<(SimulatedCamera, String)> {
@@ -75,8 +78,24 @@ fn somebody_is_added_by_a_picture_recognised_and_forgotten() {
     look_at(&browser, "person");
     browser.press("Edit");
     browser.fill("#edit-tags", "staff, night");
+    browser.fill("#edit-external", "hr/7");
+    browser.fill("#edit-metadata", "desk 4b");
+    browser.click("dialog button.primary");
+    browser.wait_for_text("dialog .said", "a JSON object");
+    browser.fill("#edit-metadata", "{\"desk\": \"4b\"}");
+    browser.run(IN_2099, vec![]);
+    browser.screenshot("edit");
     browser.click("dialog button.primary");
     browser.wait_for_text(".about", "night");
+    for text in ["hr/7", "4b", "2099"] {
+        browser.wait_for_text(".about", text);
+    }
+    let robin = curl(&daemon, "GET", "/persons/robin", &[]).json;
+    assert_eq!((&robin["external_id"], &robin["metadata"]), (&json!("hr/7"), &json!({ "desk": "4b" })));
+    assert!(robin["expires_at"].as_str().unwrap().starts_with("2099-06"), "{robin}");
+    eventually("the focus where it was", || {
+        (browser.run("return document.activeElement.textContent", vec![]) == "Edit").then_some(())
+    });
 
     browser.go("#/people");
     browser.wait_for_text(".person-card", "Robin");
@@ -132,6 +151,38 @@ fn a_stranger_gets_a_name_and_everything_is_erased() {
     browser.screenshot("receipt");
     browser.press("Close");
     assert_eq!(curl(&daemon, "GET", "/persons/kim", &[]).status, 404);
+    browser.assert_quiet(&[]);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn somebody_in_sight_is_named_before_the_camera_knows_them() {
+    let Some((daemon, _cameras)) = with_camera() else { return };
+    let Some(browser) = Browser::open(&daemon, DESKTOP) else { return };
+    browser.go("#/camera/front");
+    browser.click(".present button[data-track]");
+    browser.fill("#stranger-name", "Kim");
+    browser.screenshot("name-track");
+    browser.assert_accessible();
+    browser.click("dialog button.primary");
+    browser.wait_for_text("h1", "Kim");
+    browser.wait_for_text(".seen", "front");
+    let kim = curl(&daemon, "GET", "/persons/kim", &[]).json;
+    assert!(kim["face_count"].as_u64() >= Some(1), "{kim}");
+
+    let name =
+        |track: &str, body: &Value| curl_json(&daemon, "POST", &format!("/cameras/front/tracks/{track}/name"), body);
+    let unseen = name("front-0", &json!({ "name": "Lee" }));
+    assert_eq!(unseen.status, 404, "{unseen:?}");
+    assert!(unseen.json["detail"].as_str().unwrap().contains("no track \"front-0\""), "{unseen:?}");
+    // whoever is in sight, by their track, as a program would: known, stranger, or undecided so far
+    browser.go("#/camera/front");
+    let named = eventually("a track to name", || {
+        let track = browser.run("return document.querySelector('.present [data-track]')?.dataset.track", vec![]);
+        Some(name(track.as_str()?, &json!({ "name": "Lee", "tags": ["guest"] }))).filter(|named| named.status == 201)
+    });
+    assert_eq!(named.json["person"], json!({ "id": "lee", "name": "Lee" }));
+    assert_eq!(curl(&daemon, "GET", "/persons/lee", &[]).json["tags"], json!(["guest"]));
     browser.assert_quiet(&[]);
     assert!(daemon.stop().success());
 }

@@ -13,6 +13,8 @@ mod capture_tls;
 mod check;
 mod compared;
 mod console_cameras;
+mod console_hidden;
+mod console_numbers;
 mod console_page;
 mod console_people;
 mod daemon;

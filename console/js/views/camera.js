@@ -2,9 +2,10 @@
 import { del, get, part, post, put } from '../api.js';
 import { confirm, copy, dialog, fill, h, head, length, toast, toastError } from '../dom.js';
 import { icon } from '../icons.js';
-import { ms, statusChip, whoChip } from '../cameras.js';
+import { ms, placeOf, statusChip, who, whoChip } from '../cameras.js';
 import { health, quantile } from '../health.js';
 import { watch } from '../live.js';
+import { nameStranger, nameTrack } from '../people.js';
 import { store } from '../store.js';
 import { zoneEditor, zoneLines } from '../zones.js';
 import { eventRow } from './events.js';
@@ -59,9 +60,10 @@ class Page {
     this.context = this.canvas.getContext('bitmaprenderer');
     this.veil = h('p', { class: 'veil' }, 'Waiting for a picture …');
     this.editor = zoneEditor((areas) => this.areasChanged(areas));
+    this.mark = h('div', { class: 'mark', hidden: true, 'aria-hidden': 'true' });
     this.numbers = h('p', { class: 'muted small' });
     this.present = h('ul', { class: 'present', 'aria-label': 'In sight' });
-    const frame = h('div', { class: 'picture' }, this.canvas, this.veil, this.editor.element);
+    const frame = h('div', { class: 'picture' }, this.canvas, this.mark, this.veil, this.editor.element);
     return h('section', { class: 'card flush', 'aria-label': 'Picture' }, frame, h('div', { class: 'picture-foot' }, this.numbers, this.present));
   }
 
@@ -137,9 +139,10 @@ class Page {
   }
 
   draw(picture) {
-    this.canvas.style.setProperty('aspect-ratio', `${picture.bitmap.width} / ${picture.bitmap.height}`);
+    const size = { width: picture.bitmap.width, height: picture.bitmap.height };
+    this.canvas.style.setProperty('aspect-ratio', `${size.width} / ${size.height}`);
     this.context.transferFromImageBitmap(picture.bitmap);
-    this.last = { at: performance.now(), age: picture.age_ms, covered: picture.covered };
+    this.last = { at: performance.now(), age: picture.age_ms, covered: picture.covered, size };
     this.veil.hidden = this.camera?.status === 'online';
   }
 
@@ -177,9 +180,52 @@ class Page {
   who() {
     const tracks = store.tracksOf(this.id);
     const key = tracks.map((event) => `${event.track} ${JSON.stringify(event.identity?.person ?? event.identity?.alias ?? null)}`).join();
+    this.point(tracks.find((event) => event.track === this.pointed));
     if (this.tracks === key) return;
     this.tracks = key;
-    fill(this.present, tracks.length ? tracks.map(whoChip) : h('li', { class: 'muted small' }, 'Nobody in sight'));
+    const focused = this.present.contains(document.activeElement) && document.activeElement.dataset.track;
+    fill(this.present, tracks.length ? tracks.map((event) => this.chip(event)) : h('li', { class: 'muted small' }, 'Nobody in sight'));
+    if (focused) this.present.querySelector(`[data-track="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  /** Somebody in sight, who can be named where nobody knows who it is; the picture shows which one is meant. */
+  chip(event) {
+    const item = whoChip(event);
+    if (event.identity?.status !== 'known' && store.may('operator')) {
+      const text = `${who(event)} #${event.track.slice(event.track.lastIndexOf('-') + 1)}`;
+      fill(item, h('button', { type: 'button', class: 'chip', 'aria-label': `${text}: say who it is`, onclick: () => this.name(event) },
+        icon(event.identity?.status === 'stranger' ? 'strangers' : 'help'), text));
+    }
+    const control = item.firstElementChild;
+    control.dataset.track = event.track;
+    const on = () => { this.pointed = event.track; this.point(event); };
+    const off = () => { if (this.pointed === event.track) { this.pointed = null; this.point(null); } };
+    for (const kind of ['pointerenter', 'focus']) control.addEventListener(kind, on);
+    for (const kind of ['pointerleave', 'blur']) control.addEventListener(kind, off);
+    return item;
+  }
+
+  /** Marks a face on the picture; null: none. */
+  point(event) {
+    this.mark.hidden = !event?.box;
+    if (event?.box) for (const [side, value] of Object.entries(placeOf(event))) this.mark.style.setProperty(side, value);
+  }
+
+  async name(event) {
+    const { status, alias } = event.identity ?? {};
+    const now = store.tracks.get(`${event.camera}/${event.track}`) ?? event;
+    const person = await (status === 'stranger' ? nameStranger(alias) : nameTrack(event, this.view(now)));
+    if (person) location.hash = `#/person/${part(person)}`;
+  }
+
+  /** What the camera shows at this moment, masked as ever, with a mark on somebody. */
+  view(event) {
+    if (!this.last) return null;
+    const { width, height } = this.last.size;
+    const still = h('canvas', { width, height, role: 'img', 'aria-label': `Who is meant, on what ${this.id} shows` });
+    still.style.setProperty('aspect-ratio', `${width} / ${height}`);
+    still.getContext('2d').drawImage(this.canvas, 0, 0);
+    return h('div', { class: 'picture small-picture' }, still, h('div', { class: 'mark', 'aria-hidden': 'true', style: placeOf(event) }));
   }
 
   listEvents() {
@@ -191,13 +237,11 @@ class Page {
   }
 
   drawHealth() {
-    const events = store.events.filter((event) => event.camera === this.id).slice(0, 40);
-    const { grade, kind, reasons } = health(this.camera, store.rates(this.id), events);
-    const key = grade + reasons.join();
+    const { word, kind, reasons } = health(this.camera);
+    const key = word + reasons.join();
     if (this.graded === key) return;
     this.graded = key;
-    const pictogram = { ok: 'ok', warn: 'warn', bad: 'bad' }[kind];
-    fill(this.health, h('p', {}, h('span', { class: `state big ${kind}` }, icon(pictogram), grade[0].toUpperCase() + grade.slice(1))),
+    fill(this.health, h('p', {}, h('span', { class: `state big ${kind}` }, icon(kind), word)),
       h('ul', { class: 'reasons' }, reasons.map((reason) => h('li', {}, reason))));
   }
 

@@ -3,6 +3,7 @@ import { part, picture } from '../api.js';
 import { clockOf, copy, dialog, empty, field, fill, h, head } from '../dom.js';
 import { icon } from '../icons.js';
 import { REASONS, ms, percent, who } from '../cameras.js';
+import { nameTrack } from '../people.js';
 import { store } from '../store.js';
 
 /** Rows on the page at once. */
@@ -91,8 +92,17 @@ export function eventRow(event) {
         h('a', { href: `#/camera/${part(event.camera)}` }, event.camera),
         event.zones?.length ? ` · ${event.zones.join(', ')}` : '', ' · ', numbers.join(' · '))),
     h('div', { class: 'event-actions' },
+      status === 'undecided' && inSight(event) && store.may('operator') && h('button', { type: 'button', class: 'quiet', onclick: () => name(event) }, icon('people'), 'Name'),
       status === 'undecided' && reason && h('button', { type: 'button', class: 'quiet', onclick: () => why(event) }, icon('help'), 'Why not?'),
       h('button', { type: 'button', class: 'quiet', onclick: () => details(event) }, 'Details', h('span', { class: 'visually-hidden' }, ` of this event of ${event.camera}`))));
+}
+
+/** Whoever is in sight can be named; for a while after that, too. */
+const inSight = (event) => event.type !== 'ended' && store.tracks.has(`${event.camera}/${event.track}`);
+
+async function name(event) {
+  const person = await nameTrack(event);
+  if (person) location.hash = `#/person/${part(person)}`;
 }
 
 function named(event) {

@@ -11,7 +11,7 @@ const REFRESH = 3000;
 const MOST = 500;
 /** Rows of a day's table before the rest is folded away. */
 const ROWS = 12;
-const SOURCES = { folder: 'the gallery\'s folder', http: 'a picture sent here', mqtt: 'a picture over MQTT' };
+const SOURCES = { folder: 'the gallery\'s folder', http: 'a picture sent here', mqtt: 'a picture over MQTT', camera: 'a camera' };
 const ENDS = { left: 'left', revised: 'then named otherwise', retracted: 'name taken back' };
 
 export async function show(root, { id }) {
@@ -34,17 +34,20 @@ export async function show(root, { id }) {
 
   function draw() {
     document.title = `${person.name} · Visor`;
-    const focused = parts.head.contains(document.activeElement) && document.activeElement.tagName === 'H1';
+    const focused = root.contains(document.activeElement) ? document.activeElement : null;
     fill(parts.head, head(person.name, operator && actions()));
-    if (focused) parts.head.querySelector('h1').focus({ preventScroll: true });
     fill(parts.facts, ...facts(person));
     fill(parts.faces, ...faces(person, operator, reload));
+    if (focused && !focused.isConnected) {
+      const again = focused.dataset.key && root.querySelector(`[data-key="${focused.dataset.key}"]`);
+      (again || parts.head.querySelector('h1')).focus({ preventScroll: true });
+    }
   }
 
   function actions() {
     return [
-      h('button', { type: 'button', onclick: async () => { if (await edit(person)) reload(); } }, 'Edit'),
-      h('button', { type: 'button', class: 'primary', onclick: async () => { if (await enrol(person)) { await reload(); alike(); } } }, icon('upload'), 'Add pictures'),
+      h('button', { type: 'button', dataset: { key: 'edit' }, onclick: async () => { if (await edit(person)) reload(); } }, 'Edit'),
+      h('button', { type: 'button', class: 'primary', dataset: { key: 'add' }, onclick: async () => { if (await enrol(person)) { await reload(); alike(); } } }, icon('upload'), 'Add pictures'),
       h('button', { type: 'button', class: 'danger', onclick: () => forget(person) }, icon('trash'), 'Forget'),
     ];
   }
@@ -81,6 +84,7 @@ function facts(person) {
       row('Id', h('code', {}, person.id)),
       person.external_id && row('External id', h('code', {}, person.external_id)),
       row('Tags', person.tags.length ? h('span', { class: 'row' }, person.tags.map((tag) => h('span', { class: 'chip' }, tag))) : h('span', { class: 'muted' }, 'none')),
+      Object.entries(person.metadata ?? {}).map(([name, value]) => row(name, typeof value === 'string' ? value : JSON.stringify(value))),
       row('Known since', new Date(person.created_at).toLocaleString()),
       row('Forgotten by itself', expires ? `${new Date(expires).toLocaleString()}, in ${length(Math.max(0, (new Date(expires) - Date.now()) / 1000))}` : h('span', { class: 'muted' }, 'never'))),
   ];
@@ -141,14 +145,23 @@ function edit(person) {
     const external = text('edit-external', person.external_id);
     const tags = text('edit-tags', person.tags.join(', '));
     const expires = h('input', { type: 'datetime-local', id: 'edit-expires', value: local(person.expires_at) });
+    const kept = JSON.stringify(person.metadata ?? {}, null, 2);
+    const metadata = h('textarea', { id: 'edit-metadata', rows: 4, spellcheck: 'false', autocapitalize: 'none', value: kept === '{}' ? '' : kept });
     const said = h('p', { class: 'said', role: 'alert' });
     async function submit(event) {
       event.preventDefault();
+      const more = object(metadata.value);
+      if (!more) {
+        said.textContent = 'What else is kept has to be a JSON object, such as {"desk": "4b"}.';
+        metadata.focus();
+        return;
+      }
       const own = tags.value.split(',').map((tag) => tag.trim()).filter(Boolean);
       const changes = {
         name: name.value.trim(),
         external_id: external.value.trim() || null,
         expires_at: expires.value ? new Date(expires.value).toISOString() : null,
+        ...(metadata.value.trim() === (kept === '{}' ? '' : kept) ? {} : { metadata: more }),
         ...(own.join() === person.tags.join() ? {} : { tags: own }),
       };
       try {
@@ -160,9 +173,18 @@ function edit(person) {
       field('Name', name),
       field('Tags', tags, 'With commas between them. Masks may show people of some tags.'),
       field('External id', external, 'What another system calls this person.'),
+      field('What else is kept', metadata, 'A JSON object, up to 4 KiB: {"desk": "4b"}. Visor makes nothing of it.'),
       field('Forgotten by itself at', expires, 'Empty: never. Everything about the person goes at that time.'),
       said, h('div', { class: 'actions' }, h('button', { type: 'button', onclick: () => close() }, 'Cancel'), h('button', { type: 'submit', class: 'primary' }, 'Save')));
   });
+}
+
+/** The object that a text is in JSON, `{}` where there is none; null where it is something else. */
+function object(text) {
+  try {
+    const value = JSON.parse(text.trim() || '{}');
+    return value && typeof value === 'object' && !Array.isArray(value) ? value : null;
+  } catch { return null; }
 }
 
 /** A time as a field of this kind wants it. */

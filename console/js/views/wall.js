@@ -1,7 +1,7 @@
 // All cameras at a glance: what they show, masked, who is there, and what is wrong.
 import { ago, clockOf, empty, fill, h, head, toastError } from '../dom.js';
 import { icon } from '../icons.js';
-import { statusChip, who, whoChip } from '../cameras.js';
+import { gradeChip, statusChip, who, whoChip } from '../cameras.js';
 import { watch } from '../live.js';
 import { store } from '../store.js';
 
@@ -121,8 +121,9 @@ class Tile {
   update(camera) {
     const before = this.camera;
     this.camera = camera;
-    if (before.status !== camera.status || before.reason !== camera.reason || before.since !== camera.since || !this.state.firstChild) {
-      fill(this.state, statusChip(camera));
+    const changed = ['status', 'reason', 'since'].some((name) => before[name] !== camera[name]) || before.health?.grade !== camera.health?.grade;
+    if (changed || !this.state.firstChild) {
+      fill(this.state, gradeChip(camera) || statusChip(camera));
       if (camera.status !== 'online') delete this.element.dataset.live;
       this.element.dataset.status = camera.status;
       this.say();
@@ -168,7 +169,7 @@ class Tile {
     this.shown = key;
     fill(this.present,
       [...names.values()].map(whoChip),
-      undecided > 0 && h('li', {}, h('span', { class: 'chip' }, icon('help'), undecided === 1 ? '1 undecided' : `${undecided} undecided`)),
+      undecided > 0 && h('li', {}, h('a', { class: 'chip', href: `#/camera/${encodeURIComponent(this.camera.id)}` }, icon('help'), undecided === 1 ? '1 undecided' : `${undecided} undecided`)),
       !tracks.length && h('li', { class: 'muted small' }, 'Nobody in sight'));
   }
 }

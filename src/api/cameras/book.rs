@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::config::{Preview, Resolved, Written};
 use crate::fault::Problem;
 use crate::mask::{self, Audit, Who};
+use crate::source::Trial;
 
 /// Wishes that wait for the loop. Full: whoever comes with another one is told to come back.
 const WAITING: usize = 16;
@@ -35,6 +36,16 @@ pub enum CameraChange {
     Zones(Map<String, Value>),
     /// To be gone.
     Remove,
+}
+
+/// A wish to know whether a camera would work, without there being one.
+pub struct CameraTrial {
+    /// What it would be called.
+    pub id: String,
+    /// Its table of the configuration.
+    pub table: Value,
+    /// Takes what comes of it: what the source gave, or why it gave nothing.
+    pub answer: oneshot::Sender<Result<Result<Trial, String>, CameraRefusal>>,
 }
 
 /// Takes what came of a wish.
@@ -90,12 +101,13 @@ impl CameraWish {
 /// Wishes for cameras on their way to the daemon's loop, and what the routes say of the settings in use.
 pub struct CameraBook {
     wishes: (Sender<CameraWish>, Receiver<CameraWish>),
+    trials: (Sender<CameraTrial>, Receiver<CameraTrial>),
     facts: ArcSwap<BTreeMap<String, Facts>>,
 }
 
 impl Default for CameraBook {
     fn default() -> Self {
-        Self { wishes: bounded(WAITING), facts: ArcSwap::default() }
+        Self { wishes: bounded(WAITING), trials: bounded(WAITING), facts: ArcSwap::default() }
     }
 }
 
@@ -103,6 +115,11 @@ impl CameraBook {
     /// Wishes to be granted, one after the other.
     pub fn wishes(&self) -> &Receiver<CameraWish> {
         &self.wishes.1
+    }
+
+    /// Cameras to be tried.
+    pub fn trials(&self) -> &Receiver<CameraTrial> {
+        &self.trials.1
     }
 
     /// Puts up what the settings in use say.
@@ -137,8 +154,12 @@ impl CameraBook {
 
     /// Takes a wish, if there is room.
     pub(super) fn ask(&self, wish: CameraWish) -> Result<(), CameraRefusal> {
-        let busy = |_| CameraRefusal::Failed("other changes are waiting already; try again in a second".to_owned());
-        self.wishes.0.try_send(wish).map_err(busy)
+        self.wishes.0.try_send(wish).map_err(|_| busy())
+    }
+
+    /// Takes a camera to be tried, if there is room.
+    pub(super) fn ask_for_trial(&self, trial: CameraTrial) -> Result<(), CameraRefusal> {
+        self.trials.0.try_send(trial).map_err(|_| busy())
     }
 
     /// Settings by which a camera's faces may show.
@@ -149,6 +170,10 @@ impl CameraBook {
     pub(super) fn facts(&self, camera: &str) -> Option<Facts> {
         self.facts.load().get(camera).cloned()
     }
+}
+
+fn busy() -> CameraRefusal {
+    CameraRefusal::Failed("other changes are waiting already; try again in a second".to_owned())
 }
 
 fn millis(time: Duration) -> u64 {
@@ -173,7 +198,7 @@ pub(super) struct Facts {
     /// Where pictures come from, without credentials.
     source: String,
     /// Frames analysed a second, at most.
-    analysis_fps: f64,
+    pub(super) analysis_fps: f64,
     /// Whether all of its pictures are masked, all the time.
     masked: bool,
     /// How long frames are held for that at first, in milliseconds.

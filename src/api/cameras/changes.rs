@@ -45,7 +45,7 @@ pub(super) fn admin() -> OpenApiRouter<Api> {
 /// A camera's table of the configuration, as JSON: `uri` is needed, all other keys are those of `[cameras.<id>]` in the file.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what the configuration's own code reads")]
-struct CameraTable {
+pub(super) struct CameraTable {
     /// `rtsp://`, `rtsps://`, `http://`, `https://` (MJPEG), `v4l2:///dev/video0`, `file:///clip.mp4` or `test:`.
     uri: String,
 }
@@ -70,19 +70,26 @@ async fn put(
     Named(id): Named<String>,
     table: Result<Body<Value>, ProblemJson>,
 ) -> Result<Response, ProblemJson> {
-    if !principal.sees(&id) {
-        return Err(unknown(&id));
-    }
-    let Body(table) = table?;
-    let problems = named_files(&table);
-    if !problems.is_empty() {
-        return Err(wrong(&id, &problems));
-    }
+    let table = checked(&principal, &id, table)?;
     let status = match change(&api, &id, CameraChange::Put(table)).await? {
         CameraDone::Added => StatusCode::CREATED,
         CameraDone::Changed | CameraDone::Removed => StatusCode::OK,
     };
     Ok((status, Json(find(&api, &principal, &id).map(|state| Camera::new(&api, &id, &state))?)).into_response())
+}
+
+/// The table, as far as it may be taken from whoever asks.
+pub(super) fn checked(
+    principal: &Principal,
+    id: &str,
+    table: Result<Body<Value>, ProblemJson>,
+) -> Result<Value, ProblemJson> {
+    if !principal.sees(id) {
+        return Err(unknown(id));
+    }
+    let Body(table) = table?;
+    let problems = named_files(&table);
+    if problems.is_empty() { Ok(table) } else { Err(wrong(id, &problems)) }
 }
 
 /// Removes a camera that was added over HTTP.
@@ -154,7 +161,7 @@ async fn change(api: &Api, id: &str, change: CameraChange) -> Result<CameraDone,
     outcome.map_err(|refusal| refused(id, refusal))
 }
 
-fn refused(id: &str, refusal: CameraRefusal) -> ProblemJson {
+pub(super) fn refused(id: &str, refusal: CameraRefusal) -> ProblemJson {
     match refusal {
         CameraRefusal::Named => {
             let detail = format!("camera {id} is in the configuration's file, which wins; change it there, and reload");

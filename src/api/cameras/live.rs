@@ -14,7 +14,6 @@ use futures_util::future::select_all;
 use futures_util::stream::unfold;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -22,6 +21,7 @@ use utoipa_axum::routes;
 use super::super::Api;
 use super::super::extract::{Asked, bad_request};
 use super::super::openapi::Problem;
+use super::super::streams::Place;
 use super::pictures::encode;
 use super::{Camera, find};
 use crate::event::rfc3339;
@@ -123,7 +123,7 @@ struct Wall {
     unseen: BTreeMap<String, Arc<str>>,
     /// When the cameras' states are due.
     states_at: Instant,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// A view of one camera.

@@ -2,9 +2,11 @@
 
 mod book;
 mod changes;
+mod health;
 mod latency;
 mod live;
 mod pictures;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -17,7 +19,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use book::{CameraAnswer, CameraBook, CameraChange, CameraDone, CameraRefusal, CameraWish};
+pub use book::{CameraAnswer, CameraBook, CameraChange, CameraDone, CameraRefusal, CameraTrial, CameraWish};
 
 use super::Api;
 use super::extract::{Asked, Named};
@@ -27,6 +29,7 @@ use crate::event::rfc3339;
 use crate::http::{Principal, ProblemJson};
 use crate::sink::{CameraState, CameraStats};
 use book::Facts;
+use health::Health;
 
 pub(super) fn viewer() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -42,7 +45,7 @@ pub(super) fn operator() -> OpenApiRouter<Api> {
 }
 
 pub(super) fn admin() -> OpenApiRouter<Api> {
-    changes::admin()
+    changes::admin().merge(trial::admin())
 }
 
 /// A camera.
@@ -62,6 +65,8 @@ struct Camera {
     switches: BTreeMap<&'static str, bool>,
     /// Its counts since it was started.
     stats: CameraStats,
+    /// How well it works; null while too little of it is known.
+    health: Option<Health>,
     /// What its settings say; null while they are being changed.
     settings: Option<Facts>,
 }
@@ -69,6 +74,8 @@ struct Camera {
 impl Camera {
     fn new(api: &Api, id: &str, state: &CameraState) -> Self {
         let CameraState { status, reason, since, faces, switches, stats, .. } = state;
+        let settings = api.0.cameras.facts(id);
+        let asked = settings.as_ref().map(|facts| facts.analysis_fps);
         Self {
             id: id.to_owned(),
             status: status.name(),
@@ -77,7 +84,8 @@ impl Camera {
             faces: *faces,
             switches: switches.iter().map(|(switch, on)| (switch.name(), *on)).collect(),
             stats: *stats,
-            settings: api.0.cameras.facts(id),
+            health: health::grade(state, asked, &api.0.hub.board().vitals(id)),
+            settings,
         }
     }
 }

@@ -10,7 +10,6 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{timeout, timeout_at};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,6 +17,7 @@ use utoipa_axum::routes;
 use super::super::Api;
 use super::super::extract::Named;
 use super::super::openapi::Problem;
+use super::super::streams::Place;
 use super::find;
 use crate::event::rfc3339;
 use crate::http::{Principal, ProblemJson};
@@ -144,7 +144,7 @@ struct Watcher {
     begun: bool,
     /// That there is no picture.
     said_so: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Watcher {

@@ -1,5 +1,6 @@
 //! A headless Chromium that looks at the console as a user does, by way of its driver.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -44,6 +45,8 @@ pub struct Browser {
     session: String,
     driver: Child,
     origin: String,
+    /// Everything that pages have asked for so far.
+    asked: RefCell<Vec<String>>,
     _profile: TempDir,
 }
 
@@ -80,7 +83,8 @@ impl Browser {
         );
         let session = format!("http://127.0.0.1:{}/session", port.expect("the driver says its port"));
         let origin = format!("http://{}", eventually("an address for http", || daemon.address()));
-        let mut browser = Self { agent, session, driver, origin, _profile: profile };
+        let asked = RefCell::default();
+        let mut browser = Self { agent, session, driver, origin, asked, _profile: profile };
         let opened =
             browser.ask("", &json!({ "capabilities": { "alwaysMatch": capabilities(&browser._profile, size) } }));
         let id = opened.expect("a browser")["sessionId"].as_str().unwrap().to_owned();
@@ -105,6 +109,22 @@ impl Browser {
     /// Goes to an address of the console, such as `#/events`.
     pub fn go(&self, hash: &str) {
         self.ask("/url", &json!({ "url": format!("{}/{hash}", self.origin) })).unwrap();
+    }
+
+    /// Does something while nobody sees the page: its window is put away meanwhile.
+    pub fn while_hidden<T>(&self, work: impl FnOnce() -> T) -> T {
+        let window = self.command("Browser.getWindowForTarget", &json!({}))["windowId"].clone();
+        let put = |state: &str, visibility: &str| {
+            let bounds = json!({ "windowId": window, "bounds": { "windowState": state } });
+            self.command("Browser.setWindowBounds", &bounds);
+            eventually(&format!("the page to be {visibility}"), || {
+                (self.run("return document.visibilityState", vec![]) == visibility).then_some(())
+            });
+        };
+        put("minimized", "hidden");
+        let done = work();
+        put("normal", "visible");
+        done
     }
 
     /// Runs a script in the page: the body of a function whose arguments are `arguments`.
@@ -196,6 +216,18 @@ impl Browser {
         entries.as_array().cloned().unwrap_or_default()
     }
 
+    /// The addresses that pages have asked for so far.
+    pub fn requests(&self) -> Vec<String> {
+        let asked = self.log("performance").into_iter().filter_map(|entry| {
+            let message: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
+            let message = &message["message"];
+            let request = message["method"] == "Network.requestWillBeSent";
+            request.then(|| message["params"]["request"]["url"].as_str().unwrap_or_default().to_owned())
+        });
+        self.asked.borrow_mut().extend(asked);
+        self.asked.borrow().clone()
+    }
+
     /// No script has failed, and nobody but the daemon was asked. `expected` are words of errors that belong to the test, such
     /// as an answer 401.
     pub fn assert_quiet(&self, expected: &[&str]) {
@@ -203,17 +235,11 @@ impl Browser {
         let errors: Vec<_> =
             self.log("browser").into_iter().filter(|e| e["level"] == "SEVERE" && !of_test(e)).collect();
         assert!(errors.is_empty(), "the browser's console: {errors:#?}");
-        let asked = self.log("performance").into_iter().filter_map(|entry| {
-            let message: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
-            let message = &message["message"];
-            let request = message["method"] == "Network.requestWillBeSent";
-            request.then(|| message["params"]["request"]["url"].as_str().unwrap_or_default().to_owned())
-        });
         let here = |url: &String| {
             let url = url.trim_start_matches("blob:");
             url.starts_with(&self.origin) || ["data:", "about:", "chrome:"].iter().any(|scheme| url.starts_with(scheme))
         };
-        let elsewhere: Vec<_> = asked.filter(|url| !here(url)).collect();
+        let elsewhere: Vec<_> = self.requests().into_iter().filter(|url| !here(url)).collect();
         assert!(elsewhere.is_empty(), "asked elsewhere: {elsewhere:?}");
     }
 

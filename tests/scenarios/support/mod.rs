@@ -2,7 +2,6 @@
 
 pub mod broker;
 #[cfg(feature = "media")]
-#[allow(dead_code, reason = "not every way to use a page is needed at each time")]
 pub mod browser;
 pub mod capture_child;
 #[cfg(feature = "media")]
