@@ -26,6 +26,7 @@ use crate::ring::wire::{ALIVE_EVERY, ChildEnd, Decoder, FailReason, NoticeLevel,
 pub mod bare;
 mod codec;
 mod frames;
+mod jitter;
 mod link;
 mod origin;
 mod pipeline;

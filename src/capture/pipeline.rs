@@ -18,7 +18,7 @@ use super::codec::{self, Codec};
 use super::frames::{Arrivals, Frames, MAX_LAG, Stream, watch_coded};
 use super::link::{Link, WhenFull};
 use super::origin::{Origin, Remote};
-use super::{trust, webcam};
+use super::{jitter, trust, webcam};
 
 /// One attempt to show an origin.
 pub(super) struct Session {
@@ -92,7 +92,7 @@ impl Session {
         let micros = settings.connect_timeout.as_micros().to_string();
         match &self.origin {
             Origin::Rtsp(_) => {
-                let latency = settings.latency.as_millis().to_string();
+                let latency = jitter::latency(settings).as_millis().to_string();
                 let values = [("transport", transport(settings)), ("latency_ms", &latency), ("timeout_us", &micros)];
                 fill("rtsp", &values)
             }
@@ -122,6 +122,7 @@ pub(super) fn build(session: &Arc<Session>) -> Result<gst::Pipeline, Failure> {
             trust::of_rtsp(&source, &session.settings.trust, move |failure| owner.note(failure))?;
             source.set_property("add-reference-timestamp-meta", true);
             select_video(&source);
+            jitter::begin_at_once(&source, session.settings.transport);
             follow(&source, &bin, session);
         }
         Origin::Http(remote) => {

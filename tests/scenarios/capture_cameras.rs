@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use visor::frame::ClockSource;
@@ -50,6 +51,32 @@ fn each_codec_comes_over_tcp_and_udp() {
             assert!(child.ended_within(Duration::from_secs(5)).is_some(), "{case}: it stays after stop");
         }
     }
+}
+
+#[test]
+fn pictures_that_travel_out_of_order_keep_their_times() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = folder.path().join("clip.mkv");
+    // each picture comes up to three tenths of a second later than its time says
+    let text = format!(
+        "videotestsrc num-buffers=60 ! video/x-raw,format=I420,width=160,height=120,framerate=10/1 ! x264enc bframes=3 \
+         b-adapt=false b-pyramid=true key-int-max=20 ! h264parse ! matroskamux ! filesink location={}",
+        clip.display()
+    );
+    if !Command::new("gst-launch-1.0").arg("-q").args(text.split_whitespace()).status().is_ok_and(|made| made.success())
+    {
+        eprintln!("skipped: gst-launch-1.0 or an encoder is not installed");
+        return;
+    }
+    let mount = format!("late={}", clip.display());
+    let camera = camera(&["--mount", &mount]);
+    let mut child = CaptureChild::start(at(camera.url("late").unwrap()));
+    // the camera's clock is still being told from the way's delays
+    (0..20).for_each(|_| drop(child.frame()));
+    let times: Vec<_> = (0..40).map(|_| child.frame().header.pts_ns).collect();
+    let steps = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]) / 1_000_000);
+    let uneven: Vec<_> = steps.filter(|ms| !(80..=120).contains(ms)).collect();
+    assert!(uneven.len() <= 8, "not a tenth of a second from picture to picture: {uneven:?}");
 }
 
 #[test]
