@@ -80,16 +80,21 @@ impl Auditor {
             samples: samples.clone(),
         })
     }
+
+    /// Whether it is time to look; never while masks are off: then there are faces.
+    fn is_due(&self) -> bool {
+        Monotonic::now() >= self.next && self.control.masks()
+    }
 }
 
 impl VideoTaker for Auditor {
     fn wants(&mut self, _: &Stamp) -> bool {
-        // without masks there are faces
-        Monotonic::now() >= self.next && self.control.masks() && !self.samples.is_full()
+        self.is_due() && !self.samples.is_full()
     }
 
     fn take(&mut self, frame: &MaskedFrame<&[u8]>) {
-        if Monotonic::now() < self.next || matches!(frame.outcome(), Outcome::Covered(_)) {
+        // others want frames, too, and all are shown them
+        if !self.is_due() || matches!(frame.outcome(), Outcome::Covered(_)) {
             return;
         }
         self.next = Monotonic::now().plus(self.every);
