@@ -103,9 +103,10 @@ impl Daemon {
             cameras = settings.cameras.len(),
             "visor starts"
         );
+        // before a broker is: whoever starts Visor a second time by mistake must not take the first one's place there
+        let edge = Edge::open(&settings.http, &engine, &hub, &lifecycle, runtime.handle())?;
         hub.open(&settings.sinks())?;
         prepare(&hub)?;
-        let edge = Edge::open(&settings.http, &engine, &hub, &lifecycle, runtime.handle())?;
         edge.book().show(&settings, &origin.written);
         let keeper = Keeper::start(Arc::clone(&engine), hub.clone())?;
         hub.absent_after(settings.gallery.absent_after.0);

@@ -1,6 +1,7 @@
 //! What may befall the daemon itself: a full or read-only disk, a port that is taken, a kill.
 #![cfg(feature = "media")]
 
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -61,8 +62,12 @@ fn a_second_daemon_on_the_same_port_says_so_and_ends() {
     let first = Daemon::start(&config("127.0.0.1:0"));
     first.wait_ready();
     let address = first.address().unwrap();
-    let mut second = Daemon::start(&config(&address));
+    let broker = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("[mqtt]\nurl = \"mqtt://{}\"\n", broker.local_addr().unwrap());
+    let mut second = Daemon::start(&(config(&address) + &url));
     assert_eq!(second.wait().code(), Some(69));
+    broker.set_nonblocking(true).unwrap();
+    assert!(broker.accept().is_err(), "it would have put the first one off a broker");
     let told = format!("{:?}", second.log());
     assert!(told.contains(&address) && told.contains("http.listen"), "{told}");
     first.wait_for_frames("front", 2.0);
