@@ -65,6 +65,8 @@ pub fn open(settings: &super::Settings, context: &Context) -> Result<Option<Arc<
         clearing: AtomicBool::new(false),
         snapshots: Mutex::default(),
     });
+    // a counter's first step is no increase to whoever had not seen it before
+    shared.lose(0, "queue_full");
     let place = settings.place();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -55,6 +55,8 @@ struct Addressee {
 
 fn start(number: usize, settings: &Settings, client: &Client) -> Result<Addressee, Fault> {
     let queue = Arc::<Queue>::default();
+    // a counter's first step is no increase to whoever had not seen it before
+    ["queue_full", "refused"].iter().for_each(|reason| lose(0, reason));
     let (end, done) = bounded(0);
     let postman = Postman { number, settings: settings.clone(), client: client.clone(), queue: Arc::clone(&queue) };
     std::thread::Builder::new()

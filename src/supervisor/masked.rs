@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::metrics::counter;
+
 use super::Context;
 use crate::config::{Camera, Masking as Settings, Preview};
 use crate::fault::Fault;
 use crate::mask::{self, Hold, Lookahead, Painter, Policy, Who, hold};
+use crate::metrics::{MASK_AUDIT_FACES, MASK_UNPROVEN};
 use crate::pipeline::{Auditor, Control, Exits, Masking, Reporter, Witness, reports};
 use crate::ring::wire::Pace;
 use crate::sink::{Screen, VideoTaker, Viewfinder};
@@ -47,6 +50,7 @@ pub(super) fn new(
     let nobody = mask.who == Who::Nobody;
     let policy = Policy { lookahead, capacity: capacity as usize, margins: mask.margins, nobody };
     control.mask(!nobody);
+    announce(id);
     if let Some(auditor) = Auditor::new(id, mask, control, &context.audits) {
         exits.takers.push(Box::new(auditor));
     }
@@ -57,6 +61,13 @@ pub(super) fn new(
         witness = witness.patient();
     }
     Ok(Some((masking, Seeing { witness, reporter, asked })))
+}
+
+/// Says 0 of what must never happen: a counter's first step is no increase to whoever had not seen it before.
+fn announce(camera: &str) {
+    for name in [MASK_UNPROVEN, MASK_AUDIT_FACES] {
+        counter!(name, "camera" => camera.to_owned()).increment(0);
+    }
 }
 
 /// Where the camera can be looked at; says why, where it cannot.
