@@ -70,7 +70,9 @@ pub fn run(args: &DemoArgs) -> Outcome {
         }
         Ok(())
     })?;
-    say(&format!("health    http://{}/readyz and /metrics", daemon.http_address()));
+    let address = daemon.http_address();
+    say(&format!("console   http://{address}/, with what all cameras show, events and people"));
+    say(&format!("health    http://{address}/readyz and /metrics"));
     say(&format!("running   {}\n", how_long(args.seconds)));
     let mut summary = Summary::new(began, &detector.name, embedder.map(|embedder| embedder.name));
     let mut video = None;

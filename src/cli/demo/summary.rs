@@ -22,6 +22,8 @@ struct Heard {
     started: u64,
     updated: u64,
     identified: u64,
+    revised: u64,
+    retracted: u64,
     ended: u64,
     /// Faces that were found in masked video.
     leaked: u64,
@@ -30,6 +32,14 @@ struct Heard {
     strangers: BTreeSet<Arc<str>>,
     /// From the frame's arrival to its event, in microseconds; kept small by its resolution of 1 %.
     latency: Option<Histogram<u64>>,
+}
+
+impl Heard {
+    /// Notes who a track was found to be. Both are bounded: by the gallery, and by how many strangers are remembered.
+    fn name(&mut self, Identity { name, alias, .. }: &Identity) {
+        name.iter().for_each(|name| *self.known.entry(Arc::clone(name)).or_default() += 1);
+        self.strangers.extend(alias.clone());
+    }
 }
 
 impl Listener {
@@ -48,14 +58,16 @@ impl Sink for Listener {
         match event.kind {
             EventType::Started => heard.started += 1,
             EventType::Ended => heard.ended += 1,
-            EventType::Identified | EventType::Revised => {
+            EventType::Updated => heard.updated += 1,
+            EventType::Retracted => heard.retracted += 1,
+            EventType::Identified => {
                 heard.identified += 1;
-                let Identity { name, alias, .. } = &event.identity;
-                // Both are bounded: by the gallery, and by how many strangers are remembered.
-                name.iter().for_each(|name| *heard.known.entry(Arc::clone(name)).or_default() += 1);
-                heard.strangers.extend(alias.clone());
+                heard.name(&event.identity);
             }
-            EventType::Retracted | EventType::Updated => heard.updated += 1,
+            EventType::Revised => {
+                heard.revised += 1;
+                heard.name(&event.identity);
+            }
             EventType::FaceSeen => heard.leaked += 1,
         }
         if let Some(ms) = event.latency_ms.total {
@@ -134,6 +146,8 @@ impl Summary {
             tracks: heard.started,
             events_started: heard.started,
             events_identified: heard.identified,
+            events_revised: heard.revised,
+            events_retracted: heard.retracted,
             events_updated: heard.updated,
             events_ended: heard.ended,
             events_face_seen: heard.leaked,
@@ -161,6 +175,8 @@ pub(super) struct Report {
     tracks: u64,
     events_started: u64,
     events_identified: u64,
+    events_revised: u64,
+    events_retracted: u64,
     events_updated: u64,
     events_ended: u64,
     events_face_seen: u64,
@@ -192,8 +208,13 @@ impl fmt::Display for Report {
         writeln!(f, "  tracks     {}", self.tracks)?;
         writeln!(
             f,
-            "  events     {} started, {} identified, {} updated, {} ended",
-            self.events_started, self.events_identified, self.events_updated, self.events_ended
+            "  events     {} started, {} identified, {} revised, {} retracted, {} updated, {} ended",
+            self.events_started,
+            self.events_identified,
+            self.events_revised,
+            self.events_retracted,
+            self.events_updated,
+            self.events_ended
         )?;
         if self.embedder.is_some() {
             let known: Vec<String> = self.known.iter().map(|(who, times)| format!("{who} {times}×")).collect();
