@@ -5,6 +5,7 @@
 //! is the difference of two resolved settings.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -178,6 +179,10 @@ fn models_of(text: &str, variables: &[(String, String)]) -> Result<infer::Config
 /// The text goes out of memory with its passwords once it was parsed.
 fn read_file(file: &Path) -> Result<Zeroizing<String>, Vec<Problem>> {
     std::fs::read_to_string(file).map(Zeroizing::new).map_err(|e| {
+        if e.kind() == ErrorKind::InvalidData {
+            let problem = Problem::new("", format!("{} is not text in UTF-8", file.display()));
+            return vec![problem.remedy("save it in that encoding")];
+        }
         let problem = Problem::new("", format!("cannot read {}: {e}", file.display()));
         vec![problem.remedy("name a file with --config; the annotated default is config/visor.toml")]
     })

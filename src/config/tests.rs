@@ -357,3 +357,13 @@ fn the_models_own_problems_are_named() {
     assert!(shown("[cameras.front]\nfps = 1\n[models]\ndetektor = \"x\"\n")[0].starts_with("models.detektor (line 4)"));
     assert_eq!(shown("models = 3\n"), ["models (line 1): is an integer, must be a table"]);
 }
+
+#[test]
+fn a_file_that_is_no_text_says_so() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), b"[cameras.front]\nuri = \"file:///caf\xe9.mp4\"\n").unwrap();
+    let shown = load(file.path()).unwrap_err()[0].to_string();
+    assert!(shown.contains("is not text in UTF-8; save it"), "{shown}");
+    let shown = load(Path::new("/nonexistent/visor.toml")).unwrap_err()[0].to_string();
+    assert!(shown.contains("cannot read /nonexistent/visor.toml"), "{shown}");
+}
