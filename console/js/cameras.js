@@ -1,8 +1,9 @@
 // What several views say of cameras and events, in the same words.
 import { part } from './api.js';
-import { h } from './dom.js';
+import { ago, clockOf, h } from './dom.js';
 import { health } from './health.js';
 import { icon } from './icons.js';
+import { store } from './store.js';
 
 const STATUS = {
   online: ['ok', 'Online'],
@@ -16,6 +17,9 @@ export function statusChip(camera) {
   const [kind, word] = STATUS[camera.status] ?? STATUS.offline;
   return h('span', { class: `state ${kind}` }, icon(kind), word);
 }
+
+/** Since when, as shortly as it is clear: the time of today, or the day. */
+export const sinceWords = (time) => (Date.now() - new Date(time) < 20 * 3600 * 1000 ? clockOf(time) : ago(time));
 
 /** How well a camera works, where that is worth a word beside its status. */
 export function gradeChip(camera) {
@@ -48,6 +52,9 @@ export const percent = (share) => (share === null || share === undefined ? '–'
 
 /** Milliseconds with as many decimals as are worth it. */
 export const ms = (value) => (value === null || value === undefined ? '–' : `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`);
+
+/** Whether whoever looks on can say who this is: nobody knows yet, and faces are compared. */
+export const isNameable = ({ identity }) => store.may('operator') && identity?.status !== 'known' && identity?.reason !== 'recognition_off';
 
 /** Where an event's face is on its camera's picture, as style. */
 export const placeOf = ({ box }) => Object.fromEntries([['left', box?.x], ['top', box?.y], ['width', box?.w], ['height', box?.h]].map(([side, share]) => [side, `${(share ?? 0) * 100}%`]));

@@ -192,11 +192,12 @@ fn nothing_shows_of_annexe(daemon: &Daemon, browser: &Browser) {
             (met("/strangers").contains("annexe") && met("/persons").contains("annexe")).then_some(())
         });
     }
+    let robin = if sample_people().is_some() { "Robin" } else { "This cannot be shown" };
     for (hash, title) in [
         ("#/wall", "Wall"),
         ("#/events?type=all", "Events"),
         ("#/people", "People"),
-        ("#/person/robin", ""),
+        ("#/person/robin", robin),
         ("#/strangers", "Strangers"),
         ("#/privacy", "Privacy"),
     ] {

@@ -2,7 +2,7 @@
 import { del, get, part, post, put } from '../api.js';
 import { confirm, copy, dialog, fill, h, head, length, toast, toastError } from '../dom.js';
 import { icon } from '../icons.js';
-import { ms, placeOf, statusChip, who, whoChip } from '../cameras.js';
+import { isNameable, ms, placeOf, sinceWords, statusChip, who, whoChip } from '../cameras.js';
 import { health, quantile } from '../health.js';
 import { watch } from '../live.js';
 import { nameStranger, nameTrack } from '../people.js';
@@ -156,7 +156,7 @@ class Page {
       this.drawSwitches();
       if (camera.status !== 'online') {
         this.veil.hidden = false;
-        const since = camera.since ? ` for ${length((Date.now() - new Date(camera.since)) / 1000)}` : '';
+        const since = camera.since ? ` since ${sinceWords(camera.since)}` : '';
         fill(this.veil, h('strong', {}, `${camera.status === 'stalled' ? 'No picture' : 'Lost'}${since}`), h('span', {}, camera.reason));
       }
     }
@@ -167,6 +167,7 @@ class Page {
   }
 
   age() {
+    if (this.camera?.status !== 'online') { this.numbers.textContent = 'No frames'; return; }
     const rates = store.rates(this.id);
     const milliseconds = this.last && this.last.age + performance.now() - this.last.at;
     const parts = [
@@ -191,7 +192,7 @@ class Page {
   /** Somebody in sight, who can be named where nobody knows who it is; the picture shows which one is meant. */
   chip(event) {
     const item = whoChip(event);
-    if (event.identity?.status !== 'known' && store.may('operator')) {
+    if (isNameable(event)) {
       const text = `${who(event)} #${event.track.slice(event.track.lastIndexOf('-') + 1)}`;
       fill(item, h('button', { type: 'button', class: 'chip', 'aria-label': `${text}: say who it is`, onclick: () => this.name(event) },
         icon(event.identity?.status === 'stranger' ? 'strangers' : 'help'), text));
@@ -241,7 +242,7 @@ class Page {
     const key = word + reasons.join();
     if (this.graded === key) return;
     this.graded = key;
-    fill(this.health, h('p', {}, h('span', { class: `state big ${kind}` }, icon(kind), word)),
+    fill(this.health, h('p', {}, h('span', { class: `state big ${kind}` }, icon(kind === 'off' ? 'eye' : kind), word)),
       h('ul', { class: 'reasons' }, reasons.map((reason) => h('li', {}, reason))));
   }
 
@@ -294,7 +295,10 @@ class Page {
       const recent = quantile(0.5, stage, old) === null ? undefined : old;
       return { stage: stage.stage, half: quantile(0.5, stage, recent), most: quantile(0.95, stage, recent), order: order(stage) };
     }).filter((row) => row.half !== null).sort((a, b) => a.order - b.order || a.stage.localeCompare(b.stage));
-    if (!rows.length) return;
+    if (!rows.length) {
+      if (this.camera?.status !== 'online') fill(this.latency, h('p', { class: 'muted' }, 'No frames, so there is nothing to measure.'));
+      return;
+    }
     const longest = Math.max(...rows.map((row) => row.most), 0.001);
     fill(this.latency, h('table', { class: 'bars' },
       h('caption', { class: 'visually-hidden' }, 'Time that each stage takes'),

@@ -2,7 +2,7 @@
 import { part, picture } from '../api.js';
 import { clockOf, copy, dialog, empty, field, fill, h, head } from '../dom.js';
 import { icon } from '../icons.js';
-import { REASONS, ms, percent, who } from '../cameras.js';
+import { REASONS, isNameable, ms, percent, who } from '../cameras.js';
 import { nameTrack } from '../people.js';
 import { store } from '../store.js';
 
@@ -25,7 +25,7 @@ export async function show(root, { query }) {
   const select = (name, first, options, value) => h('select', { name, onchange: render },
     h('option', { value: '' }, first), options.map(([key, text]) => h('option', { value: key, selected: key === value }, text)));
   const camera = select('camera', 'All cameras', [...store.cameras.keys()].map((id) => [id, id]), query.get('camera'));
-  const type = select('type', 'All but updates', [['all', 'Everything'], ...Object.keys(TYPES).map((name) => [name, name.replace('_', ' ')])], query.get('type'));
+  const type = select('type', 'Changes only', [['all', 'Everything'], ...Object.keys(TYPES).map((name) => [name, name.replace('_', ' ')])], query.get('type'));
   const zones = new Set([...store.cameras.values()].flatMap((one) => (one.settings?.zones ?? []).map((zone) => zone.name)));
   const zone = select('zone', 'All zones', [...zones].map((name) => [name, name]), query.get('zone'));
   const person = h('input', { name: 'person', type: 'search', placeholder: 'Name, id or alias', value: query.get('person') ?? '', oninput: render });
@@ -83,16 +83,16 @@ export function eventRow(event) {
     margin !== null && margin !== undefined && `margin ${margin.toFixed(2)}`,
     event.latency_ms?.total !== undefined && `after ${ms(event.latency_ms.total)}`,
   ].filter(Boolean);
-  return h('li', { class: `event ${status ?? ''}`, dataset: { type: event.type, seq: event.boot_seq } },
+  return h('li', { class: 'event', dataset: { type: event.type, seq: event.boot_seq } },
     shot(event),
     h('div', { class: 'event-text' },
-      h('p', {}, h('strong', {}, event.type === 'face_seen' ? 'Audit' : named(event)), ' ', h('span', { class: 'event-what' }, icon(pictogram), what)),
+      h('p', { class: 'event-head' }, h('strong', {}, event.type === 'face_seen' ? 'Audit' : named(event)), ' ', h('span', { class: 'event-what' }, icon(pictogram), what)),
       h('p', { class: 'muted small' },
         h('time', { datetime: event.captured_at }, clockOf(event.published_at ?? event.captured_at)), ' · ',
         h('a', { href: `#/camera/${part(event.camera)}` }, event.camera),
         event.zones?.length ? ` · ${event.zones.join(', ')}` : '', ' · ', numbers.join(' · '))),
     h('div', { class: 'event-actions' },
-      status === 'undecided' && inSight(event) && store.may('operator') && h('button', { type: 'button', class: 'quiet', onclick: () => name(event) }, icon('people'), 'Name'),
+      status === 'undecided' && inSight(event) && isNameable(event) && h('button', { type: 'button', class: 'quiet', onclick: () => name(event) }, icon('people'), 'Name'),
       status === 'undecided' && reason && h('button', { type: 'button', class: 'quiet', onclick: () => why(event) }, icon('help'), 'Why not?'),
       h('button', { type: 'button', class: 'quiet', onclick: () => details(event) }, 'Details', h('span', { class: 'visually-hidden' }, ` of this event of ${event.camera}`))));
 }

@@ -1,7 +1,7 @@
 // All cameras at a glance: what they show, masked, who is there, and what is wrong.
-import { ago, clockOf, empty, fill, h, head, toastError } from '../dom.js';
+import { empty, fill, h, head, toastError } from '../dom.js';
 import { icon } from '../icons.js';
-import { gradeChip, statusChip, who, whoChip } from '../cameras.js';
+import { gradeChip, sinceWords, statusChip, who, whoChip } from '../cameras.js';
 import { watch } from '../live.js';
 import { store } from '../store.js';
 
@@ -172,8 +172,4 @@ class Tile {
       undecided > 0 && h('li', {}, h('a', { class: 'chip', href: `#/camera/${encodeURIComponent(this.camera.id)}` }, icon('help'), undecided === 1 ? '1 undecided' : `${undecided} undecided`)),
       !tracks.length && h('li', { class: 'muted small' }, 'Nobody in sight'));
   }
-}
-
-function sinceWords(time) {
-  return Date.now() - new Date(time) < 20 * 3600 * 1000 ? clockOf(time) : ago(time);
 }
