@@ -5,9 +5,11 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::support::broker::Broker;
 use super::support::curl::{curl, curl_json, eventually_json};
 use super::support::daemon::{Daemon, models, sample, visor};
 use super::support::listener::Listener;
+use super::support::recorder::Recorder;
 use super::support::wait::eventually;
 
 /// One camera that shows the sample again and again.
@@ -144,4 +146,31 @@ fn cameras_come_change_and_go_while_the_daemon_runs() {
     }
     let items = curl(&daemon, "GET", "/cameras", &[]).json["items"].clone();
     assert_eq!(items.as_array().unwrap().iter().map(|camera| &camera["id"]).collect::<Vec<_>>(), ["front"]);
+}
+
+#[test]
+fn a_camera_is_tried_and_nobody_hears_of_it() {
+    let Some(broker) = Broker::open() else { return };
+    let mqtt = format!("[mqtt]\nurl = \"{}\"\n", broker.url());
+    let daemon = Daemon::start(&format!("{}embedder = \"none\"\n{mqtt}[cameras.front]\nuri = \"test:\"\n", models()));
+    daemon.wait_ready();
+    let recorder = Recorder::at(broker.port);
+    recorder.wait_for("visor/front/status", "online");
+    let tried = |id: &str, uri: &str| curl_json(&daemon, "POST", &format!("/cameras/{id}/try"), &json!({ "uri": uri }));
+
+    let works = tried("yard", "test:ball?size=320x240&fps=20");
+    assert_eq!((works.status, &works.json["works"], &works.json["reason"]), (200, &json!(true), &Value::Null));
+    assert_eq!((&works.json["width"], &works.json["height"]), (&json!(320), &json!(240)), "{}", works.json);
+    let lost = tried("yard", "rtsp://viewer:hunter2@127.0.0.1:1/live");
+    assert_eq!((lost.status, &lost.json["works"], &lost.json["width"]), (200, &json!(false), &Value::Null));
+    assert!(!lost.json["reason"].as_str().unwrap().is_empty() && !lost.json.to_string().contains("hunter2"));
+    for (id, uri, status) in [("yard", "nonsense", 422), ("Yard 2", "test:", 422), ("front", "test:", 409)] {
+        let refused = tried(&id.replace(' ', "%20"), uri);
+        assert_eq!(refused.status, status, "{id} {uri}: {}", refused.json);
+    }
+
+    let cameras = curl(&daemon, "GET", "/cameras", &[]).json;
+    assert_eq!(cameras["items"].as_array().unwrap().len(), 1, "{cameras}");
+    let topics: Vec<String> = recorder.messages().into_iter().map(|message| message.topic).collect();
+    assert!(!topics.iter().any(|topic| topic.contains("yard")), "{topics:?}");
 }
