@@ -38,7 +38,7 @@ pub use person::{Erased, Forgotten, Looked, PersonAnswer, PersonCommand, PersonW
 pub use presence::{PersonState, Presence};
 pub use preview::{Detail, Keenness, Previews, Screen, Shown, Still, Viewer, Viewfinder, no_picture};
 pub use snapshot::{Lens, Photographer, Snapshot, Snapshots, Studio};
-pub use subjects::{Subject, Subjects};
+pub use subjects::{GRACE, Subject, Subjects};
 pub use switch::{SWITCHES, Switch, SwitchCommand, SwitchLine, SwitchWishes};
 pub use video::VideoTaker;
 pub use vitals::{Rates, Vitals};

@@ -8,7 +8,7 @@ use super::lock;
 use crate::recognise::{Identity, Impression, Reason};
 
 /// A name takes some time to type: so long after its last sight a track can still be named.
-const GRACE: Duration = Duration::from_secs(60);
+pub const GRACE: Duration = Duration::from_secs(60);
 
 /// Tracks of one camera, at most; those in sight go before those that left.
 const MOST: usize = 256;
@@ -68,6 +68,11 @@ impl Subjects {
         (found.seen.elapsed() < GRACE).then(|| found.clone())
     }
 
+    /// How many there are of the cameras that `sees` knows, in sight or not long gone.
+    pub fn count(&self, sees: impl Fn(&str) -> bool) -> usize {
+        lock(&self.0).iter().filter(|(camera, _)| sees(camera)).map(|(_, subjects)| subjects.len()).sum()
+    }
+
     /// A camera is gone.
     pub(super) fn leave(&self, camera: &str) {
         lock(&self.0).remove(camera);
@@ -107,6 +112,7 @@ mod tests {
         subjects.see(&front, vec![subject("front-1", false)]);
         assert_eq!((names(&subjects, "front-1"), names(&subjects, "front-2")), (Some(true), Some(false)));
         assert!(subjects.find("back", "front-1").is_none());
+        assert_eq!((subjects.count(|_| true), subjects.count(|camera| camera != CAMERA)), (2, 0));
         let other = Subject { model: Some("another".into()), ..subject("front-1", false) };
         subjects.see(&front, vec![other]);
         assert_eq!(names(&subjects, "front-1"), Some(false), "numbers of another model say nothing");

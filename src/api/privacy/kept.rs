@@ -5,12 +5,12 @@ use utoipa::ToSchema;
 
 use crate::api::Api;
 use crate::http::Principal;
-use crate::sink::Held;
+use crate::sink::{GRACE, Held};
 
 /// Something that is kept, in memory.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Kept {
-    /// `people`, `strangers`, `appearances`, `best_shots`, `events`, `uploads`, `previews` or `frames`.
+    /// `people`, `strangers`, `tracks`, `appearances`, `best_shots`, `events`, `uploads`, `previews` or `frames`.
     id: &'static str,
     /// The same in words.
     title: &'static str,
@@ -25,7 +25,7 @@ pub(super) struct Kept {
 }
 
 /// What there is: name, title, and when it goes.
-const KINDS: [[&str; 3]; 8] = [
+const KINDS: [[&str; 3]; 9] = [
     [
         "people",
         "People and their faces, as numbers",
@@ -36,6 +36,11 @@ const KINDS: [[&str; 3]; 8] = [
         "strangers",
         "Strangers and their faces, as numbers",
         "Until they have not been seen for that long, or have a name; at the latest until Visor ends.",
+    ],
+    [
+        "tracks",
+        "Faces of who is in sight, as numbers",
+        "Until a minute after they left: so long they can be recognised again, and named.",
     ],
     [
         "appearances",
@@ -90,6 +95,7 @@ fn numbers(api: &Api, principal: &Principal) -> [Numbers; KINDS.len()] {
             None,
             people.as_ref().map(|people| people.strangers.ttl().as_secs()),
         ),
+        (Some(api.0.hub.subjects().count(|camera| principal.sees(camera))), None, Some(GRACE.as_secs())),
         (Some(spans), Some(most_spans), ttl),
         (Some(shots), None, ttl),
         (of_all(events), Some(most_events), None),
