@@ -52,6 +52,8 @@ struct Order {
     withdrawals: u64,
     withdrawn: BTreeMap<String, u64>,
     sinks: Vec<Arc<dyn Sink>>,
+    /// Those that are being closed: they get nothing more, and must forget nevertheless.
+    leaving: Vec<Arc<dyn Sink>>,
     /// Who may be shown: whoever was forgotten a moment ago may still be named by what was under way then. Without it all.
     known: Option<Known>,
     /// The number of the withdrawal by which everybody was forgotten the last time.
@@ -102,14 +104,19 @@ impl Hub {
         open: impl FnOnce() -> Result<Option<Arc<dyn Sink>>, Fault>,
     ) -> Result<(), Fault> {
         let parking = Arc::new(Parking::default());
-        let old = lock(&self.shared.order).replace(name, Some(Arc::<Parking>::clone(&parking)));
-        close_all(old, deadline);
+        let old = lock(&self.shared.order).park(name, &parking);
+        close_all(&old, deadline);
+        lock(&self.shared.order).pass_on(&parking);
         let opened = open();
         let new = opened.as_ref().ok().cloned().flatten();
         let mut order = lock(&self.shared.order);
-        if let Some(new) = &new {
-            parking.take().iter().for_each(|event| new.event(event));
-            new.changed();
+        match &new {
+            Some(new) => {
+                parking.take().iter().for_each(|event| new.event(event));
+                new.changed();
+            }
+            None if opened.is_err() => parking.lose(name),
+            None => {}
         }
         order.replace(parking::NAME, new);
         opened.map(drop)
@@ -130,7 +137,7 @@ impl Hub {
     pub fn close(&self, deadline: Instant) {
         self.shared.previews.close();
         let sinks = std::mem::take(&mut lock(&self.shared.order).sinks);
-        close_all(sinks, deadline);
+        close_all(&sinks, deadline);
     }
 
     /// Publishes `drafts` in order: gives each its numbers and hands it to every sink.
@@ -179,7 +186,7 @@ impl Hub {
         let number = order.withdrawals;
         order.withdrawn.insert(camera.to_owned(), number);
         self.shared.appearances.withdraw(camera);
-        order.sinks.iter().for_each(|sink| sink.withdraw(camera));
+        order.all().for_each(|sink| sink.withdraw(camera));
     }
 
     /// From now on only those are shown whom `known` knows: to be asked for each event, and under the lock.
@@ -201,7 +208,7 @@ impl Hub {
     /// way is held back only where [`Self::known_by`] does not know the person already.
     pub fn forget(&self, person: &str) {
         let order = lock(&self.shared.order);
-        for sink in &order.sinks {
+        for sink in order.all() {
             sink.forget(Forgotten::Person(person));
         }
         self.shared.appearances.forget(&Who::Person(person.into()));
@@ -216,7 +223,7 @@ impl Hub {
         let mut order = lock(&self.shared.order);
         order.withdrawals += 1;
         order.erased = order.withdrawals;
-        let kept = order.sinks.iter().map(|sink| (sink.name(), sink.forget(Forgotten::Everybody))).collect();
+        let kept = order.all().map(|sink| (sink.name(), sink.forget(Forgotten::Everybody))).collect();
         let appearances = self.shared.appearances.clear();
         self.shared.subjects.sweep(|_| false);
         drop(order);
@@ -392,6 +399,23 @@ impl Order {
 }
 
 impl Order {
+    /// Every sink that may still show something.
+    fn all(&self) -> impl Iterator<Item = &Arc<dyn Sink>> {
+        self.sinks.iter().chain(&self.leaving)
+    }
+
+    /// Takes the sinks called `name` out, to be closed; events wait in `parking` meanwhile.
+    fn park(&mut self, name: &str, parking: &Arc<Parking>) -> Vec<Arc<dyn Sink>> {
+        let old = self.replace(name, Some(Arc::<Parking>::clone(parking)));
+        self.leaving.clone_from(&old);
+        old
+    }
+
+    /// What closed sinks could not deliver waits with what came since.
+    fn pass_on(&mut self, parking: &Parking) {
+        parking.inherit(self.leaving.drain(..).flat_map(|sink| sink.bequeath()).collect());
+    }
+
     /// Takes the sinks called `name` out, puts `new` in, and returns those taken out.
     fn replace(&mut self, name: &str, new: Option<Arc<dyn Sink>>) -> Vec<Arc<dyn Sink>> {
         let (gone, kept) = std::mem::take(&mut self.sinks).into_iter().partition(|sink| sink.name() == name);
@@ -402,9 +426,9 @@ impl Order {
 }
 
 /// Closes sinks side by side, so that a slow one does not take another one's time.
-fn close_all(sinks: Vec<Arc<dyn Sink>>, deadline: Instant) {
+fn close_all(sinks: &[Arc<dyn Sink>], deadline: Instant) {
     std::thread::scope(|scope| {
-        for sink in &sinks {
+        for sink in sinks {
             scope.spawn(move || sink.close(deadline));
         }
     });
@@ -544,6 +568,57 @@ mod tests {
         assert_eq!(*lock(&after.changes), 1);
         hub.change_over("notes", Instant::now(), || Err(Fault::internal("no thread"))).unwrap_err();
         assert!(lock(&hub.shared.order).sinks.is_empty());
+    }
+
+    /// Delivers nothing, and closes while somebody is forgotten.
+    struct Idle {
+        hub: Hub,
+        events: Mutex<Vec<Arc<Event>>>,
+    }
+
+    impl Sink for Idle {
+        fn name(&self) -> &'static str {
+            "idle"
+        }
+
+        fn event(&self, event: &Arc<Event>) {
+            lock(&self.events).push(Arc::clone(event));
+        }
+
+        fn snapshot(&self, _: &Arc<Snapshot>) {}
+
+        fn changed(&self) {}
+
+        fn forget(&self, whom: Forgotten<'_>) -> usize {
+            whom.anonymise(lock(&self.events).iter_mut())
+        }
+
+        fn succeeded_by(&self, _: &Settings) {}
+
+        fn close(&self, _: Instant) {
+            self.hub.forget("alice");
+        }
+
+        fn bequeath(&self) -> Vec<Arc<Event>> {
+            std::mem::take(&mut lock(&self.events))
+        }
+    }
+
+    #[test]
+    fn what_a_sink_could_not_deliver_is_the_next_ones_but_for_who_is_forgotten() {
+        let hub = Hub::new();
+        hub.attach(Arc::new(Idle { hub: hub.clone(), events: Mutex::default() }));
+        hub.publish(vec![fixture::draft_of("front", "alice"), fixture::draft_of("front", "bob")]);
+        let after = Arc::new(Notes::default());
+        let open = || {
+            hub.publish(vec![fixture::draft("front")]);
+            Ok(Some(Arc::<Notes>::clone(&after) as Arc<dyn Sink>))
+        };
+        hub.change_over("idle", Instant::now(), open).unwrap();
+        let events = lock(&after.events);
+        assert!(events.iter().map(|event| event.seq).eq(1..=3));
+        let people: Vec<_> = events.iter().map(|event| event.identity.person.as_deref()).collect();
+        assert_eq!(people[..2], [None, Some("bob")]);
     }
 
     fn shot(person: Option<&str>) -> Arc<Snapshot> {

@@ -64,8 +64,14 @@ pub trait Sink: Send + Sync {
     /// Gives how much it kept.
     fn forget(&self, whom: Forgotten<'_>) -> usize;
 
-    /// Delivers what it can until `deadline`, then stops for good. Counts what is left over as lost.
+    /// Delivers what it can until `deadline`, then stops for good. Counts what is left over as lost, unless it is to be
+    /// [bequeathed](Sink::bequeath).
     fn close(&self, deadline: Instant);
+
+    /// Events that were left over when it was closed, oldest first, for the sink that takes its place.
+    fn bequeath(&self) -> Vec<Arc<Event>> {
+        Vec::new()
+    }
 
     /// A sink of this name, under `settings`, will take its place after [`Sink::close`], if they ask for one: what it
     /// would leave behind where that one does not look is to go with it.

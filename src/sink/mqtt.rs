@@ -63,10 +63,11 @@ pub fn open(settings: &super::Settings, context: &Context) -> Result<Option<Arc<
         published: AtomicU64::new(0),
         desk: Desk::default(),
         clearing: AtomicBool::new(false),
+        has_heir: AtomicBool::new(false),
         snapshots: Mutex::default(),
     });
     // a counter's first step is no increase to whoever had not seen it before
-    shared.lose(0, "queue_full");
+    shared.lose(0, "outbox_full");
     let place = settings.place();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -105,6 +106,8 @@ struct Shared {
     snapshots: Mutex<VecDeque<Arc<Snapshot>>>,
     /// Nobody will look after the retained topics: they go with the sink.
     clearing: AtomicBool,
+    /// Another sink will take over what could not be delivered.
+    has_heir: AtomicBool,
 }
 
 impl Shared {
@@ -171,6 +174,7 @@ impl Sink for MqttSink {
     fn succeeded_by(&self, settings: &super::Settings) {
         let same_place = settings.mqtt.as_ref().is_some_and(|successor| successor.place() == self.place);
         self.shared.clearing.store(!same_place, Ordering::Relaxed);
+        self.shared.has_heir.store(settings.mqtt.is_some(), Ordering::Relaxed);
     }
 
     fn close(&self, deadline: Instant) {
@@ -178,14 +182,20 @@ impl Sink for MqttSink {
         self.shared.wake.notify_one();
         // The thread keeps the deadline itself; this waits for its word, and only for that long.
         let in_time = !self.done.recv_deadline(deadline + GRACE).is_err_and(|e| e.is_timeout());
-        let left = lock(&self.shared.outbox).abandon() as u64;
-        if left > 0 {
-            self.shared.lose(left, "shutdown");
-            warn!(events = left, "events lost: the broker did not take them before the end");
+        if !self.shared.has_heir.load(Ordering::Relaxed) {
+            let left = self.bequeath().len() as u64;
+            if left > 0 {
+                self.shared.lose(left, "shutdown");
+                warn!(events = left, "events lost: the broker did not take them before the end");
+            }
         }
         lock(&self.shared.snapshots).drain(..).for_each(|snapshot| drop_one(&snapshot.camera, "shutdown"));
         if !in_time {
             warn!("the mqtt connection did not end in time");
         }
+    }
+
+    fn bequeath(&self) -> Vec<Arc<Event>> {
+        lock(&self.shared.outbox).abandon()
     }
 }

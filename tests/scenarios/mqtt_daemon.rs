@@ -3,9 +3,10 @@
 
 use rustix::process::Signal;
 
-use super::support::broker::Broker;
+use super::support::broker::{Broker, free_port};
 use super::support::daemon::{Daemon, models, sample};
 use super::support::recorder::Recorder;
+use super::support::scene::faces;
 use super::support::wait::eventually;
 
 fn config(mqtt: &str) -> String {
@@ -44,4 +45,24 @@ fn a_wrong_password_is_said_with_a_remedy_and_never_shown() {
     let log = format!("{:?}", daemon.log());
     assert!(!log.contains("opensesame"), "{log}");
     assert!(daemon.stop().success());
+}
+
+#[test]
+fn what_waits_for_a_broker_outlives_the_reload_that_mends_its_address() {
+    let (Some(camera), Some(broker)) = (faces(&[]), Broker::open()) else { return };
+    let recorder = Recorder::at(broker.port);
+    let config = |url: &str| {
+        let front = camera.url("front").unwrap();
+        format!("{}[mqtt]\nurl = \"{url}\"\n[log]\nevents = true\n[cameras.front]\nuri = \"{front}\"\n", models())
+    };
+    let daemon = Daemon::start(&config(&format!("mqtt://127.0.0.1:{}", free_port())));
+    daemon.wait_for_log("face", |entry| entry["event"] == "started");
+    daemon.reload(&config(&broker.url()));
+    daemon.wait_for_log("configuration reloaded", |_| true);
+    recorder.wait_for_seq("front", 1);
+    assert_eq!(daemon.metric("visor_events_lost_total", &["sink=\"mqtt\""]), 0.0);
+    assert!(daemon.stop().success());
+    recorder.wait_for("visor/status", "offline");
+    let seqs = recorder.seqs("front");
+    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "a hole, or something twice");
 }

@@ -21,6 +21,18 @@ pub(super) struct Parking {
 const PARKED: usize = 10_000;
 
 impl Parking {
+    /// Takes what the sink before could not deliver: it is older than all that came since.
+    pub(super) fn inherit(&self, left: Vec<Arc<Event>>) {
+        let mut events = lock(&self.events);
+        left.into_iter().rev().for_each(|event| events.push_front(event));
+    }
+
+    /// Nobody is there to take what came.
+    pub(super) fn lose(&self, sink: &str) {
+        let labels = [("sink", sink.to_owned()), ("reason", "shutdown".to_owned())];
+        metrics::counter!(EVENTS_LOST, &labels).increment(self.take().len() as u64);
+    }
+
     /// What came so far, oldest first.
     pub(super) fn take(&self) -> VecDeque<Arc<Event>> {
         std::mem::take(&mut *lock(&self.events))
@@ -34,7 +46,7 @@ impl Sink for Parking {
 
     fn event(&self, event: &Arc<Event>) {
         let mut events = lock(&self.events);
-        if events.len() == PARKED {
+        if events.len() >= PARKED {
             events.pop_front();
             metrics::counter!(EVENTS_LOST, "sink" => NAME, "reason" => "queue_full").increment(1);
         }

@@ -76,12 +76,10 @@ impl Outbox {
         self.entries.len() - self.entries.iter().take(self.next).filter(|entry| entry.acknowledged).count()
     }
 
-    /// Empties it. Returns how many events were not acknowledged.
-    pub(super) fn abandon(&mut self) -> usize {
-        let left = self.len();
-        self.entries.clear();
+    /// Empties it. Returns the events that were not acknowledged.
+    pub(super) fn abandon(&mut self) -> Vec<Arc<Event>> {
         self.next = 0;
-        left
+        self.entries.drain(..).filter(|entry| !entry.acknowledged).map(|entry| entry.event).collect()
     }
 }
 
