@@ -222,7 +222,7 @@ impl Plan {
             }
             View::Rgb { size, bytes } => {
                 let width = 3 * size.width as usize;
-                take(Plane { bytes, stride: width, width }, rows, 3);
+                take(Plane { bytes, stride: width, width, step: 3 }, rows, 3);
             }
         }
     }
@@ -230,8 +230,10 @@ impl Plan {
 
 /// Plane `index` of a picture, for scaling.
 pub(super) fn plane(picture: Picture<'_>, index: usize) -> Plane<'_> {
-    let (_, width) = picture.layout().plane_extent(index);
-    Plane { bytes: picture.plane(index), stride: picture.layout().planes[index].stride, width }
+    let layout = picture.layout();
+    let (_, width) = layout.plane_extent(index);
+    let step = if index > 0 && layout.pixel == PixelFormat::Nv12 { 2 } else { 1 };
+    Plane { bytes: picture.plane(index), stride: layout.planes[index].stride, width, step }
 }
 
 /// Puts converted rows where the model wants them.

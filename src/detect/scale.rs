@@ -103,12 +103,18 @@ fn quantise(shares: &[f64], weights: &mut [u16]) {
     }
 }
 
+/// Bytes from one sample to the next in pictures that never were video. Three samples and more of these are spread too far for
+/// vectors, so that scaled rows are first parted by component.
+const PARTED: usize = 3;
+
 /// Rows of one plane: `width` bytes each, `stride` apart.
 #[derive(Clone, Copy)]
 pub(super) struct Plane<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) stride: usize,
     pub(super) width: usize,
+    /// Bytes from one sample to the next of the same component: 2 for interleaved chroma, 3 for RGB.
+    pub(super) step: usize,
 }
 
 impl<'a> Plane<'a> {
@@ -121,7 +127,7 @@ impl<'a> Plane<'a> {
 #[derive(Debug)]
 pub(super) struct Across {
     pub(super) axis: Axis,
-    /// Bytes from one sample to the next: 2 for interleaved chroma.
+    /// Bytes from one sample to the next: the plane's.
     pub(super) step: usize,
     /// The first sample.
     pub(super) offset: usize,
@@ -130,7 +136,8 @@ pub(super) struct Across {
 
 impl Across {
     pub(super) fn new(axis: Axis, step: usize, offset: usize) -> Self {
-        let columns = Columns::new(axis.starts(), axis.weights(), step, offset);
+        let (apart, first) = if step == PARTED { (1, 0) } else { (step, offset) };
+        let columns = Columns::new(axis.starts(), axis.weights(), apart, first);
         Self { axis, step, offset, columns }
     }
 
@@ -141,9 +148,10 @@ impl Across {
 
     /// One row, where the windows are too wide for vectors.
     fn gather(&self, row: &[u8], out: &mut [u16]) {
+        let (step, offset) = if self.step == PARTED { (1, 0) } else { (self.step, self.offset) };
         for (i, out) in out.iter_mut().enumerate().take(self.axis.len()) {
             let (start, weights) = self.axis.window(i);
-            let near = row[start * self.step + self.offset..].iter().step_by(self.step);
+            let near = row[start * step + offset..].iter().step_by(step);
             *out = near.zip(weights).map(|(sample, weight)| u16::from(*sample) * weight).sum();
         }
     }
@@ -155,17 +163,59 @@ pub(super) struct Scaler(Way);
 
 #[derive(Debug)]
 enum Way {
-    /// Rows scaled down, with room for vectors to read past their end.
-    Avx2(Avx2, [Vec<u8>; LANES]),
+    Avx2(Avx2, Lines),
     Plain(Packed),
+}
+
+/// Rows scaled down, with room for vectors to read past their end.
+#[derive(Debug)]
+struct Lines {
+    rows: [Vec<u8>; LANES],
+    /// Where each component begins, once the rows are parted.
+    part: usize,
+    /// A row that is not parted yet.
+    whole: Vec<u8>,
+}
+
+impl Lines {
+    fn new(width: usize) -> Self {
+        const BEYOND: usize = 32;
+        let part = width.div_ceil(PARTED) + BEYOND;
+        Self { rows: from_fn(|_| vec![0; PARTED * part]), part, whole: vec![0; width] }
+    }
+
+    fn down(&mut self, avx2: Avx2, plane: Plane<'_>, rows: &Axis, first: usize) {
+        let Self { rows: lines, part, whole } = self;
+        for (lane, line) in lines.iter_mut().enumerate() {
+            let (start, weights) = rows.window((first + lane).min(rows.len() - 1));
+            let blend = |out: &mut [u8]| avx2.blend(&plane.bytes[start * plane.stride..], plane.stride, weights, out);
+            if plane.step != PARTED {
+                blend(&mut line[..plane.width]);
+                continue;
+            }
+            let whole = &mut whole[..plane.width];
+            blend(whole);
+            let (a, rest) = line.split_at_mut(*part);
+            let (b, c) = rest.split_at_mut(*part);
+            avx2.part(whole, [a, b, c].map(|part| &mut part[..plane.width / PARTED]));
+        }
+    }
+
+    fn across(&self, avx2: Avx2, across: &Across, out: &mut Rows) {
+        let begin = if across.step == PARTED { across.offset * self.part } else { 0 };
+        let rows = self.rows.each_ref().map(|row| &row[begin..]);
+        match &across.columns {
+            Some(columns) => avx2.gather(columns, rows, out.each_mut().map(Vec::as_mut_slice)),
+            None => rows.iter().zip(out).for_each(|(row, out)| across.gather(row, out)),
+        }
+    }
 }
 
 impl Scaler {
     /// Memory for planes of up to `width` bytes a row.
     pub(super) fn new(width: usize) -> Self {
-        const BEYOND: usize = 32;
         match Avx2::detect() {
-            Some(avx2) => Self(Way::Avx2(avx2, from_fn(|_| vec![0; width + BEYOND]))),
+            Some(avx2) => Self(Way::Avx2(avx2, Lines::new(width))),
             None => Self::plain(width),
         }
     }
@@ -179,25 +229,16 @@ impl Scaler {
     pub(super) fn down(&mut self, plane: Plane<'_>, rows: &Axis, first: usize) {
         match &mut self.0 {
             Way::Plain(packed) => packed.down(plane, rows, first),
-            Way::Avx2(avx2, lines) => {
-                for (lane, line) in lines.iter_mut().enumerate() {
-                    let (start, weights) = rows.window((first + lane).min(rows.len() - 1));
-                    avx2.blend(&plane.bytes[start * plane.stride..], plane.stride, weights, &mut line[..plane.width]);
-                }
-            }
+            Way::Avx2(avx2, lines) => lines.down(*avx2, plane, rows, first),
         }
     }
 
-    /// Scales the rows of the last [`Scaler::down`] across to `out`, made by [`Across::rows`].
+    /// Scales the rows of the last [`Scaler::down`] across to `out`, made by [`Across::rows`] for samples as far apart as the
+    /// plane's.
     pub(super) fn across(&mut self, across: &Across, out: &mut Rows) {
-        match (&mut self.0, &across.columns) {
-            (Way::Plain(packed), _) => packed.across(across, out),
-            (Way::Avx2(avx2, lines), Some(columns)) => {
-                avx2.gather(columns, lines.each_ref().map(Vec::as_slice), out.each_mut().map(Vec::as_mut_slice));
-            }
-            (Way::Avx2(_, lines), None) => {
-                lines.iter().zip(out).for_each(|(line, out)| across.gather(line, out));
-            }
+        match &mut self.0 {
+            Way::Plain(packed) => packed.across(across, out),
+            Way::Avx2(avx2, lines) => lines.across(*avx2, across, out),
         }
     }
 }
@@ -243,7 +284,7 @@ mod tests {
             let mut random = fastrand::Rng::with_seed(seed);
             let stride = width * step + pad;
             let bytes: Vec<u8> = (0..stride * height).map(|_| random.u8(..)).collect();
-            let plane = Plane { bytes: &bytes, stride, width: width * step };
+            let plane = Plane { bytes: &bytes, stride, width: width * step, step };
             let rows = Axis::new(height, lines, height as f64 / lines as f64);
             let axis = Axis::new(width, columns, width as f64 / columns as f64);
             let across = Across::new(axis, step, random.usize(..step));

@@ -278,6 +278,12 @@ fn each(line: &[u8], step: usize, out: &mut [u16], visit: impl Fn(&mut u16, u8))
     match step {
         1 => out.iter_mut().zip(line).for_each(|(out, byte)| visit(out, *byte)),
         2 => out.iter_mut().zip(line.chunks(2)).for_each(|(out, bytes)| visit(out, bytes[0])),
-        _ => out.iter_mut().zip(line.chunks(3)).for_each(|(out, bytes)| visit(out, bytes[0])),
+        _ => {
+            // whole pixels, which compilers have vectors for; of a picture's last one only the rest may be there
+            let (pixels, rest) = line.as_chunks::<3>();
+            let last = out.get_mut(pixels.len()).zip(rest.first());
+            last.into_iter().for_each(|(out, byte)| visit(out, *byte));
+            out.iter_mut().zip(pixels).for_each(|(out, [byte, ..])| visit(out, *byte));
+        }
     }
 }

@@ -169,6 +169,21 @@ impl Avx2 {
         drop(outs);
     }
 
+    /// Parts a row of pixels of three bytes by component.
+    ///
+    /// # Panics
+    /// The outputs are not a third of the row each.
+    pub fn part(self, row: &[u8], outs: [&mut [u8]; 3]) {
+        assert!(outs.iter().all(|out| 3 * out.len() == row.len()), "parts of another length");
+        // SAFETY: the processor has the instructions, as `self` proves.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            x86::part(row, outs);
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        drop(outs);
+    }
+
     /// Makes three channels of three components.
     ///
     /// # Panics
@@ -262,6 +277,16 @@ mod tests {
                     };
                     prop_assert_eq!(u32::from(out[n]), (0..taps).map(tap).sum::<u32>());
                 }
+            }
+        }
+
+        #[test]
+        fn pixels_are_parted_by_component(row in prop::collection::vec(any::<[u8; 3]>(), 0..200)) {
+            let Some(avx2) = avx2() else { return Ok(()) };
+            let mut parts = [(); 3].map(|()| vec![0; row.len()]);
+            avx2.part(row.as_flattened(), parts.each_mut().map(Vec::as_mut_slice));
+            for (component, part) in parts.iter().enumerate() {
+                prop_assert!(part.iter().eq(row.iter().map(|pixel| &pixel[component])));
             }
         }
 

@@ -176,6 +176,17 @@ unsafe fn store_words(sums: __m256i, out: *mut u16) {
     unsafe { _mm_storeu_si128(out.cast(), _mm256_castsi256_si128(words)) };
 }
 
+/// Compilers know this loop: it needs the instructions, not to be written in them.
+///
+/// # Safety
+/// The processor has AVX2.
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn part(row: &[u8], [a, b, c]: [&mut [u8]; 3]) {
+    for ((pixel, a), (b, c)) in row.as_chunks::<3>().0.iter().zip(a).zip(b.iter_mut().zip(c)) {
+        [*a, *b, *c] = *pixel;
+    }
+}
+
 /// # Safety
 /// The processor has AVX2; all rows are equally long.
 #[target_feature(enable = "avx2")]
