@@ -85,10 +85,15 @@ impl Hub {
         Ok(())
     }
 
-    /// Closes the sink called `name` by `deadline` and starts it anew under `settings`, if they still ask for it.
+    /// Has the sink called `name` go on under `settings`, or closes it by `deadline` and starts it anew if they still ask for it.
     pub fn reopen(&self, name: &str, settings: &Settings, deadline: Instant) -> Result<(), Fault> {
         let old = lock(&self.shared.order).sinks.clone();
-        old.iter().filter(|sink| sink.name() == name).for_each(|sink| sink.succeeded_by(settings));
+        for sink in old.iter().filter(|sink| sink.name() == name) {
+            if sink.goes_on_under(settings, deadline)? {
+                return Ok(());
+            }
+            sink.succeeded_by(settings);
+        }
         let lines = SINKS.iter().filter(|line| line.name == name);
         self.change_over(name, deadline, || {
             let opened: Result<Vec<_>, Fault> = lines.map(|line| (line.open)(settings, &self.context())).collect();

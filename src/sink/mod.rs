@@ -73,6 +73,15 @@ pub trait Sink: Send + Sync {
         Vec::new()
     }
 
+    /// Takes on the part of `settings` that is its own and goes on with what waits; what nobody is to get any more it delivers
+    /// until `deadline`. `false`: it cannot, and another one has to take its place.
+    ///
+    /// # Errors
+    /// A thread cannot be started; it then goes on as it was.
+    fn goes_on_under(&self, _settings: &Settings, _deadline: Instant) -> Result<bool, Fault> {
+        Ok(false)
+    }
+
     /// A sink of this name, under `settings`, will take its place after [`Sink::close`], if they ask for one: what it
     /// would leave behind where that one does not look is to go with it.
     fn succeeded_by(&self, settings: &Settings);

@@ -37,33 +37,76 @@ pub fn open(settings: &super::Settings, _: &Context) -> Result<Option<Arc<dyn Si
     }
     // the operator has written the addresses into the configuration
     let client = Client::new(Reach::Anywhere);
-    let receivers = settings.webhooks.iter().enumerate().map(|(index, hook)| start(index + 1, hook, &client));
-    Ok(Some(Arc::new(Webhooks { receivers: receivers.collect::<Result<_, _>>()? })))
+    let receivers = numbered(settings).map(|address| start(address, &client)).collect::<Result<_, _>>()?;
+    Ok(Some(Arc::new(Webhooks { client, receivers: Mutex::new(receivers) })))
 }
 
 /// All receivers.
 struct Webhooks {
-    receivers: Vec<Addressee>,
+    client: Client,
+    receivers: Mutex<Vec<Arc<Addressee>>>,
+}
+
+/// Where a receiver is in the configuration, from 1 on, and what is said of it there.
+type Numbered = (usize, Settings);
+
+fn numbered(settings: &super::Settings) -> impl Iterator<Item = Numbered> {
+    settings.webhooks.iter().enumerate().map(|(index, hook)| (index + 1, hook.clone()))
 }
 
 /// One receiver's events, and how to hear that its thread has ended.
 struct Addressee {
-    settings: Settings,
     queue: Arc<Queue>,
     done: Receiver<()>,
 }
 
-fn start(number: usize, settings: &Settings, client: &Client) -> Result<Addressee, Fault> {
-    let queue = Arc::<Queue>::default();
+impl Drop for Addressee {
+    fn drop(&mut self) {
+        self.queue.close(Instant::now());
+    }
+}
+
+fn start(of: Numbered, client: &Client) -> Result<Arc<Addressee>, Fault> {
+    let number = of.0;
+    let queue = Arc::new(Queue::new(of));
     // a counter's first step is no increase to whoever had not seen it before
     ["queue_full", "refused"].iter().for_each(|reason| lose(0, reason));
     let (end, done) = bounded(0);
-    let postman = Postman { number, settings: settings.clone(), client: client.clone(), queue: Arc::clone(&queue) };
+    let postman = Postman { client: client.clone(), queue: Arc::clone(&queue) };
     std::thread::Builder::new()
         .name(format!("webhook-{number}"))
         .spawn(move || postman.work(end))
         .map_err(|e| Fault::unavailable(format!("cannot start the thread webhook-{number}: {e}")))?;
-    Ok(Addressee { settings: settings.clone(), queue, done })
+    Ok(Arc::new(Addressee { queue, done }))
+}
+
+/// Closes these receivers; what they do not take by `deadline` is lost.
+fn close(receivers: &[Arc<Addressee>], deadline: Instant) {
+    receivers.iter().for_each(|receiver| receiver.queue.close(deadline));
+    for receiver in receivers {
+        let _ = receiver.done.recv_deadline(deadline);
+        let left = std::mem::take(&mut lock(&receiver.queue.waiting).events).len();
+        if left > 0 {
+            lose(left, "shutdown");
+            warn!(sink = NAME, events = left, "events lost: the receiver did not take them in time");
+        }
+    }
+}
+
+/// Which of the receivers that there are go on as which of those that are wanted: one of whom all is as it was, or else one at the
+/// same address. The others are `None`.
+fn successions(old: &[Numbered], wanted: &[Numbered]) -> Vec<Option<usize>> {
+    let mut taken = vec![None; wanted.len()];
+    let same_address = |a: &Settings, b: &Settings| a.url.expose_secret() == b.url.expose_secret();
+    for alike in [Settings::eq, same_address] {
+        for (place, (_, new)) in wanted.iter().enumerate() {
+            if taken[place].is_none() {
+                let fits = |index: &usize| !taken.contains(&Some(*index)) && alike(&old[*index].1, new);
+                taken[place] = (0..old.len()).find(fits);
+            }
+        }
+    }
+    taken
 }
 
 fn lose(count: usize, reason: &'static str) {
@@ -71,17 +114,18 @@ fn lose(count: usize, reason: &'static str) {
 }
 
 /// What waits for one receiver.
-#[derive(Default)]
 struct Queue {
     waiting: Mutex<Waiting>,
     news: Condvar,
 }
 
-#[derive(Default)]
 struct Waiting {
+    of: Numbered,
     events: VecDeque<Arc<Event>>,
     /// Until when what waits may be delivered; then it is over.
     closing: Option<Instant>,
+    /// Other settings have come, under which the next try may go better.
+    renewed: bool,
 }
 
 impl Waiting {
@@ -91,8 +135,31 @@ impl Waiting {
 }
 
 impl Queue {
+    fn new(of: Numbered) -> Self {
+        let waiting = Waiting { of, events: VecDeque::new(), closing: None, renewed: false };
+        Self { waiting: Mutex::new(waiting), news: Condvar::new() }
+    }
+
+    /// As the configuration has the receiver now.
+    fn of(&self) -> Numbered {
+        lock(&self.waiting).of.clone()
+    }
+
+    /// Takes on other settings. What waits and is not wanted under them any more goes.
+    fn renew(&self, of: Numbered) {
+        let mut waiting = lock(&self.waiting);
+        waiting.events.retain(|event| of.1.filter.passes(event));
+        waiting.renewed |= waiting.of.1 != of.1;
+        waiting.of = of;
+        self.news.notify_all();
+    }
+
+    /// Takes an event, where it is wanted.
     fn push(&self, event: &Arc<Event>) {
         let mut waiting = lock(&self.waiting);
+        if !waiting.of.1.filter.passes(event) {
+            return;
+        }
         if waiting.closing.is_some() {
             return lose(1, "shutdown");
         }
@@ -122,9 +189,11 @@ impl Queue {
 
     /// Waits until the next try; whether there will be one.
     fn rest(&self, pause: Duration) -> bool {
-        let waiting = lock(&self.waiting);
-        let rested = self.news.wait_timeout_while(waiting, pause, |waiting| waiting.closing.is_none());
-        rested.unwrap_or_else(PoisonError::into_inner).0.closing.is_none()
+        let tired = |waiting: &mut Waiting| waiting.closing.is_none() && !waiting.renewed;
+        let rested = self.news.wait_timeout_while(lock(&self.waiting), pause, tired);
+        let mut waiting = rested.unwrap_or_else(PoisonError::into_inner).0;
+        waiting.renewed = false;
+        waiting.closing.is_none()
     }
 
     fn close(&self, deadline: Instant) {
@@ -135,8 +204,6 @@ impl Queue {
 
 /// Delivers one receiver's events, one after the other.
 struct Postman {
-    number: usize,
-    settings: Settings,
     client: Client,
     queue: Arc<Queue>,
 }
@@ -145,10 +212,11 @@ impl Postman {
     fn work(self, _end: Sender<()>) {
         let (mut failures, mut refused) = (0, false);
         while let Some(event) = self.queue.next() {
-            match self.deliver(&event) {
+            let (webhook, settings) = self.queue.of();
+            match self.deliver(&event, &settings) {
                 Ok(()) => {
                     if std::mem::take(&mut failures) > 0 {
-                        info!(webhook = self.number, "the receiver takes events again");
+                        info!(webhook, "the receiver takes events again");
                     }
                     refused = false;
                     metrics::counter!(EVENTS_PUBLISHED, "sink" => NAME).increment(1);
@@ -156,7 +224,7 @@ impl Postman {
                 }
                 Err(why) if why.may_pass() => {
                     if failures == 0 {
-                        warn!(webhook = self.number, error = %why, "the receiver takes no events; they wait");
+                        warn!(webhook, error = %why, "the receiver takes no events; they wait");
                     }
                     if !self.queue.rest(why.pause(pause(failures))) {
                         return;
@@ -165,7 +233,7 @@ impl Postman {
                 }
                 Err(why) => {
                     if !std::mem::replace(&mut refused, true) {
-                        warn!(webhook = self.number, error = %why, "events lost: the receiver does not want them");
+                        warn!(webhook, error = %why, "events lost: the receiver does not want them");
                     }
                     failures = 0;
                     lose(1, "refused");
@@ -175,8 +243,8 @@ impl Postman {
         }
     }
 
-    fn deliver(&self, event: &Event) -> Result<(), crate::outbound::Failure> {
-        let Settings { url, secret, .. } = &self.settings;
+    fn deliver(&self, event: &Event, settings: &Settings) -> Result<(), crate::outbound::Failure> {
+        let Settings { url, secret, .. } = settings;
         // what an event consists of has a form in JSON
         let body = serde_json::to_vec(event).unwrap_or_default();
         let delivery = Delivery { url: url.expose_secret().to_owned(), secret: secret.clone(), body };
@@ -196,8 +264,7 @@ impl Sink for Webhooks {
     }
 
     fn event(&self, event: &Arc<Event>) {
-        let wanted = self.receivers.iter().filter(|receiver| receiver.settings.filter.passes(event));
-        wanted.for_each(|receiver| receiver.queue.push(event));
+        lock(&self.receivers).iter().for_each(|receiver| receiver.queue.push(event));
     }
 
     fn snapshot(&self, _: &Arc<Snapshot>) {}
@@ -205,20 +272,34 @@ impl Sink for Webhooks {
     fn changed(&self) {}
 
     fn forget(&self, whom: Forgotten<'_>) -> usize {
-        let anonymised = |receiver: &Addressee| whom.anonymise(lock(&receiver.queue.waiting).events.iter_mut());
-        self.receivers.iter().map(anonymised).sum()
+        let anonymised = |receiver: &Arc<Addressee>| whom.anonymise(lock(&receiver.queue.waiting).events.iter_mut());
+        lock(&self.receivers).iter().map(anonymised).sum()
     }
 
     fn close(&self, deadline: Instant) {
-        self.receivers.iter().for_each(|receiver| receiver.queue.close(deadline));
-        for Addressee { queue, done, .. } in &self.receivers {
-            let _ = done.recv_deadline(deadline);
-            let left = std::mem::take(&mut lock(&queue.waiting).events).len();
-            if left > 0 {
-                lose(left, "shutdown");
-                warn!(sink = NAME, events = left, "events lost: the receiver did not take them in time");
-            }
+        // those who publish meanwhile do not wait
+        let receivers = lock(&self.receivers).clone();
+        close(&receivers, deadline);
+    }
+
+    fn goes_on_under(&self, settings: &super::Settings, deadline: Instant) -> Result<bool, Fault> {
+        if settings.webhooks.is_empty() {
+            return Ok(false);
         }
+        let old = lock(&self.receivers).clone();
+        let wanted: Vec<Numbered> = numbered(settings).collect();
+        let successions = successions(&old.iter().map(|receiver| receiver.queue.of()).collect::<Vec<_>>(), &wanted);
+        let places = wanted.iter().zip(&successions).map(|(of, before)| match before {
+            Some(index) => Ok(Arc::clone(&old[*index])),
+            None => start(of.clone(), &self.client),
+        });
+        // nothing has changed yet where a thread cannot be started
+        let receivers: Vec<_> = places.collect::<Result<_, Fault>>()?;
+        receivers.iter().zip(wanted).for_each(|(receiver, of)| receiver.queue.renew(of));
+        *lock(&self.receivers) = receivers;
+        let gone = old.into_iter().enumerate().filter(|(index, _)| !successions.contains(&Some(*index)));
+        close(&gone.map(|(_, receiver)| receiver).collect::<Vec<_>>(), deadline);
+        Ok(true)
     }
 
     fn succeeded_by(&self, _: &super::Settings) {}
@@ -230,9 +311,46 @@ mod tests {
     use crate::event::fixture;
     use crate::recognise::Identity;
 
+    fn settings(url: &str, rest: &str) -> Settings {
+        toml::from_str::<Config>(&format!("url = \"{url}\"\n{rest}")).unwrap().resolve().unwrap()
+    }
+
+    fn check_successions(old: &[(&str, &str)], wanted: &[(&str, &str)], expected: &[Option<usize>]) {
+        let hooks = |hooks: &[(&str, &str)]| {
+            let hooks = hooks.iter().map(|(host, rest)| settings(&format!("http://{host}/"), rest));
+            (1..).zip(hooks).collect::<Vec<_>>()
+        };
+        assert_eq!(successions(&hooks(old), &hooks(wanted)), expected, "{old:?} -> {wanted:?}");
+    }
+
+    #[test]
+    fn receivers_go_on_as_those_that_they_are() {
+        let only = "cameras = [\"front\"]";
+        check_successions(&[("a", ""), ("b", "")], &[("c", ""), ("b", ""), ("a", "")], &[None, Some(1), Some(0)]);
+        check_successions(&[("a", "")], &[("a", only)], &[Some(0)]);
+        check_successions(&[("a", ""), ("a", only)], &[("a", only)], &[Some(1)]);
+        check_successions(&[("a", only)], &[("a", "types = [\"ended\"]"), ("a", only)], &[None, Some(0)]);
+        check_successions(&[("a", "")], &[("a", ""), ("a", "")], &[Some(0), None]);
+    }
+
+    #[test]
+    fn under_other_settings_only_what_they_want_still_waits_and_is_tried_at_once() {
+        let url = "http://127.0.0.1:9/";
+        let queue = Queue::new((1, settings(url, "")));
+        for (seq, camera) in ["front", "back", "front"].into_iter().enumerate() {
+            queue.push(&fixture::event(camera, seq as u64));
+        }
+        queue.renew((2, settings(url, "cameras = [\"back\"]")));
+        assert!(queue.rest(Duration::from_secs(3600)), "a receiver that was put right is not waited for");
+        assert_eq!(lock(&queue.waiting).events.iter().map(|event| &*event.camera).collect::<Vec<_>>(), ["back"]);
+        queue.push(&fixture::event("front", 4));
+        assert_eq!(queue.of().0, 2);
+        assert_eq!(lock(&queue.waiting).events.len(), 1);
+    }
+
     #[test]
     fn of_what_waits_too_long_the_oldest_goes() {
-        let queue = Queue::default();
+        let queue = Queue::new((1, settings("http://127.0.0.1:9/", "")));
         (1..=QUEUE as u64 + 2).for_each(|seq| queue.push(&fixture::event("front", seq)));
         let first = queue.next().unwrap();
         assert_eq!((first.boot_seq, lock(&queue.waiting).events.len()), (3, QUEUE));
@@ -246,14 +364,14 @@ mod tests {
 
     #[test]
     fn a_person_who_is_forgotten_is_not_told_of() {
-        let toml = "url = \"http://127.0.0.1:9/\"";
-        let settings = toml::from_str::<Config>(toml).unwrap().resolve().unwrap();
         let (_end, done) = bounded(0);
-        let hooks = Webhooks { receivers: vec![Addressee { settings, queue: Arc::default(), done }] };
+        let queue = Arc::new(Queue::new((1, settings("http://127.0.0.1:9/", ""))));
+        let receivers = Mutex::new(vec![Arc::new(Addressee { queue: Arc::clone(&queue), done })]);
+        let hooks = Webhooks { client: Client::new(Reach::Anywhere), receivers };
         let alice = Identity::Known { person: "alice".into(), name: "Alice".into(), score: 0.7, margin: None };
         hooks.event(&Arc::new(Event { identity: (&alice).into(), ..fixture::event("front", 1).as_ref().clone() }));
         hooks.forget(Forgotten::Person("alice"));
-        assert!(!hooks.receivers[0].queue.next().unwrap().shows("alice"));
+        assert!(!queue.next().unwrap().shows("alice"));
     }
 
     #[test]

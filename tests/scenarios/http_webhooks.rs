@@ -71,6 +71,47 @@ fn a_receiver_that_was_away_gets_what_it_missed_and_one_that_refuses_is_counted(
 }
 
 #[test]
+fn what_waits_for_a_receiver_waits_on_over_a_reload_unless_that_is_gone() {
+    let [first, second] = [Receiver::open(), Receiver::open()];
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, SECRET).unwrap();
+    let Some(alone) = config(&table(&first, &secret, "")) else { return };
+    let daemon = Daemon::start(&alone);
+    let is_change = |entry: &Value| entry["message"] == "configuration reloaded" && entry["changes"] == "webhooks";
+    let reloaded = |times| {
+        let changes = || daemon.log().iter().filter(|entry| is_change(entry)).count();
+        eventually("the reload", || (changes() == times).then_some(()));
+    };
+    let lost = || daemon.metric("visor_events_lost_total", &["sink=\"webhook\""]);
+    eventually("the first events", || (first.taken().len() >= 3).then_some(()));
+
+    first.answer("503 Service Unavailable");
+    let refused = first.refuses_another();
+    // another one comes before it, so that it is the second of the file now
+    daemon.reload(&config(&(table(&second, &secret, "") + &table(&first, &secret, ""))).unwrap());
+    reloaded(1);
+    eventually("events for the new one", || (second.taken().len() >= 2).then_some(()));
+    assert!(first.heard().last().is_some_and(|heard| !heard.taken));
+    first.answer("204 No Content");
+    let waited = |receiver: &Receiver| receiver.taken().contains(&refused.json);
+    eventually("what has waited", || waited(&first).then_some(()));
+    let taken = seqs(&first.taken());
+    assert!(taken.iter().copied().eq(1..=taken.len() as u64), "each once and in order: {taken:?}");
+    assert_eq!(lost(), 0.0);
+    daemon.wait_for_log("the receiver takes events again", |entry| entry["webhook"] == 2);
+
+    second.answer("503 Service Unavailable");
+    second.refuses_another();
+    daemon.reload(&alone);
+    reloaded(2);
+    assert!(lost() >= 1.0, "what waited for one that is gone");
+    let before = first.taken().len();
+    eventually("events for the one that stays", || (first.taken().len() > before).then_some(()));
+    holds_no_address(&daemon);
+}
+
+#[test]
 fn the_end_of_an_enrolment_is_told_to_a_receiver_that_comes_back() {
     let Some(people) = sample_people() else { return };
     let portrait = std::fs::read_dir(people.join("Robin")).unwrap().next().unwrap().unwrap().path();
