@@ -5,7 +5,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::fault::Fault;
 
@@ -104,17 +104,31 @@ impl Exporter {
 /// # Errors
 /// Another recorder is installed already.
 pub fn install() -> Result<Exporter, Fault> {
-    static INSTALLED: OnceLock<Result<Exporter, String>> = OnceLock::new();
-    INSTALLED.get_or_init(build).clone().map_err(|e| Fault::internal(format!("metrics: {e}")))
+    install_behind(|recorder| recorder)
 }
 
-fn build() -> Result<Exporter, String> {
+/// [`install`], with what `before` makes of the recorder in front of it; not where one is installed already.
+///
+/// # Errors
+/// Another recorder is installed already.
+pub fn install_behind<R>(before: impl FnOnce(PrometheusRecorder) -> R) -> Result<Exporter, Fault>
+where
+    R: ::metrics::Recorder + Sync + 'static,
+{
+    static INSTALLED: OnceLock<Result<Exporter, String>> = OnceLock::new();
+    INSTALLED.get_or_init(|| build(before)).clone().map_err(|e| Fault::internal(format!("metrics: {e}")))
+}
+
+fn build<R>(before: impl FnOnce(PrometheusRecorder) -> R) -> Result<Exporter, String>
+where
+    R: ::metrics::Recorder + Sync + 'static,
+{
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
         .map_err(|e| e.to_string())?
         .build_recorder();
     let handle = recorder.handle();
-    ::metrics::set_global_recorder(recorder).map_err(|e| e.to_string())?;
+    ::metrics::set_global_recorder(before(recorder)).map_err(|e| e.to_string())?;
     describe();
     ::metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     let upkeep = handle.clone();

@@ -11,6 +11,8 @@ use super::{Outcome, print};
 use crate::fault::{Fault, FaultKind};
 
 #[cfg(feature = "media")]
+mod ages;
+#[cfg(feature = "media")]
 mod api;
 #[cfg(feature = "media")]
 mod cameras;
@@ -116,6 +118,8 @@ pub fn run(args: &BenchArgs) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     let items = chosen(&args.only)?;
+    #[cfg(feature = "media")]
+    ages::ages()?;
     let machine = Machine::look();
     let mut bench = Bench {
         models: Models::new(args.config.as_deref())?,

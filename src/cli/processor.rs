@@ -1,4 +1,4 @@
-//! Processor time, as the kernel accounts for it in steps of a hundredth of a second.
+//! Processor time, as the kernel accounts for it: of processes in steps of a hundredth of a second.
 
 use std::time::Duration;
 
@@ -35,9 +35,38 @@ impl ProcessorTime {
     }
 }
 
+/// Of those of this process' threads that live and whose names begin so (`proc(5)`, schedstat).
+///
+/// # Errors
+/// There is no `/proc`.
+pub(super) fn time_of_threads(prefix: &str) -> std::io::Result<Duration> {
+    let mut sum = Duration::ZERO;
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let folder = task?.path();
+        // one that ends meanwhile has none
+        let read = |file| std::fs::read_to_string(folder.join(file)).unwrap_or_default();
+        if read("comm").starts_with(prefix) {
+            let nanoseconds = read("schedstat").split_whitespace().next().and_then(|first| first.parse().ok());
+            sum += Duration::from_nanos(nanoseconds.unwrap_or(0));
+        }
+    }
+    Ok(sum)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threads_are_told_by_their_names() {
+        let work = || {
+            let before = time_of_threads("busy-").unwrap();
+            while time_of_threads("busy-").unwrap() < before + Duration::from_millis(2) {}
+            time_of_threads("idle-").unwrap()
+        };
+        let busy = std::thread::Builder::new().name("busy-1".to_owned()).spawn(work).unwrap();
+        assert_eq!(busy.join().unwrap(), Duration::ZERO);
+    }
 
     #[test]
     fn a_childs_time_counts_once_it_has_ended() {

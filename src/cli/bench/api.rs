@@ -22,15 +22,17 @@ use crate::recognise::gallery::synthetic;
 use crate::recognise::{Embedder, People, Strangers};
 use crate::supervisor::Engine;
 
+mod beside;
 mod client;
+mod many;
 
 use client::Client;
 
-/// Who asks at once.
-const CLIENTS: usize = 64;
-
 /// References of the gallery that is searched.
 const REFERENCES: usize = 10_000;
+
+/// A client that enrols sends a picture so often: about as many as are looked at meanwhile.
+const ENROLMENTS: Duration = Duration::from_millis(20);
 
 /// How long the gallery's folder, of which there is none, may take.
 const SETTLING: Duration = Duration::from_secs(10);
@@ -54,7 +56,9 @@ pub(super) fn measure(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
         let bare = Bare { detector, embedder, picture: &picture };
         let mut figures =
             vec![one(&bare, daemon.http_address(), bench.time)?, search(daemon.http_address(), bench.time)?];
-        figures.extend(many(&bare, daemon.http_address(), bench.time)?);
+        figures.extend(many::measure(&bare, daemon.http_address(), bench.time)?);
+        figures.extend(beside::cameras(bench, &daemon, &picture)?);
+        figures.push(enrol(&picture, daemon.http_address(), bench.time)?);
         Ok(figures)
     });
     daemon.shut_down(End::Asked);
@@ -191,86 +195,28 @@ fn search(address: SocketAddr, time: Duration) -> Result<Figure, Fault> {
     })
 }
 
-/// Many clients at once against as many threads as there are sessions; and how soon one too many is told.
-fn many(bare: &Bare<'_>, address: SocketAddr, time: Duration) -> Result<Vec<Figure>, Fault> {
-    let sessions = bare.detector.sessions();
-    let alone = together(sessions, time / 2, || Worker::new(bare), |worker| worker.work().map(|()| true))?;
-    let asked = |client: &mut Client| client.recognise(bare.picture)?.expect_either(200, 503);
-    let mut answered = together(CLIENTS, time / 2, || Client::connect(address), asked)?;
-    // as many again as there are places, and so many that find none
-    let refused = std::thread::scope(|scope| {
-        let crowd = scope.spawn(|| together(2 * CLIENTS - 2, time / 4, || Client::connect(address), asked));
-        sleep(time / 16);
-        let mut times = Vec::new();
-        let began = Instant::now();
-        while began.elapsed() < time / 8 {
-            let mut client = Client::connect(address)?;
-            let watch = Instant::now();
-            if client.announce()? {
-                times.push(millis(watch.elapsed()));
-            }
+/// How soon a picture that is enrolled later is accepted. Comes last: it makes the gallery another one.
+fn enrol(picture: &[u8], address: SocketAddr, time: Duration) -> Result<Figure, Fault> {
+    let mut client = Client::connect(address)?;
+    let (mut times, mut refused) = (Vec::new(), 0);
+    let began = Instant::now();
+    while began.elapsed() < time / 2 || times.len() < 100 {
+        let watch = Instant::now();
+        match client.enrol_later(picture)?.expect_either(202, 503)? {
+            true => times.push(millis(watch.elapsed())),
+            false => refused += 1,
         }
-        let _ = crowd.join();
-        Ok::<_, Fault>(times)
-    });
-    let mut refused = refused?;
-    let what = format!("{CLIENTS} clients at once, recognize; bare: {sessions} threads with decoder and sessions");
-    let figure = |name, value, unit, baseline, aim, what| Figure { name, value, unit, baseline, aim, what };
-    let rate = |done: &[f64]| done.len() as f64 / (time / 2).as_secs_f64();
-    let throughput = rate(&answered);
-    Ok(vec![
-        figure("http-clients", throughput, "/s", Some(rate(&alone)), Aim::Ratio(0.9..=f64::INFINITY), what),
-        figure(
-            "http-clients-p99",
-            quantile(&mut answered, 0.99),
-            "ms",
-            None,
-            Aim::None,
-            format!(
-                "the same, the slowest of a hundred; {CLIENTS} waiting take {:.0} ms",
-                1e3 * CLIENTS as f64 / throughput
-            ),
+        sleep(ENROLMENTS);
+    }
+    Ok(Figure {
+        name: "http-enroll-async",
+        value: quantile(&mut times, 0.99),
+        unit: "ms",
+        baseline: None,
+        aim: Aim::Value(0.0..=5.0),
+        what: format!(
+            "such a picture to be enrolled later, sent to 202, p99 of {} while earlier ones are looked at; {refused} were too many",
+            times.len()
         ),
-        figure(
-            "http-refused",
-            quantile(&mut refused, 0.99),
-            "ms",
-            None,
-            Aim::Value(0.0..=5.0),
-            format!("one too many, head sent to 503, p99 of {}", refused.len()),
-        ),
-    ])
-}
-
-/// How long each piece of work took that `count` threads had done within `time`; what gives `false` does not count.
-fn together<T>(
-    count: usize,
-    time: Duration,
-    ready: impl Fn() -> Result<T, Fault> + Sync,
-    work: impl Fn(&mut T) -> Result<bool, Fault> + Sync,
-) -> Result<Vec<f64>, Fault> {
-    let barrier = std::sync::Barrier::new(count);
-    let run = || {
-        let prepared = ready();
-        barrier.wait();
-        let mut worker = prepared?;
-        let (began, mut times) = (Instant::now(), Vec::new());
-        while began.elapsed() < time {
-            let watch = Instant::now();
-            if work(&mut worker)? && began.elapsed() < time {
-                times.push(millis(watch.elapsed()));
-            }
-        }
-        Ok(times)
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..count).map(|_| scope.spawn(run)).collect();
-        let mut all = Vec::new();
-        for thread in threads {
-            all.extend(
-                thread.join().unwrap_or_else(|_| Err(Fault::internal("a thread of the measurement broke off")))?,
-            );
-        }
-        Ok(all)
     })
 }

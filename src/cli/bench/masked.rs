@@ -2,18 +2,16 @@
 //! the daemon's own metric says.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit};
-
 use super::Bench;
+use super::ages::ages;
 use super::figure::{Aim, Figure, quantile};
 use super::viewer::Viewer;
 use crate::config;
 use crate::fault::Fault;
-use crate::metrics::{FRAME_AGE, MASK_COVERED};
 use crate::restream::child::SimulatedCamera;
 use crate::sink::Hub;
 use crate::supervisor::{Engine, Supervisor};
@@ -40,75 +38,6 @@ const WORST: [(&str, f64, f64); 2] = [("masked-worst-p50", 0.5, 250.0), ("masked
 
 /// By how many milliseconds medians of two minutes may differ.
 const DRIFT: f64 = 10.0;
-
-/// Keeps what the daemon records of the frames that it hands over.
-#[derive(Clone, Default)]
-struct Ages {
-    handed_over: Arc<Values>,
-    covered: Arc<Values>,
-}
-
-#[derive(Default)]
-struct Values(Mutex<Vec<f64>>);
-
-impl Values {
-    fn take(&self) -> Vec<f64> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn push(&self, value: f64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(value);
-    }
-}
-
-impl HistogramFn for Values {
-    fn record(&self, value: f64) {
-        self.push(value);
-    }
-}
-
-impl metrics::CounterFn for Values {
-    fn increment(&self, value: u64) {
-        self.push(value as f64);
-    }
-
-    fn absolute(&self, _: u64) {}
-}
-
-impl Recorder for Ages {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        if key.name() == MASK_COVERED { Counter::from_arc(Arc::clone(&self.covered)) } else { Counter::noop() }
-    }
-
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::noop()
-    }
-
-    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        let masked = key.labels().any(|label| label.key() == "stage" && label.value() == "masked");
-        if key.name() == FRAME_AGE && masked {
-            Histogram::from_arc(Arc::clone(&self.handed_over))
-        } else {
-            Histogram::noop()
-        }
-    }
-}
-
-/// The process' recorder; there is but one.
-fn ages() -> Result<&'static Ages, Fault> {
-    static AGES: OnceLock<Option<Ages>> = OnceLock::new();
-    let install = || {
-        let ages = Ages::default();
-        metrics::set_global_recorder(ages.clone()).ok().map(|()| ages)
-    };
-    AGES.get_or_init(install).as_ref().ok_or_else(|| Fault::internal("metrics are recorded elsewhere already"))
-}
 
 /// One 1080p30 camera with the default look-ahead, and how even that stays.
 pub(super) fn ahead(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {

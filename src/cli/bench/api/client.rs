@@ -55,6 +55,11 @@ impl Client {
         self.ask("/faces/search", "application/json", format!("{{\"face_id\":{face}}}").as_bytes())
     }
 
+    /// Asks for a picture to be enrolled later.
+    pub(super) fn enrol_later(&mut self, picture: &[u8]) -> Result<Answer, Fault> {
+        self.ask("/faces/enroll_async?name=Bench", "image/jpeg", picture)
+    }
+
     /// Sends a picture's head alone; whether it is refused at once.
     pub(super) fn announce(&mut self) -> Result<bool, Fault> {
         self.send("/faces/recognize", "image/jpeg", 1_000_000)?;
