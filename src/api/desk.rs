@@ -6,8 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Extension;
@@ -42,12 +41,36 @@ pub(super) type Timed<T> = Result<(Extension<Laps>, T), ProblemJson>;
 
 type Work = Box<dyn FnOnce(&mut Looker) + Send>;
 
-/// Takes work to whichever place is free. Dropping it ends its threads.
+/// Takes work to whichever place is free.
 pub struct Desk {
-    /// `None` only while it is being dropped.
-    work: Option<Sender<Work>>,
-    closed: Arc<AtomicBool>,
-    places: Vec<JoinHandle<()>>,
+    work: Sender<Work>,
+    door: Arc<Door>,
+}
+
+/// Whether anybody works, and whether anybody still may.
+#[derive(Default)]
+struct Door {
+    closed: AtomicBool,
+    at_work: AtomicUsize,
+}
+
+/// Somebody at work, until it is dropped.
+struct AtWork<'a>(&'a Door);
+
+impl Door {
+    /// `None` once it is closed.
+    fn enter(&self) -> Option<AtWork<'_>> {
+        // in this order, so that whoever closes it either sees who is inside or keeps them out
+        self.at_work.fetch_add(1, Ordering::SeqCst);
+        let inside = AtWork(self);
+        (!self.closed.load(Ordering::SeqCst)).then_some(inside)
+    }
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.at_work.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Desk {
@@ -57,17 +80,28 @@ impl Desk {
     /// A thread cannot be started.
     pub fn open(engine: &Arc<Engine>) -> Result<Self, Fault> {
         let (work, waiting) = bounded::<Work>(WAITING);
-        let closed = Arc::new(AtomicBool::new(false));
-        let mut desk = Self { work: Some(work), closed: Arc::clone(&closed), places: Vec::new() };
+        let door = Arc::<Door>::default();
         for number in 0..engine.detector().load().sessions() {
-            let (waiting, closed, engine) = (waiting.clone(), Arc::clone(&closed), Arc::clone(engine));
-            let place = std::thread::Builder::new()
+            let (waiting, door, engine) = (waiting.clone(), Arc::clone(&door), Arc::clone(engine));
+            std::thread::Builder::new()
                 .name(format!("desk-{number}"))
-                .spawn(move || sit(&waiting, &closed, &engine))
+                .spawn(move || sit(&waiting, &door, &engine))
                 .map_err(|e| Fault::unavailable(format!("cannot start the thread desk-{number}: {e}")))?;
-            desk.places.push(place);
         }
-        Ok(desk)
+        Ok(Self { work, door })
+    }
+
+    /// From now on nothing is looked at; waits for what is. To be called before the process ends, since the runtime goes with it
+    /// from under whoever still uses it.
+    pub(super) fn close(&self) {
+        self.door.closed.store(true, Ordering::SeqCst);
+        let deadline = Instant::now() + PATIENCE;
+        while self.door.at_work.load(Ordering::SeqCst) > 0 {
+            if Instant::now() >= deadline {
+                return warn!("the desk's threads do not end; they are left behind");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Has `work` done at the next free place. Where whoever asked has gone by then, nothing is done.
@@ -89,7 +123,7 @@ impl Desk {
                 .because("busy")
                 .retry_after(1)
         };
-        self.work.as_ref().ok_or_else(busy)?.try_send(work).map_err(|_| busy())?;
+        self.work.try_send(work).map_err(|_| busy())?;
         answered.await.map_err(|_| {
             ProblemJson::new(StatusCode::INTERNAL_SERVER_ERROR, "this could not be answered; the log says why")
         })
@@ -114,22 +148,8 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
-    fn drop(&mut self) {
-        self.closed.store(true, Ordering::Relaxed);
-        self.work = None;
-        let deadline = Instant::now() + PATIENCE;
-        while self.places.iter().any(|place| !place.is_finished()) {
-            if Instant::now() >= deadline {
-                return warn!("the desk's threads do not end; they are left behind");
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
 /// One place: takes work until the desk is closed.
-fn sit(waiting: &Receiver<Work>, closed: &AtomicBool, engine: &Arc<Engine>) {
+fn sit(waiting: &Receiver<Work>, door: &Door, engine: &Arc<Engine>) {
     let mut looker = Looker::new(engine);
     let mut gives_way = false;
     loop {
@@ -141,9 +161,7 @@ fn sit(waiting: &Receiver<Work>, closed: &AtomicBool, engine: &Arc<Engine>) {
             }
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        if closed.load(Ordering::Relaxed) {
-            return;
-        }
+        let Some(_inside) = door.enter() else { return };
         if !gives_way && engine.detector().load().in_demand() {
             give_way();
             gives_way = true;

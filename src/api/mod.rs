@@ -113,6 +113,11 @@ impl Api {
         Self(Arc::new(parts))
     }
 
+    /// No picture is looked at any more; waits for those that are. To be called at the end.
+    pub fn close(&self) {
+        self.desk().close();
+    }
+
     /// Where pictures are looked at.
     fn desk(&self) -> &Desk {
         &self.0.desk

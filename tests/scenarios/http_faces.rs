@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use visor::restream::child::SimulatedCamera;
 
@@ -139,6 +140,20 @@ fn what_is_enrolled_later_is_told_and_forgotten_with_its_person() {
     let told = curl(&daemon, "GET", &status(&accepted), &[]).json;
     assert_eq!((&told["status"], &told["result"]), (&"forgotten".into(), &Value::Null));
     assert!(daemon.stop().success());
+}
+
+#[test]
+fn pictures_that_are_looked_at_do_not_spoil_the_end() {
+    let Some(people) = sample_people() else { return };
+    let Some(mut daemon) = daemon("[http]\nlisten = \"127.0.0.1:0\"\nrate = 0\n") else { return };
+    for _ in 0..20 {
+        let accepted = send(&daemon, "/faces/enroll_async?name=Robin", &people.join("Robin/portrait.jpg"));
+        assert_eq!(accepted.status, 202, "{accepted:?}");
+    }
+    daemon.signal(Signal::TERM);
+    assert!(daemon.wait().success());
+    let errors: Vec<_> = daemon.log().into_iter().filter(|entry| entry["level"] == "ERROR").collect();
+    assert!(errors.is_empty(), "{errors:?}");
 }
 
 #[test]

@@ -20,6 +20,7 @@ use crate::supervisor::Engine;
 /// The server, and what of the API follows its settings.
 pub(super) struct Edge {
     server: Server,
+    api: Api,
     book: Arc<CameraBook>,
     outbound: Client,
     admission: Admission,
@@ -58,9 +59,10 @@ impl Edge {
             intake: Intake::default(),
             status: status.clone(),
         };
-        let app = App { status, api: api::router(Api::new(parts)), open: api::OPEN, unlimited: api::UNLIMITED };
+        let api = Api::new(parts);
+        let app = App { status, api: api::router(api.clone()), open: api::OPEN, unlimited: api::UNLIMITED };
         let server = Server::start(settings.clone(), app, runtime)?;
-        Ok(Self { server, book, outbound, admission })
+        Ok(Self { server, api, book, outbound, admission })
     }
 
     /// What routes and the main loop tell each other of cameras.
@@ -83,5 +85,6 @@ impl Edge {
 
     pub(super) fn stop(self) {
         self.server.stop();
+        self.api.close();
     }
 }
