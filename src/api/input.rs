@@ -164,6 +164,7 @@ impl Found {
         let mut texts = Vec::new();
         match self.fields.take(one) {
             None | Some(Field::Json(Value::Null)) => {}
+            Some(Field::Again(all)) => texts.extend(all.into_iter().map(|text| (one.to_owned(), text))),
             Some(field) => {
                 let text = field.into_text().ok_or_else(|| wrong(one, "is not a text"))?;
                 texts.push((one.to_owned(), text));
@@ -172,6 +173,7 @@ impl Found {
         match self.fields.take(several) {
             None | Some(Field::Json(Value::Null)) => {}
             Some(Field::Text(text)) => texts.push((several.to_owned(), text)),
+            Some(Field::Again(all)) => texts.extend(all.into_iter().map(|text| (several.to_owned(), text))),
             Some(Field::Json(Value::Array(list))) => {
                 for (index, value) in list.into_iter().enumerate() {
                     let name = format!("{several}[{index}]");

@@ -9,11 +9,13 @@ use serde_json::{Map, Value};
 pub(super) enum Field {
     /// As text, which stands for whatever is expected.
     Text(String),
+    /// As text more than once, as forms and queries say lists: all of it to a list, and the last to anything else.
+    Again(Vec<String>),
     /// With a type of its own.
     Json(Value),
 }
 
-/// The fields by their names; one that is said again counts as it was said last.
+/// The fields by their names; one that is said again counts as it was said last, unless it is a list in a query or a form.
 #[derive(Debug, Default)]
 pub(super) struct Fields(Vec<(String, Field)>);
 
@@ -28,7 +30,14 @@ impl Fields {
     }
 
     pub(super) fn put(&mut self, name: String, field: Field) {
-        self.0.retain(|(other, _)| *other != name);
+        let field = match (self.take(&name), field) {
+            (Some(Field::Text(first)), Field::Text(next)) => Field::Again(vec![first, next]),
+            (Some(Field::Again(mut all)), Field::Text(next)) => {
+                all.push(next);
+                Field::Again(all)
+            }
+            (_, field) => field,
+        };
         self.0.push((name, field));
     }
 
@@ -73,7 +82,16 @@ impl Field {
     pub(super) fn into_text(self) -> Option<String> {
         match self {
             Self::Text(text) | Self::Json(Value::String(text)) => Some(text),
+            Self::Again(mut all) => all.pop(),
             Self::Json(_) => None,
+        }
+    }
+
+    /// What it is where no list is expected: as it was said last.
+    fn last(self) -> Self {
+        match self {
+            Self::Again(mut all) => Self::Text(all.pop().unwrap_or_default()),
+            once => once,
         }
     }
 }
@@ -93,6 +111,11 @@ impl std::error::Error for Wrong {}
 impl de::Error for Wrong {
     fn custom<T: std::fmt::Display>(message: T) -> Self {
         Self(message.to_string())
+    }
+
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        let known = expected.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        Self(format!("unknown field `{field}`, expected a picture (`image` or `url`) and any of {known}"))
     }
 }
 
@@ -116,11 +139,15 @@ impl Named {
         visitor: V,
         read: impl FnOnce(Value, V) -> Result<V::Value, serde_json::Error>,
     ) -> Result<V::Value, Wrong> {
-        let value = match self.field {
+        let Self { name, field } = self;
+        let value = match field.last() {
             Field::Json(value) => value,
-            Field::Text(text) => serde_json::from_str(text.trim()).unwrap_or(Value::String(text)),
+            text => {
+                let text = text.into_text().unwrap_or_default();
+                serde_json::from_str(text.trim()).unwrap_or(Value::String(text))
+            }
         };
-        read(value, visitor).map_err(|e| Wrong(format!("{}: {e}", self.name)))
+        read(value, visitor).map_err(|e| Wrong(format!("{name}: {e}")))
     }
 }
 
@@ -142,10 +169,11 @@ impl<'de> de::Deserializer<'de> for Named {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match self.field {
-            Field::Text(text) => {
+            Field::Json(value) => de::Deserializer::deserialize_any(value, visitor),
+            text => {
+                let text = text.into_text().unwrap_or_default();
                 de::Deserializer::deserialize_any(StringDeserializer::<serde_json::Error>::new(text), visitor)
             }
-            Field::Json(value) => de::Deserializer::deserialize_any(value, visitor),
         }
         .map_err(|e| Wrong(format!("{}: {e}", self.name)))
     }
@@ -157,13 +185,11 @@ impl<'de> de::Deserializer<'de> for Named {
         }
     }
 
-    /// A list as text is JSON, or has commas between its parts.
+    /// A list as text is JSON, has commas between its parts, or is said part by part.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         let value = match self.field {
-            Field::Text(text) => serde_json::from_str(text.trim()).ok().filter(Value::is_array).unwrap_or_else(|| {
-                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-                Value::Array(parts.map(part).collect())
-            }),
+            Field::Text(text) => Value::Array(list(&text)),
+            Field::Again(all) => Value::Array(all.iter().flat_map(|text| list(text)).collect()),
             Field::Json(value) => value,
         };
         de::Deserializer::deserialize_seq(value, visitor).map_err(|e| Wrong(format!("{}: {e}", self.name)))
@@ -176,8 +202,8 @@ impl<'de> de::Deserializer<'de> for Named {
         visitor: V,
     ) -> Result<V::Value, Wrong> {
         let value = match self.field {
-            Field::Text(text) => Value::String(text),
             Field::Json(value) => value,
+            text => Value::String(text.into_text().unwrap_or_default()),
         };
         de::Deserializer::deserialize_enum(value, name, variants, visitor)
             .map_err(|e| Wrong(format!("{}: {e}", self.name)))
@@ -199,6 +225,14 @@ impl<'de> de::Deserializer<'de> for Named {
     serde::forward_to_deserialize_any! {
         i128 u128 char str string bytes byte_buf identifier ignored_any unit_struct tuple tuple_struct
     }
+}
+
+/// The parts of a list in text.
+fn list(text: &str) -> Vec<Value> {
+    if let Ok(Value::Array(parts)) = serde_json::from_str(text.trim()) {
+        return parts;
+    }
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(part).collect()
 }
 
 /// A part of a list in text: a number where it is one.
@@ -259,9 +293,20 @@ mod tests {
     }
 
     #[test]
+    fn a_list_may_be_said_part_by_part_and_nothing_else() {
+        let query = "tags=a&name=1&tags=b,c&faces=2&name=x&most=1&tags=[\"d,e\"]&most=4&shape=box&shape=ellipse";
+        let read = Fields::of_query(Some(query)).read::<Options>().unwrap();
+        assert_eq!((read.tags, read.faces), (["a", "b", "c", "d,e"].map(str::to_owned).to_vec(), vec![2]));
+        assert_eq!((&*read.name, read.most, read.shape), ("x", 4, Shape::Ellipse));
+        let mut fields = Fields::of_query(Some("tags=a&tags=b"));
+        fields.put_all(json!({"tags": ["c"]}).as_object().unwrap().clone());
+        assert_eq!(fields.read::<Options>().unwrap().tags, ["c"], "the body counts, not the query");
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (query, expected) in [
-            ("scores=1", "unknown field `scores`, expected one of `name`"),
+            ("scores=1", "unknown field `scores`, expected a picture (`image` or `url`) and any of `name`, `score`"),
             ("score=high", "score: invalid type: string \"high\", expected f32"),
             ("most=-1", "most: invalid value: integer `-1`, expected usize"),
             ("shape=star", "shape: unknown variant `star`, expected `box` or `ellipse`"),
