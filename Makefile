@@ -37,7 +37,7 @@ TESTS_AT_ONCE := $(shell echo $$((($$(nproc) * 3 + 3) / 4)))
 test: ## everything that is checked for each change
 	scripts/setup --tests packages library
 	scripts/lint
-	scripts/setup build models sample checker axe
+	scripts/setup build models sample checker axe embedder
 	RUST_TEST_THREADS=$(TESTS_AT_ONCE) cargo test --locked -- $(addprefix --skip ,$(TIMED))
 	cargo test --locked --test scenarios -- --test-threads 1 $(TIMED)
 
