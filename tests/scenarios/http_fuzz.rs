@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use fastrand::Rng;
 use image::{ImageFormat, RgbImage};
 
-use super::support::daemon::{Daemon, models, sample_people};
+use super::support::daemon::{Daemon, checkout, models, sample_people};
 use super::support::wait::eventually;
 
 /// What `make soak` sends at least; the tests send what fits in [`SHORT`].
@@ -23,16 +23,34 @@ const CLIENTS: usize = 4;
 /// By how much memory may grow: pictures that wait, and what decoders take.
 const GROWTH: usize = 600 << 20;
 
-const PATHS: [&str; 8] = [
-    "/detect",
+/// Options that change what is done with a picture.
+const VARIANTS: [&str; 7] = [
     "/detect?score=0.2",
-    "/mask",
     "/mask?kind=pixelate&shape=ellipse&format=png",
     "/mask?who=strangers",
-    "/compare",
-    "/faces/recognize",
     "/faces/search?top_k=3",
+    "/faces/enroll?name=Sam",
+    "/faces/enroll?enable_multi_face=true&auto_associate=true",
+    "/faces/enroll_async?name=Sam&priority=low",
 ];
+
+/// Method and path of every route that the published description gives a body, so that none can be forgotten here, and of
+/// [`VARIANTS`].
+fn paths() -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(checkout("config/openapi.json")).unwrap();
+    let description: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut paths: Vec<_> = VARIANTS.iter().map(|path| ("POST".to_owned(), (*path).to_owned())).collect();
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        let named = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part });
+        let path = named.collect::<Vec<_>>().join("/").replacen("/api/v1", "", 1);
+        let with_body = methods.as_object().unwrap().iter().filter(|(_, of)| of.get("requestBody").is_some());
+        paths.extend(with_body.map(|(method, _)| (method.to_uppercase(), path.clone())));
+    }
+    for known in ["/detect", "/compare", "/faces/recognize", "/persons/x"] {
+        assert!(paths.iter().any(|(_, path)| path == known), "{known} is not in the description");
+    }
+    paths
+}
 
 /// Small pictures in every format, and the sample's face.
 fn seeds() -> Option<Vec<Vec<u8>>> {
@@ -117,11 +135,16 @@ fn request(seeds: &[Vec<u8>], random: &mut Rng) -> (String, Vec<u8>) {
 }
 
 /// The status of the answer; the body may be announced longer or shorter than it is.
-fn status(address: &str, path: &str, (kind, body): (&str, &[u8]), announced: usize) -> std::io::Result<u16> {
+fn status(
+    address: &str,
+    (method, path): (&str, &str),
+    (kind, body): (&str, &[u8]),
+    announced: usize,
+) -> std::io::Result<u16> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let head = format!(
-        "POST /api/v1{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {announced}\r\n\r\n"
+        "{method} /api/v1{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {announced}\r\n\r\n"
     );
     stream.write_all(head.as_bytes())?;
     // an answer may come before all is sent
@@ -141,19 +164,22 @@ fn status(address: &str, path: &str, (kind, body): (&str, &[u8]), announced: usi
 /// Sends until `done` says so of the number sent.
 fn bombard(address: &str, seeds: &[Vec<u8>], seed: u64, done: impl Fn(usize) -> bool) -> usize {
     let mut random = Rng::with_seed(seed);
-    let mut sent = 0;
+    let (paths, mut sent) = (paths(), 0);
     while !done(sent) {
         let (kind, body) = request(seeds, &mut random);
-        let path = PATHS[random.usize(..PATHS.len())];
+        let (method, path) = &paths[random.usize(..paths.len())];
         let lies = random.u8(..20) == 0;
         let announced = if lies { random.usize(..body.len() + 100) } else { body.len() };
-        let answered = status(address, path, (&kind, &body), announced);
+        let answered = status(address, (method, path), (&kind, &body), announced);
         match answered {
             Ok(status) => {
-                assert!(status < 500 || status == 503, "{path} {kind} answers {status}: seed {seed}, request {sent}")
+                assert!(
+                    status < 500 || status == 503,
+                    "{method} {path} {kind} answers {status}: seed {seed}, request {sent}"
+                )
             }
             // who breaks off gets no answer
-            Err(error) => assert!(lies, "{path} {kind}: {error}: seed {seed}, request {sent}"),
+            Err(error) => assert!(lies, "{method} {path} {kind}: {error}: seed {seed}, request {sent}"),
         }
         sent += 1;
     }
