@@ -26,7 +26,8 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    /// The broker that listens on the usual port and lets everybody in, or else a new one.
+    /// The broker that listens on the usual port, lets everybody in and has no daemon yet, whose topics the demo would
+    /// take; or else a new one.
     pub(super) fn find_or_start() -> Result<Self, Fault> {
         if welcomes(MQTT) { Ok(Self::at(MQTT, None)) } else { Self::start() }
     }
@@ -93,7 +94,14 @@ const CONNECT: [u8; 14] = *b"\x10\x0c\0\x04MQTT\x04\x02\0\x05\0\0";
 /// Its answer where everything is well.
 const CONNACK: [u8; 4] = *b"\x20\x02\0\0";
 
-/// Whether a broker listens there that lets everybody in.
+/// SUBSCRIBE to what a daemon says of itself, and the answer to that.
+const SUBSCRIBE: [u8; 19] = *b"\x82\x11\0\x01\0\x0cvisor/status\0";
+const SUBACK: [u8; 5] = *b"\x90\x03\0\x01\0";
+
+/// How long a broker may take for a message that it keeps.
+const KEPT: Duration = Duration::from_millis(300);
+
+/// Whether a broker listens there that lets everybody in, and that no daemon is connected to.
 fn welcomes(port: u16) -> bool {
     let asked = || -> std::io::Result<bool> {
         let mut stream = connect(port)?;
@@ -101,7 +109,17 @@ fn welcomes(port: u16) -> bool {
         stream.write_all(&CONNECT)?;
         let mut answer = [0; CONNACK.len()];
         stream.read_exact(&mut answer)?;
-        Ok(answer == CONNACK)
+        if answer != CONNACK {
+            return Ok(false);
+        }
+        stream.write_all(&SUBSCRIBE)?;
+        let mut answer = [0; SUBACK.len()];
+        stream.read_exact(&mut answer)?;
+        stream.set_read_timeout(Some(KEPT))?;
+        let mut kept = Vec::new();
+        // it ends with the time that there is for it, which is an error
+        let _ = stream.take(1024).read_to_end(&mut kept);
+        Ok(answer == SUBACK && !kept.ends_with(b"online"))
     };
     asked().unwrap_or(false)
 }
@@ -116,4 +134,35 @@ fn connect(port: u16) -> std::io::Result<TcpStream> {
 
 fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A port whose broker answers a client without a name with `connack`, and keeps `status` for it.
+    fn broker(connack: &'static [u8], status: &'static [u8]) -> u16 {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut [0; CONNECT.len()]).unwrap();
+            stream.write_all(connack).unwrap();
+            stream.read_exact(&mut [0; SUBSCRIBE.len()]).unwrap();
+            stream.write_all(&SUBACK).unwrap();
+            stream.write_all(status).unwrap();
+            // it stays until the client goes
+            let _ = stream.read(&mut [0]);
+        });
+        port
+    }
+
+    #[test]
+    fn a_broker_is_borrowed_where_it_lets_everybody_in_and_no_daemon_has_it() {
+        assert!(welcomes(broker(&CONNACK, b"")));
+        assert!(welcomes(broker(&CONNACK, b"\x31\x15\0\x0cvisor/statusoffline")));
+        assert!(!welcomes(broker(&CONNACK, b"\x31\x14\0\x0cvisor/statusonline")));
+        assert!(!welcomes(broker(b"\x20\x02\0\x05", b"")), "not authorised");
+        assert!(!welcomes(free_port().unwrap()));
+    }
 }
