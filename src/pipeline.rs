@@ -13,6 +13,7 @@ mod control;
 mod eyes;
 mod faces;
 mod follower;
+mod job;
 mod masking;
 mod order;
 mod pace;
@@ -29,13 +30,14 @@ mod witness;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError};
 
 pub use audit::{Auditor, Finding, Look, Sample, audits, run_audit};
 pub use control::Control;
 pub use eyes::{Eyes, Seen};
 pub use faces::FaceModels;
 pub use follower::{Follower, Named, Names};
+pub use job::{Job, channel};
 pub use masking::{Exits, Masking};
 pub use order::in_order;
 pub use pace::Pacer;
@@ -50,6 +52,7 @@ use crate::detect::motion::Gate;
 use crate::event::Observation;
 use crate::frame::Frame;
 use crate::geometry::Size;
+use crate::mask::Cut;
 use crate::source::{Frames, SourceEvent, SourceState};
 use crate::track::Track;
 
@@ -90,19 +93,6 @@ pub trait Observer: Send {
 
     /// Time passes; called some times a second, with or without frames.
     fn idle(&mut self);
-}
-
-/// A frame on its way from `cam-` to `see-`.
-pub struct Job {
-    epoch: u64,
-    /// Of the delay line, if there is one.
-    generation: u64,
-    frame: Frame,
-}
-
-/// The channel between the loops: a live camera keeps one frame waiting, a file as many as it has detectors.
-pub fn channel(waiting: usize) -> (Sender<Job>, Receiver<Job>) {
-    bounded(waiting.max(1))
 }
 
 /// What becomes of a frame when the analysis is not ready for it.
@@ -162,14 +152,23 @@ impl Cam {
     fn take(&mut self, frame: Frame, control: &Control) {
         // The epoch first: detection that is switched off in between then makes the frame an old one.
         let epoch = control.epoch();
-        let chosen = match &mut self.when_busy {
-            WhenBusy::NewestWins(pacer, _) => pacer.choose(frame.stamp.pts),
-            WhenBusy::Wait => true,
+        let is_beside_cut = self.masking.as_mut().and_then(|masking| masking.cut(&frame)) == Some(Cut::Rare);
+        let (chosen, pinned) = match &mut self.when_busy {
+            WhenBusy::NewestWins(pacer, _) if is_beside_cut => (pacer.choose_now(frame.stamp.pts), true),
+            WhenBusy::NewestWins(pacer, _) => (pacer.choose(frame.stamp.pts), false),
+            WhenBusy::Wait => (true, false),
         };
+        let before = if pinned { self.other_side(epoch) } else { Vec::new() };
         let generation = self.masking.as_mut().map_or(0, |masking| masking.take(&frame, chosen, control));
         if chosen && control.detects() {
-            self.offer(Job { epoch, generation, frame }, control);
+            self.offer(Job { pinned, before, ..Job::new(epoch, generation, frame) }, control);
         }
+    }
+
+    /// The last frame before a cut, where it is not analysed anyway.
+    fn other_side(&self, epoch: u64) -> Vec<Job> {
+        let last = self.masking.as_ref().and_then(Masking::last_left_out);
+        last.map(|(frame, generation)| Job { pinned: true, ..Job::new(epoch, generation, frame) }).into_iter().collect()
     }
 
     fn offer(&mut self, mut job: Job, control: &Control) {
@@ -177,9 +176,8 @@ impl Cam {
             WhenBusy::NewestWins(_, waiting) => {
                 while let Err(TrySendError::Full(back)) = self.to_see.try_send(job) {
                     job = back;
-                    if waiting.try_recv().is_ok() {
-                        control.tally.dropped(DropReason::Superseded);
-                    }
+                    let left_out = waiting.try_recv().map_or(0, |older| job.replaces(older));
+                    (0..left_out).for_each(|_| control.tally.dropped(DropReason::Superseded));
                 }
             }
             WhenBusy::Wait => {
@@ -227,7 +225,7 @@ pub fn run_see<O: Observer>(jobs: &Receiver<Job>, mut eyes: Eyes, mut gate: Opti
             Ok(job) => {
                 last_job = Instant::now();
                 eyes.test(TEST_LATE);
-                see_one(job, &mut eyes, &mut gate, &mut follower);
+                job.in_order().for_each(|job| see_one(job, &mut eyes, &mut gate, &mut follower));
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,

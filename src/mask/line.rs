@@ -7,12 +7,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::hold::Hold;
+use super::policy::{Analysis, Lookahead, Policy, Release};
 use super::rhythm::Rhythm;
 use super::ruling::{Bracket, Cause, Fingerprint, Plan, Ruling};
-use super::sighting::Sighting;
+use super::shots::Shots;
 use super::strand::Between;
-use super::strands::{Margins, Strands};
+use super::strands::Strands;
 use super::stretch::{Mark, Stretch};
 use crate::clock::Monotonic;
 use crate::frame::Frame;
@@ -23,54 +23,6 @@ const JUMP: Duration = Duration::from_millis(500);
 
 /// Between two frames of a stream that goes on without a break.
 const MOST_GAP: Duration = Duration::from_secs(2);
-
-/// When frames are released.
-#[derive(Debug)]
-pub enum Lookahead {
-    /// A live camera: each frame as long after its arrival as the hold says, so that the stream flows evenly.
-    Held(Hold),
-    /// A live camera without delay: each frame as soon as it is analysed itself; the hold bounds how long that may take.
-    Own(Hold),
-    /// A file: once frames so much later have been analysed, or the file has ended.
-    File(Duration),
-}
-
-/// How a camera's frames are released.
-#[derive(Debug)]
-pub struct Policy {
-    /// When.
-    pub lookahead: Lookahead,
-    /// Frames that are held at most.
-    pub capacity: usize,
-    /// How much larger than a face its mask is.
-    pub margins: Margins,
-    /// Nobody is masked: a decision of the configuration. Zones are covered all the same, and nothing is shown unproven.
-    pub nobody: bool,
-}
-
-/// What the analysis of one frame found. Making one says that the model ran on that frame and gave sound outputs.
-#[derive(Clone, Debug)]
-pub struct Analysis {
-    /// The frame's number.
-    pub number: u64,
-    /// The frame's stream time.
-    pub at: Duration,
-    /// The generation, as [`Line::generation`] gave it when the frame was handed to the analysis.
-    pub generation: u64,
-    /// All that was found or is believed to be there.
-    pub sightings: Vec<Sighting>,
-    /// Whoever went unmasked before is masked in the frames that are held: somebody who did may have been forgotten since.
-    pub withdrawn: bool,
-}
-
-/// A frame that leaves the line.
-#[derive(Clone, Debug)]
-pub struct Release {
-    /// The frame, with its unmasked pixels: for the [`Painter`](super::Painter) alone.
-    pub frame: Frame,
-    /// What becomes of it.
-    pub ruling: Ruling,
-}
 
 #[derive(Debug)]
 struct Held {
@@ -113,6 +65,7 @@ pub struct Line {
     shut: Option<Cause>,
     last: Option<(u64, Duration, Monotonic, Size)>,
     rhythm: Rhythm,
+    shots: Shots,
     released: Option<u64>,
     ended: bool,
 }
@@ -131,6 +84,7 @@ impl Line {
             shut: None,
             last: None,
             rhythm: Rhythm::default(),
+            shots: Shots::default(),
             released: None,
             ended: false,
         }
@@ -199,6 +153,17 @@ impl Line {
         self.pop()
     }
 
+    /// The stream is cut before frame `number`, which has not been taken in yet: its faces, and those after, are not where those
+    /// before were, nor on the way from there.
+    pub fn cut(&mut self, number: u64) {
+        self.shots.begin(number);
+    }
+
+    /// The frame that was taken in last, where no analysis has said anything of it yet, with the generation that one would be of.
+    pub fn last_open(&self) -> Option<(&Frame, u64)> {
+        self.held.back().filter(|held| held.state == State::Open).map(|held| (&held.frame, self.generation))
+    }
+
     fn era(&self) -> u64 {
         self.eras.back().map_or(0, |era| era.number)
     }
@@ -233,13 +198,13 @@ impl Line {
         if analysis.generation != self.generation || self.shut.is_some() {
             return;
         }
-        let mark = Mark { number: analysis.number, at: analysis.at };
+        let mark = Mark { number: analysis.number, at: analysis.at, shot: self.shots.of(analysis.number) };
         let older_than = |number: Option<u64>| number.is_some_and(|number| mark.number < number);
         if older_than(self.newest.map(|newest| newest.number)) || older_than(self.failed) {
             return;
         }
         if let (Some(era), Some((.., size))) = (self.eras.back_mut(), self.last) {
-            era.strands.take(mark.at, size, &analysis.sightings);
+            era.strands.take((mark.at, mark.shot), size, &analysis.sightings);
         }
         self.prove(self.newest, mark);
         self.newest = Some(mark);

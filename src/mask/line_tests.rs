@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 mod interleavings;
 
 use super::hold::Hold;
-use super::line::{Analysis, Line, Lookahead, Policy, Release};
+use super::line::Line;
+use super::policy::{Analysis, Lookahead, Policy, Release};
 use super::ruling::{Bracket, Cause, Ruling};
 use super::sighting::Sighting;
 use super::strands::Margins;
@@ -125,6 +126,40 @@ fn a_frame_whose_time_stands_still_is_not_shown_by_its_time() {
     let jumped = Err(Cause::ClockJumped);
     let ruled: Vec<_> = drain(&mut line, 9999).into_iter().map(|(_, outcome)| outcome).collect();
     assert_eq!(ruled, [Ok((0, 0)), Ok((0, 5)), Ok((0, 5)), jumped, jumped, Ok((5, 5))]);
+}
+
+#[test]
+fn nothing_leads_across_a_cut() {
+    let cut_at = |analysed: &[u64]| {
+        let mut line = live();
+        push(&mut line, 0..3);
+        line.cut(3);
+        push(&mut line, 3..7);
+        for number in analysed {
+            line.analysed(&analysis(&line, *number), ms(20));
+        }
+        drain(&mut line, 999).into_iter().map(|(_, outcome)| outcome.map_err(|cause| cause.name())).collect::<Vec<_>>()
+    };
+    let cut = Err("cut");
+    assert_eq!(cut_at(&[0, 5, 6]), [Ok((0, 0)), cut, cut, cut, cut, Ok((5, 5)), Ok((6, 6))]);
+    assert_eq!(cut_at(&[0, 3, 6]), [Ok((0, 0)), cut, cut, Ok((3, 3)), Ok((3, 6)), Ok((3, 6)), Ok((6, 6))]);
+    assert_eq!(
+        cut_at(&[0, 2, 3, 6]),
+        [Ok((0, 0)), Ok((0, 2)), Ok((2, 2)), Ok((3, 3)), Ok((3, 6)), Ok((3, 6)), Ok((6, 6))]
+    );
+}
+
+#[test]
+fn the_last_frame_is_open_until_something_is_known_of_it() {
+    let mut line = live();
+    assert!(line.last_open().is_none());
+    push(&mut line, 0..2);
+    assert_eq!(line.last_open().map(|(frame, generation)| (frame.number, generation)), Some((1, line.generation())));
+    line.analysed(&analysis(&line, 1), ms(20));
+    assert!(line.last_open().is_none());
+    push(&mut line, 2..3);
+    line.interrupt(Cause::SourceLost);
+    assert!(line.last_open().is_none(), "its analysis would count for nothing");
 }
 
 #[test]

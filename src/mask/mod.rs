@@ -12,8 +12,10 @@
 //! | `strands` | the faces of the frames that are held |
 //! | `strand` | where each may be at any instant |
 //! | [`hold`] | how long a frame is held |
+//! | [`policy`](Policy) | what goes into the delay line, and what comes out |
 //! | [`line`](Line) | release by proof |
 //! | `stretch` `rhythm` | what two analyses prove of the frames between; whether these come as they use to |
+//! | [`cut`](Cuts) `shots` | where a stream is cut, and which frames go on from each other |
 //! | [`ruling`](Ruling) | shown with masks, or covered, and why |
 //! | `shape` `stencil` | which pixels |
 //! | [`kinds`](KINDS) | what takes their place: a file and a table line each |
@@ -23,6 +25,7 @@
 //! | [`test_face`](TestFace) | whether the detector sees at all |
 
 mod config;
+mod cut;
 pub mod hold;
 mod kinds;
 mod line;
@@ -32,9 +35,11 @@ mod masked;
 mod painter;
 #[cfg(test)]
 mod painter_tests;
+mod policy;
 mod rhythm;
 mod ruling;
 mod shape;
+mod shots;
 mod sighting;
 mod stencil;
 mod still;
@@ -47,11 +52,13 @@ mod test_face;
 mod who;
 
 pub use config::{Audit, Config, Settings};
+pub use cut::{Cut, Cuts, Signature};
 pub use hold::Hold;
 pub use kinds::{KINDS, Kind};
-pub use line::{Analysis, Line, Lookahead, Policy, Release};
+pub use line::Line;
 pub use masked::{MaskedFrame, MaskedStill, Outcome, Places, out_layout};
 pub use painter::{Painter, TooSmall};
+pub use policy::{Analysis, Lookahead, Policy, Release};
 pub use ruling::{Bracket, Cause, Plan, Ruling};
 pub use shape::{Region, Shape};
 pub use sighting::{Sighting, untracked};

@@ -24,6 +24,8 @@ pub enum Cause {
     SizeChanged,
     /// The stream's clock jumped between the analyses around it.
     ClockJumped,
+    /// The stream was cut between the analyses around it.
+    Cut,
     /// More frames are held than there is room for.
     QueueFull,
     /// Its pixels changed after it was taken in.
@@ -42,7 +44,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Starting,
         Self::Late,
         Self::NotAnalysed,
@@ -50,6 +52,7 @@ impl Cause {
         Self::ModelChanged,
         Self::SizeChanged,
         Self::ClockJumped,
+        Self::Cut,
         Self::QueueFull,
         Self::SlotReused,
         Self::SourceLost,
@@ -69,6 +72,7 @@ impl Cause {
             Self::ModelChanged => "model_changed",
             Self::SizeChanged => "size_changed",
             Self::ClockJumped => "clock_jumped",
+            Self::Cut => "cut",
             Self::QueueFull => "queue_full",
             Self::SlotReused => "slot_reused",
             Self::SourceLost => "source_lost",
@@ -83,7 +87,7 @@ impl Cause {
     pub(super) const fn caption(self) -> &'static str {
         match self {
             Self::Starting => "starting",
-            Self::Late | Self::NotAnalysed | Self::QueueFull => "analysis late",
+            Self::Late | Self::NotAnalysed | Self::Cut | Self::QueueFull => "analysis late",
             Self::Failed | Self::Blind => "detector failed",
             Self::ModelChanged => "model changed",
             Self::SizeChanged | Self::ClockJumped | Self::SourceLost | Self::SlotReused => "source interrupted",

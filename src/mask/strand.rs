@@ -69,6 +69,8 @@ pub(super) const RECENT: f32 = 0.6;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Knot {
     pub at: Duration,
+    /// Which part of the stream it is in, between two cuts.
+    pub shot: u64,
     pub sighting: Sighting,
     /// For how long it is held when it is not found any more, in seconds.
     pub patience: f32,
@@ -98,6 +100,8 @@ pub(super) struct Place {
 pub(super) struct Between {
     pub from: Duration,
     pub to: Duration,
+    /// The part of the stream that they and the frame are in, between two cuts.
+    pub shot: u64,
 }
 
 /// Other faces by which this one may be mistaken, or hidden.
@@ -112,12 +116,12 @@ pub(super) struct Neighbours {
 impl Strand {
     /// Whether the face goes unmasked: each analysis from the one before the frame on found it and let it go, and one that is
     /// not before the frame verified it. So whatever a tracker took for the same face between two verifications, the later
-    /// one comes before the frame is shown.
+    /// one comes before the frame is shown. What was verified on the other side of a cut says nothing.
     pub fn is_exempt(&self, between: Between) -> bool {
         let mut since =
             self.knots.iter().filter(|knot| knot.at >= between.from && knot.at <= between.to + DOUBTED_BACK);
         let at = |time: Duration| self.knots.iter().any(|knot| knot.at == time);
-        let verified = |knot: &Knot| knot.at >= between.to && knot.sighting.verified;
+        let verified = |knot: &Knot| knot.at >= between.to && knot.shot == between.shot && knot.sighting.verified;
         at(between.from)
             && at(between.to)
             && self.knots.iter().any(verified)
@@ -292,7 +296,10 @@ impl Strand {
         let later =
             |other: &Knot| seconds(other.at.saturating_sub(knot.at)) - seconds(knot.at.saturating_sub(other.at));
         let apart = |other: &Knot| later(other) * way;
-        let near = |other: &&Knot| other.sighting.seen && apart(other) > 0.0 && apart(other) < RECENT;
+        let near = |other: &&Knot| {
+            // how it moved before a cut says nothing of how it moves after it
+            other.shot == knot.shot && other.sighting.seen && apart(other) > 0.0 && apart(other) < RECENT
+        };
         let found = self.knots.iter().filter(near).min_by(|a, b| {
             // the nearest that is far enough away, or else the furthest
             let rank = |other: &Knot| if apart(other) >= TREND { apart(other) } else { 2.0 * RECENT - apart(other) };

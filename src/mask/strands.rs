@@ -81,8 +81,8 @@ pub(super) struct Strands {
 }
 
 impl Strands {
-    /// Takes in what one analysis of a frame of this size found.
-    pub fn take(&mut self, at: Duration, frame: Size, sightings: &[Sighting]) {
+    /// Takes in what one analysis of a frame of this size found, at a time and in a shot.
+    pub fn take(&mut self, (at, shot): (Duration, u64), frame: Size, sightings: &[Sighting]) {
         self.frame = Some(frame).filter(|frame| frame.pixels() > 0);
         for sighting in sightings.iter().filter(|sighting| sighting.rect.is_sound()) {
             let index = self.strand_of(at, sighting);
@@ -91,7 +91,7 @@ impl Strands {
             let patience = patience(sighting, sightings, frame);
             strand.track = sighting.track.or(strand.track);
             strand.firm |= sighting.firm;
-            strand.knots.push_back(Knot { at, sighting: *sighting, patience });
+            strand.knots.push_back(Knot { at, shot, sighting: *sighting, patience });
         }
     }
 
@@ -245,8 +245,8 @@ impl Strands {
 /// What is masked in a still picture, of which there is no before and after.
 pub fn still_regions(sightings: &[Sighting], margins: Margins) -> Vec<Region> {
     let mut strands = Strands::default();
-    strands.take(Duration::ZERO, Size::new(0, 0), sightings);
-    strands.regions(Duration::ZERO, Between { from: Duration::ZERO, to: Duration::ZERO }, margins)
+    strands.take((Duration::ZERO, 0), Size::new(0, 0), sightings);
+    strands.regions(Duration::ZERO, Between { from: Duration::ZERO, to: Duration::ZERO, shot: 0 }, margins)
 }
 
 /// What a quarter of them reach, or the largest of few: a detector's boxes scatter, and the largest of many says little.

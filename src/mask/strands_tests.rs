@@ -24,13 +24,13 @@ fn face(track: Option<u64>, x: f32) -> Sighting {
 /// The strands of these analyses, by milliseconds.
 fn strands(analyses: &[(u64, &[Sighting])]) -> Strands {
     let mut strands = Strands::default();
-    analyses.iter().for_each(|(at, sightings)| strands.take(ms(*at), SIZE, sightings));
+    analyses.iter().for_each(|(at, sightings)| strands.take((ms(*at), 0), SIZE, sightings));
     strands.check_invariants();
     strands
 }
 
 fn regions(strands: &Strands, at: u64, from: u64, to: u64) -> Vec<Region> {
-    strands.regions(ms(at), Between { from: ms(from), to: ms(to) }, NONE)
+    strands.regions(ms(at), Between { from: ms(from), to: ms(to), shot: 0 }, NONE)
 }
 
 /// Whether `rect` is hidden to its last pixel.
@@ -84,7 +84,7 @@ fn a_face_first_seen_is_hidden_before() {
 /// Analyses for a second, ten of them, that find a face at `x`.
 fn known(x: f32) -> Strands {
     let mut strands = Strands::default();
-    (0..=10).for_each(|n| strands.take(ms(n * 100), SIZE, &[face(Some(1), x)]));
+    (0..=10).for_each(|n| strands.take((ms(n * 100), 0), SIZE, &[face(Some(1), x)]));
     strands
 }
 
@@ -92,9 +92,9 @@ fn known(x: f32) -> Strands {
 fn a_face_that_is_not_found_any_more_is_held_and_grows() {
     let lost = |x: f32| Sighting { seen: false, ..face(Some(1), x) };
     let mut strands = known(50.0);
-    strands.take(ms(1100), SIZE, &[lost(60.0)]);
-    strands.take(ms(1200), SIZE, &[lost(65.0)]);
-    strands.take(ms(1300), SIZE, &[]);
+    strands.take((ms(1100), 0), SIZE, &[lost(60.0)]);
+    strands.take((ms(1200), 0), SIZE, &[lost(65.0)]);
+    strands.take((ms(1300), 0), SIZE, &[]);
     let found = regions(&strands, 1200, 1200, 1200);
     assert!(
         hides(&found, face(None, 50.0).rect) && hides(&found, face(None, 65.0).rect),
@@ -185,7 +185,7 @@ fn faces_that_all_change_places_are_no_way_across_the_picture() {
 fn what_no_frame_needs_is_forgotten() {
     let mut strands = Strands::default();
     for n in 0..1000 {
-        strands.take(ms(n * 40), SIZE, &[face(Some(n / 10), (n % 10) as f32 * 3.0)]);
+        strands.take((ms(n * 40), 0), SIZE, &[face(Some(n / 10), (n % 10) as f32 * 3.0)]);
         strands.forget_before(ms((n * 40).saturating_sub(200)));
         strands.check_invariants();
     }
@@ -220,7 +220,7 @@ fn a_single_box_that_is_too_large_does_not_count_for_long() {
 fn a_face_that_is_found_moving_fast_is_hidden_back_to_where_it_may_have_come_from() {
     let found = |step: f32| {
         let mut strands = Strands::default();
-        (0..4).for_each(|n| strands.take(ms(1000 + n * 100), SIZE, &[face(Some(1), 300.0 + n as f32 * step)]));
+        (0..4).for_each(|n| strands.take((ms(1000 + n * 100), 0), SIZE, &[face(Some(1), 300.0 + n as f32 * step)]));
         strands
     };
     let (fast, slow) = (found(20.0), found(1.0));
@@ -262,9 +262,9 @@ fn a_face_that_comes_from_behind_another_is_hidden_on_its_way() {
 fn a_fast_face_is_held_until_two_analyses_missed_it() {
     let found = |n: u64| Sighting { rect: Rect::new(n as f32 * 30.0, 100.0, 40.0, 50.0), ..face(Some(1), 0.0) };
     let mut strands = Strands::default();
-    (0..=5).for_each(|n| strands.take(ms(n * 200), SIZE, &[found(n)]));
-    strands.take(ms(1200), SIZE, &[]);
-    strands.take(ms(1400), SIZE, &[]);
+    (0..=5).for_each(|n| strands.take((ms(n * 200), 0), SIZE, &[found(n)]));
+    strands.take((ms(1200), 0), SIZE, &[]);
+    strands.take((ms(1400), 0), SIZE, &[]);
     assert!(hides(&regions(&strands, 1340, 1200, 1400), Rect::new(190.0, 100.0, 40.0, 50.0)));
     assert_eq!(regions(&strands, 1340, 1300, 1400), [], "analyses that come more often have looked for it oftener");
 }

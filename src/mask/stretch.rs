@@ -15,6 +15,8 @@ const MOST_UNEVEN: Duration = Duration::from_millis(50);
 pub(super) struct Mark {
     pub number: u64,
     pub at: Duration,
+    /// Which part of the stream it is of, between two cuts.
+    pub shot: u64,
 }
 
 /// From one analysed frame to the next.
@@ -33,18 +35,20 @@ pub(super) struct Stretch {
 impl Stretch {
     /// Up to `to`; `from` is the analysed frame before, unless the stream was `broken` in between.
     pub fn new(from: Option<Mark>, to: Mark, broken: Cause) -> Self {
-        Self { from, to, broken, unproven: None, even: false }
+        // no way leads from a face before a cut to one after it
+        let unproven = from.is_some_and(|from| from.shot != to.shot).then_some(Cause::Cut);
+        Self { from, to, broken, unproven, even: false }
     }
 
     /// Of a live camera: analyses further apart than `farthest` prove nothing, nor do frames that come against their `rhythm`.
     pub fn live(self, farthest: Duration, rhythm: &Rhythm) -> Self {
         let Self { from, to, .. } = self;
-        let unproven = from.and_then(|from| {
+        let live = from.and_then(|from| {
             let (frames, time) = (to.number.saturating_sub(from.number), to.at.saturating_sub(from.at));
             let squeezed = || (!rhythm.fits(frames, time)).then_some(Cause::ClockJumped);
             if time > farthest { Some(Cause::Late) } else { squeezed() }
         });
-        Self { unproven, even: true, ..self }
+        Self { unproven: self.unproven.or(live), even: true, ..self }
     }
 
     /// Each frame needs an analysis of its own.
@@ -58,7 +62,9 @@ impl Stretch {
     /// Why it is not proven.
     pub fn brackets(&self, number: u64, at: Duration) -> Result<(Bracket, Between), Cause> {
         let to = self.to;
-        let between = |from: Mark| (Bracket { from: from.number, to: to.number }, Between { from: from.at, to: to.at });
+        let between = |from: Mark| {
+            (Bracket { from: from.number, to: to.number }, Between { from: from.at, to: to.at, shot: to.shot })
+        };
         if number == to.number {
             return Ok(between(to));
         }

@@ -85,7 +85,7 @@ impl Eyes {
         let began = Instant::now();
         match self.look(job.frame.picture(), began + patience) {
             Ok(detections) => {
-                let Job { epoch, generation, frame } = job;
+                let Job { epoch, generation, frame, .. } = job;
                 let (detect_time, score) = (began.elapsed(), self.detector.settings().score);
                 let attested = self.sight.as_ref().is_some_and(|sight| sight.is_of(self.detector.model()));
                 Some(Seen { epoch, generation, attested, score, frame, detections, thumbnail, detect_time })

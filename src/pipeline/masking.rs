@@ -11,7 +11,7 @@ use super::report::{Gone, Report, Reports};
 use super::shutter::Shutter;
 use crate::clock::Monotonic;
 use crate::frame::Frame;
-use crate::mask::{Cause, Line, MaskedFrame, Painter, Policy, Release, out_layout};
+use crate::mask::{Cause, Cut, Cuts, Line, MaskedFrame, Painter, Policy, Release, out_layout};
 use crate::metrics::{FRAME_AGE, MASK_HOLD};
 use crate::sink::restream::{Outlet, OutletSlot};
 use crate::sink::{Screen, VideoTaker};
@@ -32,6 +32,9 @@ pub struct Exits {
 /// A camera's delay line, and everything behind it.
 pub struct Masking {
     line: Line,
+    cuts: Cuts,
+    /// Whether the frame that was taken in last is analysed.
+    last_chosen: bool,
     /// Frames that it holds at most, of a stream of the usual rate.
     capacity: usize,
     painter: Painter,
@@ -62,6 +65,8 @@ impl Masking {
         Self {
             capacity: policy.capacity,
             line: Line::new(policy),
+            cuts: Cuts::default(),
+            last_chosen: false,
             painter,
             exits,
             reports,
@@ -90,6 +95,22 @@ impl Masking {
         self.reports.bell()
     }
 
+    /// Whether there is a cut before a frame that is about to be taken in; to be asked of each.
+    pub(super) fn cut(&mut self, frame: &Frame) -> Option<Cut> {
+        if self.screen.as_ref().is_some_and(|screen| !screen.is_watched()) {
+            return None;
+        }
+        let cut = self.cuts.look(frame.stamp.pts, frame.picture())?;
+        self.line.cut(frame.number);
+        Some(cut)
+    }
+
+    /// The frame that was taken in last, where it was not chosen for analysis, and the generation that its analysis is to be of.
+    pub(super) fn last_left_out(&self) -> Option<(Frame, u64)> {
+        let (frame, generation) = self.line.last_open().filter(|_| !self.last_chosen)?;
+        Some((frame.clone(), generation))
+    }
+
     /// Takes a frame in, `chosen` for analysis or not; the generation that its analysis is to be of.
     pub(super) fn take(&mut self, frame: &Frame, chosen: bool, control: &Control) -> u64 {
         self.hear(control);
@@ -97,7 +118,7 @@ impl Masking {
         if self.screen.as_ref().is_some_and(|screen| !chosen || !screen.is_watched()) {
             return NOT_HELD;
         }
-        self.begun = true;
+        (self.begun, self.last_chosen) = (true, chosen);
         if let Some(release) = self.line.push(frame.clone()) {
             self.hand_over(&release, control);
         }

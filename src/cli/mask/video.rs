@@ -19,7 +19,7 @@ use crate::clock::Monotonic;
 use crate::detect::{Detection, Detector, Thumbnailer};
 use crate::fault::Fault;
 use crate::frame::Frame;
-use crate::mask::{Line, Lookahead, Outcome, Painter, Policy, Release, Settings, TestFace, Who};
+use crate::mask::{Cuts, Line, Lookahead, Outcome, Painter, Policy, Release, Settings, TestFace, Who};
 use crate::pipeline::{Analysed, Faces, Names, Recall, Sightings, THUMBNAIL, in_order};
 use crate::recognise::Vigil;
 use crate::ring;
@@ -210,6 +210,7 @@ struct Hand<'a> {
     file: Option<std::fs::File>,
     fps: Option<f64>,
     line: Line,
+    cuts: Cuts,
     painter: Painter,
     encoder: Option<Encoder>,
     tracker: Box<dyn Tracker>,
@@ -236,6 +237,7 @@ impl<'a> Hand<'a> {
             file: Some(file),
             fps: None,
             line: Line::new(policy),
+            cuts: Cuts::default(),
             painter: Painter::new("file", settings)?,
             encoder: None,
             tracker: track::Config::default().for_detector(job.engine.settings().score).build(),
@@ -268,6 +270,9 @@ impl<'a> Hand<'a> {
 
     fn take(&mut self, frame: Frame) -> Result<(), Fault> {
         self.line.limit(room(&frame, self.job.engine));
+        if self.cuts.look(frame.stamp.pts, frame.picture()).is_some() {
+            self.line.cut(frame.number);
+        }
         let forced = self.line.push(frame);
         self.generations.push_back(self.line.generation());
         forced.map_or(Ok(()), |release| self.write(&release))

@@ -14,6 +14,8 @@ enum Step {
         after: u64,
         width: u32,
     },
+    /// The stream is cut before the next frame.
+    Cut,
     /// The analysis of one of the last frames, handed out in the generation of that time.
     Analysed {
         back: usize,
@@ -34,6 +36,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         30 => (1..80_u64).prop_map(|after| Step::Push { after, width: 8 }),
         1 => (1..3000_u64).prop_map(|after| Step::Push { after, width: 8 }),
         1 => (1..80_u64).prop_map(|after| Step::Push { after, width: 10 }),
+        1 => Just(Step::Cut),
         16 => (0..8_usize).prop_map(|back| Step::Analysed { back }),
         2 => (0..8_usize).prop_map(|back| Step::Failed { back }),
         1 => causes.prop_map(Step::Interrupted),
@@ -145,6 +148,10 @@ fn run(mut line: Line, is_file: bool, steps: &[Step]) {
 
 fn take(line: &mut Line, world: &mut World, step: &Step, last: &mut Option<u64>) {
     match step {
+        Step::Cut => {
+            line.cut(world.next());
+            world.breaks.push(world.next());
+        }
         Step::Push { after, width } => {
             world.now += after;
             let number = world.next();

@@ -1,0 +1,291 @@
+//! Where a stream is cut: its picture is another one from one frame to the next, or everything in it is elsewhere at once.
+//!
+//! A clip that begins anew, a sequencer, a camera that turns to a preset, a video call that rearranges: faces are then
+//! nowhere near where they were, and no way leads from one place to the other. A picture is compared with the one before in
+//! small. What went on by a block or two has moved; what is nowhere near, after the light as a whole is taken out, is new. That
+//! counts only as far as a block is not used to it (a clock in the picture, a light that blinks), and what is new in all
+//! must stand out from the moments before, so that what flickers or is in motion all the time is the rule.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::frame::Picture;
+use crate::geometry::Size;
+
+/// Columns of blocks in which a picture is compared.
+const COLUMNS: usize = 128;
+/// Rows of them.
+const ROWS: usize = 72;
+/// Samples of a block, across and down.
+const SAMPLES: usize = 2;
+/// So many blocks away what moved is looked for.
+const REACH: usize = 2;
+/// By so many levels a block differs by noise.
+const SLACK: i32 = 8;
+/// More levels than this are no more than this: a small part of the picture that goes from black to white is not much.
+const MOST_LEVELS: i32 = 50;
+/// Most blocks that are looked for, so that a picture that is new as a whole takes no longer than others.
+const MOST_BLOCKS: usize = 2000;
+/// A cut brings so many times as much that is new as any frame shortly before …
+const STANDS_OUT: f32 = 2.0;
+/// … and so many levels more, as a mean over all blocks.
+const LEAST: f32 = 0.06;
+/// "Shortly before" is so long …
+const BEFORE: Duration = Duration::from_millis(750);
+/// … and so many frames at least …
+const FEWEST: usize = 3;
+/// … and at most.
+const MOST: usize = 128;
+/// What is new in a block counts as far as it is more than so many times what was new there before, which is forgotten …
+const USED_TO: f32 = 1.5;
+/// … within so many seconds.
+const FORGOTTEN: f32 = 4.0;
+/// So many cuts in a row are worth analyses of their own …
+const IN_A_ROW: usize = 4;
+/// … within so much time: more of them are what the stream is like.
+const A_WHILE: Duration = Duration::from_secs(2);
+
+/// A further one counts only where so many levels are new as a mean over all blocks: most of the picture, or large faces.
+const MUCH: f32 = 0.5;
+
+/// A frame that does not go on from the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The frames on both sides are worth an analysis of their own.
+    Rare,
+    /// There were others just before: what lies between the analyses around it is covered.
+    Often,
+}
+
+/// A picture in small, by which cuts are found.
+#[derive(Clone, Debug, Default)]
+pub struct Signature {
+    blocks: Vec<u8>,
+}
+
+impl Signature {
+    /// Of a picture's luma: one sample in fifty of 1080p.
+    pub fn of(picture: Picture<'_>) -> Self {
+        let mut signature = Self::default();
+        signature.take(picture, &columns(picture.size()));
+        signature
+    }
+
+    fn take(&mut self, picture: Picture<'_>, columns: &[usize]) {
+        let (luma, stride) = (picture.plane(0), picture.layout().planes[0].stride);
+        self.blocks.resize(COLUMNS * ROWS, 0);
+        for (row, blocks) in self.blocks.chunks_exact_mut(COLUMNS).enumerate() {
+            let mut sums = [0_u16; COLUMNS];
+            for line in row * SAMPLES..(row + 1) * SAMPLES {
+                let start = place(line, ROWS * SAMPLES, picture.size().height) * stride;
+                let line = luma.get(start..).unwrap_or_default();
+                for (sum, columns) in sums.iter_mut().zip(columns.chunks_exact(SAMPLES)) {
+                    *sum +=
+                        columns.iter().map(|column| u16::from(line.get(*column).copied().unwrap_or(0))).sum::<u16>();
+                }
+            }
+            blocks.iter_mut().zip(sums).for_each(|(block, sum)| *block = (sum / (SAMPLES * SAMPLES) as u16) as u8);
+        }
+    }
+
+    /// By how many levels half of the blocks have become lighter at least.
+    fn light_since(&self, before: &Self) -> i32 {
+        const DARKEST: i32 = -255;
+        let mut counts = [0_usize; 511];
+        self.blocks.iter().zip(&before.blocks).for_each(|(new, old)| {
+            counts[(i32::from(*new) - i32::from(*old) - DARKEST) as usize] += 1;
+        });
+        let mut left = self.blocks.len() / 2;
+        let reached = |count: &usize| {
+            let rest = left.checked_sub(*count);
+            left = rest.unwrap_or_default();
+            rest.is_none()
+        };
+        counts.iter().position(reached).map_or(0, |index| index as i32 + DARKEST)
+    }
+}
+
+/// Finds the cuts of one stream.
+#[derive(Debug, Default)]
+pub struct Cuts {
+    size: Option<Size>,
+    columns: Vec<usize>,
+    last: Option<Signature>,
+    /// Memory for the next one.
+    spare: Signature,
+    /// Levels that are new in each block, on either side.
+    news: Vec<f32>,
+    /// The most that was new in each block, less what is forgotten of it.
+    habits: Vec<f32>,
+    /// When they were learnt.
+    at: Option<Duration>,
+    /// What was new in the frames shortly before.
+    recent: VecDeque<(Duration, f32)>,
+    /// The last cuts that were worth an analysis.
+    rare: VecDeque<Duration>,
+}
+
+impl Cuts {
+    /// Whether there is a cut before the next picture, shown at stream time `at`.
+    pub fn look(&mut self, at: Duration, picture: Picture<'_>) -> Option<Cut> {
+        if self.size != Some(picture.size()) {
+            *self = Self { size: Some(picture.size()), columns: columns(picture.size()), ..Self::default() };
+        }
+        let mut signature = std::mem::take(&mut self.spare);
+        signature.take(picture, &self.columns);
+        self.judge(at, signature)
+    }
+
+    /// The same of a picture in small.
+    pub fn judge(&mut self, at: Duration, signature: Signature) -> Option<Cut> {
+        let before = self.last.replace(signature)?;
+        let news = self.last.as_ref().map_or(0.0, |now| {
+            self.news.clear();
+            self.news.resize(COLUMNS * ROWS, 0.0);
+            let light = now.light_since(&before);
+            add_new_levels(&before.blocks, &now.blocks, light, &mut self.news);
+            add_new_levels(&now.blocks, &before.blocks, -light, &mut self.news);
+            self.habits.resize(COLUMNS * ROWS, 0.0);
+            let unusual = |(new, habit): (&f32, &f32)| (new - USED_TO * habit).max(0.0);
+            self.news.iter().zip(&self.habits).map(unusual).sum::<f32>() / (COLUMNS * ROWS) as f32
+        });
+        self.spare = before;
+        let cut = self.take(at, news);
+        self.learn(at, cut);
+        cut
+    }
+
+    /// Gets used to what was new, but for that of a cut.
+    fn learn(&mut self, at: Duration, cut: Option<Cut>) {
+        let time = self.at.replace(at).map_or(0.0, |before| at.saturating_sub(before).as_secs_f32());
+        let left = (-time / FORGOTTEN).exp();
+        for (habit, new) in self.habits.iter_mut().zip(&self.news) {
+            *habit = (*habit * left).max(if cut == Some(Cut::Rare) { 0.0 } else { *new });
+        }
+    }
+
+    fn take(&mut self, at: Duration, news: f32) -> Option<Cut> {
+        if self.recent.back().is_some_and(|(before, _)| *before > at) {
+            // the stream's clock went back: nothing is known of the time before
+            self.recent.clear();
+            self.rare.clear();
+        }
+        let is_old = |(seen, _): &(Duration, f32)| at.saturating_sub(*seen) > BEFORE;
+        while self.recent.len() >= MOST || (self.recent.len() > FEWEST && self.recent.front().is_some_and(is_old)) {
+            self.recent.pop_front();
+        }
+        let usual = self.recent.iter().map(|(_, news)| *news).fold(0.0, f32::max);
+        let stands_out = self.recent.len() >= FEWEST && news > STANDS_OUT * usual + LEAST;
+        self.rare.retain(|cut| at.saturating_sub(*cut) < A_WHILE);
+        if stands_out && self.rare.len() < IN_A_ROW {
+            self.rare.push_back(at);
+            return Some(Cut::Rare);
+        }
+        self.recent.push_back((at, news));
+        (stands_out && news > MUCH).then_some(Cut::Often)
+    }
+}
+
+/// Where samples are taken in a row.
+fn columns(size: Size) -> Vec<usize> {
+    (0..COLUMNS * SAMPLES).map(|column| place(column, COLUMNS * SAMPLES, size.width)).collect()
+}
+
+/// The middle of part `index` of `parts` of a side.
+fn place(index: usize, parts: usize, side: u32) -> usize {
+    (2 * index + 1) * side as usize / (2 * parts)
+}
+
+/// Adds to `levels` those of blocks of `to` that are like nothing near them in `from`, which was darker by `light`.
+fn add_new_levels(from: &[u8], to: &[u8], light: i32, levels: &mut [f32]) {
+    let differs = |from: u8, to: u8| (i32::from(to) - light - i32::from(from)).abs();
+    let changed = || from.iter().zip(to).enumerate().filter(|(_, (from, to))| differs(**from, **to) > SLACK);
+    let step = changed().count().div_ceil(MOST_BLOCKS).max(1);
+    for (index, (_, to)) in changed().step_by(step) {
+        let (row, column) = (index / COLUMNS, index % COLUMNS);
+        let rows = row.saturating_sub(REACH)..(row + REACH + 1).min(ROWS);
+        let columns = column.saturating_sub(REACH)..(column + REACH + 1).min(COLUMNS);
+        let near = rows.flat_map(|row| &from[row * COLUMNS..][columns.clone()]);
+        let least = near.map(|from| differs(*from, *to)).min().unwrap_or(0);
+        // it stands for those that are left out
+        levels[index] += ((least - SLACK).clamp(0, MOST_LEVELS) * step as i32) as f32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Colorimetry, ColourMatrix, ColourRange, Layout, PixelFormat};
+
+    const SIZE: Size = Size::new(640, 360);
+
+    /// A picture of textured ground with heads of 40 pixels, all lighter by `light`, with noise.
+    fn picture(heads: &[(usize, usize)], light: u8, seed: usize) -> Vec<u8> {
+        let (width, height) = (SIZE.width as usize, SIZE.height as usize);
+        let mut luma: Vec<u8> = (0..width * height)
+            .map(|n| {
+                let (x, y) = (n % width, n / width);
+                let noise = (n * 7919 + seed * 104_729) % 1013 % 7;
+                60 + light + ((x / 23 + y / 31) % 5 * 12) as u8 + noise as u8
+            })
+            .collect();
+        for (left, top) in heads {
+            for (n, row) in luma.chunks_exact_mut(width).skip(*top).take(40).enumerate() {
+                row[*left..left + 40].fill(180 + light + (n / 8 % 2 * 20) as u8);
+            }
+        }
+        luma
+    }
+
+    /// The cuts in a stream of 25 pictures a second, by their places.
+    fn cuts(pictures: impl Iterator<Item = Vec<u8>>) -> Vec<(usize, Cut)> {
+        let colour = Colorimetry { matrix: ColourMatrix::Bt601, range: ColourRange::Full };
+        let layout = Layout::packed(SIZE, PixelFormat::I420, colour);
+        let mut cuts = Cuts::default();
+        let look = |(n, mut luma): (usize, Vec<u8>)| {
+            luma.resize(layout.end().unwrap(), 128);
+            let at = Duration::from_millis(40) * n as u32;
+            cuts.look(at, Picture::new(&layout, &luma).unwrap()).map(|cut| (n, cut))
+        };
+        pictures.enumerate().filter_map(look).collect()
+    }
+
+    #[test]
+    fn heads_that_are_elsewhere_at_once_are_a_cut_and_heads_that_walk_are_none() {
+        let heads = |n: usize| [(40 + 5 * (n % 50), 60), (400 - 4 * (n % 50), 220)];
+        let found = cuts((0..150).map(|n| picture(&heads(n), 0, n)));
+        assert_eq!(found, [(50, Cut::Rare), (100, Cut::Rare)]);
+    }
+
+    #[test]
+    fn light_noise_and_what_blinks_are_no_cuts() {
+        let light = |n: usize| if (20..60).contains(&n) { 40 } else { (n % 3) as u8 };
+        assert_eq!(cuts((0..90).map(|n| picture(&[(300, 100)], light(n), n))), []);
+        let blinking = |n: usize| if n % 8 < 4 { vec![(300, 100), (20, 300)] } else { vec![(300, 100)] };
+        let found = cuts((0..250).map(|n| picture(&blinking(n), 0, n)));
+        assert!(found.len() <= IN_A_ROW + 1 && found.iter().all(|(n, _)| *n < 25), "once it is known: {found:?}");
+    }
+
+    #[test]
+    fn cuts_all_the_time_are_not_worth_analyses_without_end() {
+        let elsewhere = |n: usize| (n * n * 37 % 590, n * 59 % 310);
+        let pictures = (0..500).map(|n| picture(&[elsewhere(n), elsewhere(n + 7)], 0, n));
+        let found = cuts(pictures);
+        let rare = found.iter().filter(|(_, cut)| *cut == Cut::Rare).count();
+        assert!(rare <= 20 * IN_A_ROW / 2 + IN_A_ROW, "in 20 seconds: {found:?}");
+    }
+
+    #[test]
+    fn another_size_begins_anew_and_small_pictures_are_no_trouble() {
+        let mut cuts = Cuts::default();
+        for (n, size) in
+            [Size::new(640, 360), Size::new(1, 1), Size::new(3, 2000), Size::new(2, 2)].into_iter().enumerate()
+        {
+            let colour = Colorimetry { matrix: ColourMatrix::Bt601, range: ColourRange::Full };
+            let layout = Layout::packed(size, PixelFormat::Nv12, colour);
+            let bytes = vec![(n * 60) as u8; layout.end().unwrap()];
+            let at = |step: usize| Duration::from_millis((n * 10 + step) as u64 * 40);
+            assert!((0..6).all(|step| cuts.look(at(step), Picture::new(&layout, &bytes).unwrap()).is_none()));
+        }
+    }
+}
