@@ -129,8 +129,7 @@ impl Filter {
             Ok::<_, ProblemJson>(parsed.map(SystemTime::from))
         };
         let words = |list: &String| list.split(',').map(|word| word.trim().to_owned()).collect();
-        let near =
-            wanted.near.as_deref().map(|near| Near::parse(near, wanted.within, api.0.hub.board())).transpose()?;
+        let near = Near::parse(wanted.near.as_deref(), wanted.within, api.0.hub.board())?;
         Ok(Self {
             who: Who::Person(person.into()),
             from: time("from", &wanted.from)?,

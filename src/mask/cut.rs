@@ -41,7 +41,7 @@ const USED_TO: f32 = 1.5;
 /// … within so many seconds.
 const FORGOTTEN: f32 = 4.0;
 /// So many cuts in a row are worth analyses of their own …
-const IN_A_ROW: usize = 4;
+const IN_A_ROW: usize = 6;
 /// … within so much time: more of them are what the stream is like.
 const A_WHILE: Duration = Duration::from_secs(2);
 

@@ -17,20 +17,23 @@ const RADIUS: f64 = 6_371_008.8;
 pub(super) struct Near(BTreeSet<Arc<str>>);
 
 impl Near {
-    /// Those of the board within so many metres of `place`, which is `latitude,longitude` in degrees.
-    pub(super) fn parse(place: &str, within: Option<f64>, board: &Board) -> Result<Self, ProblemJson> {
+    /// Those of the board within so many metres of `place`, which is `latitude,longitude` in degrees; `None` where no place is
+    /// given.
+    pub(super) fn parse(place: Option<&str>, within: Option<f64>, board: &Board) -> Result<Option<Self>, ProblemJson> {
+        let within = within.unwrap_or(USUAL);
+        if !(within >= 0.0 && within.is_finite()) {
+            return Err(bad_request("within: metres, 0 or more"));
+        }
+        let Some(place) = place else { return Ok(None) };
         let parsed = place.split_once(',').and_then(|(lat, lon)| {
             let place: [f64; 2] = [lat.trim().parse().ok()?, lon.trim().parse().ok()?];
             (place[0].abs() <= 90.0 && place[1].abs() <= 180.0).then_some(place)
         });
         let place =
             parsed.ok_or_else(|| bad_request("near: degrees of latitude and longitude, such as 59.33,18.06"))?;
-        let within = within.unwrap_or(USUAL);
-        if !(within >= 0.0 && within.is_finite()) {
-            return Err(bad_request("within: a number of metres"));
-        }
         let located = board.cameras().into_iter().filter_map(|(id, camera)| Some((id, camera.location?)));
-        Ok(Self(located.filter(|(_, location)| metres(place, *location) <= within).map(|(id, _)| id).collect()))
+        let near = located.filter(|(_, location)| metres(place, *location) <= within);
+        Ok(Some(Self(near.map(|(id, _)| id).collect())))
     }
 
     pub(super) fn has(&self, camera: &str) -> bool {
@@ -62,9 +65,11 @@ mod tests {
     fn a_place_that_is_none_is_refused() {
         let board = crate::sink::Hub::new();
         for wrong in ["", "59", "59,abc", "91,0", "0,181", "NaN,0"] {
-            assert!(Near::parse(wrong, None, board.board()).is_err(), "{wrong}");
+            assert!(Near::parse(Some(wrong), None, board.board()).is_err(), "{wrong}");
         }
-        assert!(Near::parse("59.3, 18", Some(-1.0), board.board()).is_err());
-        assert!(!Near::parse("59.3, 18", None, board.board()).unwrap().has("front"));
+        assert!(Near::parse(Some("59.3, 18"), Some(-1.0), board.board()).is_err());
+        assert!(Near::parse(None, Some(-1.0), board.board()).is_err(), "wrong, though it is not used");
+        assert!(Near::parse(None, None, board.board()).unwrap().is_none());
+        assert!(!Near::parse(Some("59.3, 18"), None, board.board()).unwrap().unwrap().has("front"));
     }
 }

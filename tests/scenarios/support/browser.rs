@@ -36,6 +36,8 @@ const FLAGS: &[&str] = &[
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--force-color-profile=srgb",
     "--lang=en-GB",
+    // colours are judged at once after the theme changes
+    "--force-prefers-reduced-motion",
 ];
 
 /// A browser of its own, with an empty profile; gone when dropped.
