@@ -8,8 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use uuid::Uuid;
 
+mod order;
 mod parking;
 
+use order::Order;
 use parking::Parking;
 
 use super::appearances::{Appearances, Who};
@@ -18,7 +20,7 @@ use super::presence::Roster;
 use super::{
     Context, Forgotten, PersonCommand, Previews, SINKS, Settings, Sink, Snapshot, Subjects, Switch, SwitchWishes, lock,
 };
-use crate::event::{Draft, Event, Number, TrackNumbers};
+use crate::event::{Draft, TrackNumbers};
 use crate::fault::Fault;
 
 /// Users' wishes waiting for the gallery; pictures are large. Full: the newest is refused, and the sink that brought it says
@@ -40,28 +42,6 @@ struct Shared {
     appearances: Appearances,
     subjects: Subjects,
 }
-
-/// What the lock guards: counters and the fan-out belong together, or two cameras' events could overtake each other.
-/// Counters of a camera stay when it goes, since it may come back within the boot.
-#[derive(Default)]
-struct Order {
-    boot_seq: u64,
-    seq: BTreeMap<Arc<str>, u64>,
-    tracks: BTreeMap<Arc<str>, TrackNumbers>,
-    /// How often pictures were withdrawn, of any camera, and the number of a camera's last time.
-    withdrawals: u64,
-    withdrawn: BTreeMap<String, u64>,
-    sinks: Vec<Arc<dyn Sink>>,
-    /// Those that are being closed: they get nothing more, and must forget nevertheless.
-    leaving: Vec<Arc<dyn Sink>>,
-    /// Who may be shown: whoever was forgotten a moment ago may still be named by what was under way then. Without it all.
-    known: Option<Known>,
-    /// The number of the withdrawal by which everybody was forgotten the last time.
-    erased: u64,
-}
-
-/// Whether somebody is known, by id.
-type Known = Box<dyn Fn(&str) -> bool + Send>;
 
 impl Hub {
     /// A hub without sinks, under a new boot id.
@@ -383,53 +363,6 @@ impl Default for Hub {
     }
 }
 
-impl Order {
-    fn knows(&self, person: &str) -> bool {
-        self.known.as_ref().is_none_or(|known| known(person))
-    }
-
-    fn without_unknown(&self, event: Arc<Event>) -> Arc<Event> {
-        match &event.identity.person {
-            Some(person) if !self.knows(person) => Arc::new(event.anonymous()),
-            _ => event,
-        }
-    }
-
-    fn next(&mut self, camera: &Arc<str>, board: &Board) -> Number {
-        self.boot_seq += 1;
-        let seq = self.seq.entry(Arc::clone(camera)).or_default();
-        *seq += 1;
-        Number { boot_id: Arc::clone(board.boot_id()), seq: *seq, boot_seq: self.boot_seq }
-    }
-}
-
-impl Order {
-    /// Every sink that may still show something.
-    fn all(&self) -> impl Iterator<Item = &Arc<dyn Sink>> {
-        self.sinks.iter().chain(&self.leaving)
-    }
-
-    /// Takes the sinks called `name` out, to be closed; events wait in `parking` meanwhile.
-    fn park(&mut self, name: &str, parking: &Arc<Parking>) -> Vec<Arc<dyn Sink>> {
-        let old = self.replace(name, Some(Arc::<Parking>::clone(parking)));
-        self.leaving.clone_from(&old);
-        old
-    }
-
-    /// What closed sinks could not deliver waits with what came since.
-    fn pass_on(&mut self, parking: &Parking) {
-        parking.inherit(self.leaving.drain(..).flat_map(|sink| sink.bequeath()).collect());
-    }
-
-    /// Takes the sinks called `name` out, puts `new` in, and returns those taken out.
-    fn replace(&mut self, name: &str, new: Option<Arc<dyn Sink>>) -> Vec<Arc<dyn Sink>> {
-        let (gone, kept) = std::mem::take(&mut self.sinks).into_iter().partition(|sink| sink.name() == name);
-        self.sinks = kept;
-        self.sinks.extend(new);
-        gone
-    }
-}
-
 /// Closes sinks side by side, so that a slow one does not take another one's time.
 fn close_all(sinks: &[Arc<dyn Sink>], deadline: Instant) {
     std::thread::scope(|scope| {
@@ -442,7 +375,7 @@ fn close_all(sinks: &[Arc<dyn Sink>], deadline: Instant) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::fixture;
+    use crate::event::{Event, fixture};
 
     /// Keeps everything.
     #[derive(Default)]

@@ -153,12 +153,19 @@ async fn zones(
 async fn change(api: &Api, id: &str, change: CameraChange) -> Result<CameraDone, ProblemJson> {
     let (answer, answered) = oneshot::channel();
     let wish = CameraWish { id: id.to_owned(), change, answer };
-    let late = || CameraRefusal::Failed("the change was not made in time; see GET /cameras for what is".to_owned());
-    let outcome = match api.0.cameras.ask(wish) {
-        Ok(()) => timeout(CHANGED_WITHIN, answered).await.ok().and_then(Result::ok).unwrap_or_else(|| Err(late())),
-        Err(refusal) => Err(refusal),
-    };
-    outcome.map_err(|refusal| refused(id, refusal))
+    let asked = api.0.cameras.ask(wish);
+    let late = "the change was not made in time; see GET /cameras for what is";
+    answer_within(CHANGED_WITHIN, asked.map(|()| answered), late).await.map_err(|refusal| refused(id, refusal))
+}
+
+/// What comes of something that was asked of the supervisor; `late` is said where that takes longer than `time`.
+pub(super) async fn answer_within<T>(
+    time: Duration,
+    asked: Result<oneshot::Receiver<Result<T, CameraRefusal>>, CameraRefusal>,
+    late: &str,
+) -> Result<T, CameraRefusal> {
+    let answer = timeout(time, asked?).await.ok().and_then(Result::ok);
+    answer.unwrap_or_else(|| Err(CameraRefusal::Failed(late.to_owned())))
 }
 
 pub(super) fn refused(id: &str, refusal: CameraRefusal) -> ProblemJson {

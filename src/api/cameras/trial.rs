@@ -7,7 +7,6 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -15,8 +14,8 @@ use utoipa_axum::routes;
 use super::super::Api;
 use super::super::extract::{Body, Named};
 use super::super::openapi::Problem;
-use super::book::{CameraRefusal, CameraTrial};
-use super::changes::{CameraTable, checked, refused};
+use super::book::CameraTrial;
+use super::changes::{CameraTable, answer_within, checked, refused};
 use crate::http::{Principal, ProblemJson};
 use crate::source::Trial;
 
@@ -93,10 +92,8 @@ async fn try_out(
 ) -> Result<Json<Tried>, ProblemJson> {
     let table = checked(&principal, &id, table)?;
     let (answer, answered) = oneshot::channel();
-    let late = || CameraRefusal::Failed("the camera could not be tried in time; try again".to_owned());
-    let outcome = match api.0.cameras.ask_for_trial(CameraTrial { id: id.clone(), table, answer }) {
-        Ok(()) => timeout(TRIED_WITHIN, answered).await.ok().and_then(Result::ok).unwrap_or_else(|| Err(late())),
-        Err(refusal) => Err(refusal),
-    };
-    outcome.map(|tried| Json(Tried::from(tried))).map_err(|refusal| refused(&id, refusal))
+    let asked = api.0.cameras.ask_for_trial(CameraTrial { id: id.clone(), table, answer });
+    let late = "the camera could not be tried in time; try again";
+    let tried = answer_within(TRIED_WITHIN, asked.map(|()| answered), late).await;
+    tried.map(|tried| Json(Tried::from(tried))).map_err(|refusal| refused(&id, refusal))
 }
