@@ -25,6 +25,7 @@ use crate::ring::wire::{ALIVE_EVERY, ChildEnd, Decoder, FailReason, NoticeLevel,
 
 pub mod bare;
 mod codec;
+mod complaints;
 mod frames;
 mod jitter;
 mod link;
@@ -211,9 +212,14 @@ fn watch(session: &Session, bus: &gst::Bus) -> Result<End, Failure> {
         if session.link.stopping() {
             return Ok(End::Stopped);
         }
-        // parsebin sometimes swallows a demuxer's error, and then waits for ever
-        if !session.opened() && Monotonic::now() >= give_up {
-            return Err(Failure::new(FailReason::Timeout, "it showed no stream in time"));
+        if !session.opened() {
+            let complaint = session.complaints.unanswered();
+            if let Some(gst::MessageView::Error(error)) = complaint.as_ref().map(|message| message.view()) {
+                return failed(session, error);
+            }
+            if Monotonic::now() >= give_up {
+                return Err(Failure::new(FailReason::Timeout, "it showed no stream in time"));
+            }
         }
         if alive_at.elapsed() >= ALIVE_EVERY {
             alive_at = Monotonic::now();

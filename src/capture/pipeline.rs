@@ -15,6 +15,7 @@ use crate::ring::wire::{CaptureSettings, Decoder, FailReason, Pace, Rotate, Tran
 
 use super::Failure;
 use super::codec::{self, Codec};
+use super::complaints::Complaints;
 use super::frames::{Arrivals, Frames, MAX_LAG, Stream, watch_coded};
 use super::link::{Link, WhenFull};
 use super::origin::{Origin, Remote};
@@ -37,12 +38,14 @@ pub(super) struct Session {
     other: AtomicBool,
     /// What went wrong on one of GStreamer's threads.
     failure: Mutex<Option<Failure>>,
+    /// What parsebin's elements complain of.
+    pub complaints: Complaints,
 }
 
 impl Session {
     pub fn new(link: Arc<Link>, settings: CaptureSettings, origin: Origin, software: bool) -> Arc<Self> {
-        let (showed, hardware, taken, other, failure) = Default::default();
-        Arc::new(Self { link, settings, origin, showed, hardware, software, taken, other, failure })
+        let (showed, hardware, taken, other, failure, complaints) = Default::default();
+        Arc::new(Self { link, settings, origin, showed, hardware, software, taken, other, failure, complaints })
     }
 
     /// Whether pictures come at a pace that cannot be held up.
@@ -128,11 +131,11 @@ pub(super) fn build(session: &Arc<Session>) -> Result<gst::Pipeline, Failure> {
         Origin::Http(remote) => {
             locate(&source, remote);
             trust::of_http(&source, &session.settings.trust)?;
-            follow(&named(&bin, "streams")?, &bin, session);
+            follow_parsed(&bin, session)?;
         }
         Origin::File(path) => {
             source.set_property("location", path);
-            follow(&named(&bin, "streams")?, &bin, session);
+            follow_parsed(&bin, session)?;
         }
         Origin::V4l2 { device, wish } => {
             source.set_property("device", device.to_string_lossy().as_ref());
@@ -181,6 +184,16 @@ fn select_video(source: &gst::Element) {
         let media = caps.as_ref().and_then(|caps| caps.structure(0)).and_then(|media| media.get::<&str>("media").ok());
         Some((media == Some("video") && !chosen.swap(true, Ordering::AcqRel)).to_value())
     });
+}
+
+/// Takes the first video stream that parsebin comes to offer, and hears what its elements complain of.
+fn follow_parsed(bin: &gst::Bin, session: &Arc<Session>) -> Result<(), Failure> {
+    let streams = named(bin, "streams")?;
+    if let Some(streams) = streams.downcast_ref::<gst::Bin>() {
+        session.complaints.hear(streams);
+    }
+    follow(&streams, bin, session);
+    Ok(())
 }
 
 /// Takes the first video stream that `element` comes to offer.

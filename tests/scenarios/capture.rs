@@ -9,7 +9,7 @@ use visor::frame::{ClockSource, ColourMatrix, ColourRange, PixelFormat};
 use visor::geometry::Size;
 use visor::ring::wire::{CaptureSettings, FailReason, Pace, Rotate};
 
-use crate::support::capture_child::{CaptureChild, Said, Shot, settings};
+use crate::support::capture_child::{CaptureChild, Said, Shot, assets, file, settings};
 use crate::support::wait::eventually;
 
 #[test]
@@ -164,18 +164,6 @@ fn a_wrong_address_is_named_without_its_content() {
     assert_eq!(reason, FailReason::NotFound, "{text}");
 }
 
-fn assets() -> Option<PathBuf> {
-    let folder = std::env::var_os("VISOR_ASSETS").map(PathBuf::from);
-    if folder.is_none() {
-        eprintln!("skipped: VISOR_ASSETS is not set");
-    }
-    folder
-}
-
-fn file(path: &Path) -> CaptureSettings {
-    settings(url::Url::from_file_path(path).unwrap().to_string(), Pace::Fast)
-}
-
 /// Plays a file that is sound and gives its codec, size and number of frames.
 fn play(path: &Path) -> (String, Size, u64) {
     let mut child = CaptureChild::start(file(path));
@@ -210,27 +198,6 @@ fn jpeg_is_full_range() {
     let mut child = CaptureChild::start(file(&assets.join("media/odd/gen/mjpeg.avi")));
     let colour = child.frame().layout().colour;
     assert_eq!((colour.matrix, colour.range), (ColourMatrix::Bt601, ColourRange::Full));
-}
-
-#[test]
-fn a_file_that_is_no_video_is_refused_with_its_reason() {
-    let check = |path: &Path, expected: &[FailReason]| {
-        let mut child = CaptureChild::start(file(path));
-        let (reason, text) = child.failure();
-        eprintln!("{}: {reason:?}: {text}", path.display());
-        assert!(expected.contains(&reason), "{}: {reason:?}: {text}", path.display());
-        let status = child.ended_within(Duration::from_secs(5)).expect("it stays after failing");
-        assert_eq!(status.code(), Some(1), "{status}");
-    };
-    check(Path::new("/nowhere.mp4"), &[FailReason::NotFound]);
-    check(Path::new("/"), &[FailReason::Unreachable, FailReason::NotFound]);
-    let Some(assets) = assets() else { return };
-    let odd = assets.join("media/odd");
-    check(&odd.join("gen/empty.mp4"), &[FailReason::Broken, FailReason::EndedEarly]);
-    check(&odd.join("gen/truncated_no_moov.mp4"), &[FailReason::Broken, FailReason::EndedEarly]);
-    check(&odd.join("gen/random_bytes.jpg"), &[FailReason::Broken]);
-    check(&odd.join("gen/text_named.jpg"), &[FailReason::Broken, FailReason::Unsupported]);
-    check(&odd.join("audio_only.m4a"), &[FailReason::Unsupported]);
 }
 
 /// A clip made by gst-launch: `tail` follows the test picture. `None`, aloud, where that cannot be done here.

@@ -9,6 +9,7 @@ mod capture;
 mod capture_cameras;
 mod capture_faults;
 mod capture_garbage;
+mod capture_refused;
 mod capture_tls;
 mod check;
 mod compared;

@@ -2,6 +2,7 @@
 #![cfg(feature = "media")]
 
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +32,20 @@ pub fn settings(uri: impl Into<String>, pace: Pace) -> CaptureSettings {
         decoder: Decoder::Auto,
         pipelines: None,
     }
+}
+
+/// The folder of sample media. `None`, aloud, where there is none.
+pub fn assets() -> Option<PathBuf> {
+    let folder = std::env::var_os("VISOR_ASSETS").map(PathBuf::from);
+    if folder.is_none() {
+        eprintln!("skipped: VISOR_ASSETS is not set");
+    }
+    folder
+}
+
+/// What a file is opened with, as fast as it can be read.
+pub fn file(path: &Path) -> CaptureSettings {
+    settings(url::Url::from_file_path(path).unwrap().to_string(), Pace::Fast)
 }
 
 /// What a child said, but for signs of life.
