@@ -38,13 +38,15 @@ pub fn open(settings: &super::Settings, _: &Context) -> Result<Option<Arc<dyn Si
     // the operator has written the addresses into the configuration
     let client = Client::new(Reach::Anywhere);
     let receivers = numbered(settings).map(|address| start(address, &client)).collect::<Result<_, _>>()?;
-    Ok(Some(Arc::new(Webhooks { client, receivers: Mutex::new(receivers) })))
+    Ok(Some(Arc::new(Webhooks { client, receivers: Mutex::new(receivers), leaving: Mutex::default() })))
 }
 
 /// All receivers.
 struct Webhooks {
     client: Client,
     receivers: Mutex<Vec<Arc<Addressee>>>,
+    /// Those that are being closed: they get nothing more, and must forget nevertheless.
+    leaving: Mutex<Vec<Arc<Addressee>>>,
 }
 
 /// Where a receiver is in the configuration, from 1 on, and what is said of it there.
@@ -273,7 +275,9 @@ impl Sink for Webhooks {
 
     fn forget(&self, whom: Forgotten<'_>) -> usize {
         let anonymised = |receiver: &Arc<Addressee>| whom.anonymise(lock(&receiver.queue.waiting).events.iter_mut());
-        lock(&self.receivers).iter().map(anonymised).sum()
+        // in this order, so that one that goes from the first to the second is not missed
+        let staying: usize = lock(&self.receivers).iter().map(anonymised).sum();
+        staying + lock(&self.leaving).iter().map(anonymised).sum::<usize>()
     }
 
     fn close(&self, deadline: Instant) {
@@ -296,9 +300,12 @@ impl Sink for Webhooks {
         // nothing has changed yet where a thread cannot be started
         let receivers: Vec<_> = places.collect::<Result<_, Fault>>()?;
         receivers.iter().zip(wanted).for_each(|(receiver, of)| receiver.queue.renew(of));
-        *lock(&self.receivers) = receivers;
         let gone = old.into_iter().enumerate().filter(|(index, _)| !successions.contains(&Some(*index)));
-        close(&gone.map(|(_, receiver)| receiver).collect::<Vec<_>>(), deadline);
+        let gone: Vec<_> = gone.map(|(_, receiver)| receiver).collect();
+        lock(&self.leaving).clone_from(&gone);
+        *lock(&self.receivers) = receivers;
+        close(&gone, deadline);
+        lock(&self.leaving).clear();
         Ok(true)
     }
 
@@ -366,12 +373,44 @@ mod tests {
     fn a_person_who_is_forgotten_is_not_told_of() {
         let (_end, done) = bounded(0);
         let queue = Arc::new(Queue::new((1, settings("http://127.0.0.1:9/", ""))));
-        let receivers = Mutex::new(vec![Arc::new(Addressee { queue: Arc::clone(&queue), done })]);
-        let hooks = Webhooks { client: Client::new(Reach::Anywhere), receivers };
-        let alice = Identity::Known { person: "alice".into(), name: "Alice".into(), score: 0.7, margin: None };
-        hooks.event(&Arc::new(Event { identity: (&alice).into(), ..fixture::event("front", 1).as_ref().clone() }));
+        let hooks = hooks(Addressee { queue: Arc::clone(&queue), done });
+        hooks.event(&of_alice());
         hooks.forget(Forgotten::Person("alice"));
         assert!(!queue.next().unwrap().shows("alice"));
+    }
+
+    fn hooks(receiver: Addressee) -> Webhooks {
+        let (receivers, leaving) = (Mutex::new(vec![Arc::new(receiver)]), Mutex::default());
+        Webhooks { client: Client::new(Reach::Anywhere), receivers, leaving }
+    }
+
+    fn of_alice() -> Arc<Event> {
+        let alice = Identity::Known { person: "alice".into(), name: "Alice".into(), score: 0.7, margin: None };
+        Arc::new(Event { identity: (&alice).into(), ..fixture::event("front", 1).as_ref().clone() })
+    }
+
+    #[test]
+    fn a_receiver_that_is_being_closed_is_not_told_of_them_either() {
+        let (end, done) = bounded(0);
+        let queue = Arc::new(Queue::new((1, settings("http://127.0.0.1:9/", ""))));
+        let hooks = hooks(Addressee { queue: Arc::clone(&queue), done });
+        hooks.event(&of_alice());
+        let other = super::super::Settings {
+            webhooks: vec![settings("http://127.0.0.1:9/other", "")],
+            ..super::super::Settings::default()
+        };
+        std::thread::scope(|scope| {
+            // it waits for the thread of the one that is gone, which ends once nobody is told of any more
+            let reload = scope.spawn(|| hooks.goes_on_under(&other, Instant::now() + Duration::from_secs(60)));
+            while lock(&hooks.receivers).iter().any(|receiver| Arc::ptr_eq(&receiver.queue, &queue)) {
+                std::thread::yield_now();
+            }
+            assert_eq!(hooks.forget(Forgotten::Person("alice")), 1);
+            assert!(lock(&queue.waiting).events.iter().all(|event| !event.shows("alice")));
+            drop(end);
+            assert!(reload.join().unwrap().unwrap());
+        });
+        assert!(lock(&hooks.leaving).is_empty());
     }
 
     #[test]
