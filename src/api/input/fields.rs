@@ -1,5 +1,7 @@
 //! What is said beside a picture: in the query, in a form's fields or in JSON, and read the same way.
 
+use std::collections::BTreeMap;
+
 use serde::de::value::{MapDeserializer, StringDeserializer};
 use serde::de::{self, DeserializeOwned, IntoDeserializer, Visitor};
 use serde_json::{Map, Value};
@@ -17,7 +19,7 @@ pub(super) enum Field {
 
 /// The fields by their names; one that is said again counts as it was said last, unless it is a list in a query or a form.
 #[derive(Debug, Default)]
-pub(super) struct Fields(Vec<(String, Field)>);
+pub(super) struct Fields(BTreeMap<String, Field>);
 
 impl Fields {
     /// The fields of a query.
@@ -38,17 +40,21 @@ impl Fields {
             }
             (_, field) => field,
         };
-        self.0.push((name, field));
+        self.0.insert(name, field);
     }
 
     pub(super) fn put_all(&mut self, object: Map<String, Value>) {
         object.into_iter().for_each(|(name, value)| self.put(name, Field::Json(value)));
     }
 
+    /// Takes in all of `others`, which count where both say something.
+    pub(super) fn put_over(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// Takes a field out.
     pub(super) fn take(&mut self, name: &str) -> Option<Field> {
-        let place = self.0.iter().position(|(other, _)| other == name)?;
-        Some(self.0.swap_remove(place).1)
+        self.0.remove(name)
     }
 
     /// Takes all of these names out.
@@ -301,6 +307,10 @@ mod tests {
         let mut fields = Fields::of_query(Some("tags=a&tags=b"));
         fields.put_all(json!({"tags": ["c"]}).as_object().unwrap().clone());
         assert_eq!(fields.read::<Options>().unwrap().tags, ["c"], "the body counts, not the query");
+        let mut fields = Fields::of_query(Some("tags=a&name=x"));
+        fields.put_over(Fields::of_query(Some("tags=b&tags=c")));
+        let read = fields.read::<Options>().unwrap();
+        assert_eq!((read.tags, &*read.name), (["b", "c"].map(str::to_owned).to_vec(), "x"), "nor where it is a form");
     }
 
     #[test]

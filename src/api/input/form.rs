@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use multer::{Constraints, Multipart, SizeLimit};
 
 use super::intake::{MOST_BYTES, refuse};
-use super::{Field, Found};
+use super::{Field, Fields, Found};
 use crate::api::extract::bad_request;
 use crate::http::ProblemJson;
 
@@ -66,14 +66,16 @@ pub(in crate::api) async fn parts(body: Bytes, boundary: String) -> Result<Vec<P
 
 impl Found {
     pub(super) async fn take_form(&mut self, body: Bytes, boundary: String) -> Result<(), ProblemJson> {
+        let mut said = Fields::default();
         for part in parts(body, boundary).await? {
             if part.file || matches!(part.name.as_str(), "image" | "images") {
                 self.pictures.push(part.content);
             } else {
                 let name = part.name.clone();
-                self.fields.put(name, Field::Text(part.into_text()?));
+                said.put(name, Field::Text(part.into_text()?));
             }
         }
+        self.fields.put_over(said);
         Ok(())
     }
 }
