@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 use crate::config::{Preview, Resolved, Written};
+use crate::detect::Mode;
 use crate::fault::Problem;
 use crate::mask::{self, Audit, Who};
 use crate::source::Trial;
@@ -134,10 +135,12 @@ impl CameraBook {
             let mask = camera.masking.as_ref();
             let prefix = format!("cameras.{id}.");
             let shows = policies.iter().filter_map(|policy| Some(policy.strip_prefix(&prefix)?.to_owned()));
+            let analysis_fps = (100.0 / camera.analysis_period.as_secs_f64()).round() / 100.0;
             let facts = Facts {
                 origin,
                 source: camera.source.display.clone(),
-                analysis_fps: (100.0 / camera.analysis_period.as_secs_f64()).round() / 100.0,
+                analysis_fps,
+                expected_fps: (camera.detect.detect == Mode::Always).then_some(analysis_fps),
                 masked: mask.is_some(),
                 hold_ms: mask.map(|masking| millis(masking.hold)),
                 preview: !matches!(camera.preview, Preview::Off(_)),
@@ -198,7 +201,10 @@ pub(super) struct Facts {
     /// Where pictures come from, without credentials.
     source: String,
     /// Frames analysed a second, at most.
-    pub(super) analysis_fps: f64,
+    analysis_fps: f64,
+    /// The same where so many are to be expected: with `detect = "motion"` there are as many as something moves.
+    #[serde(skip)]
+    pub(super) expected_fps: Option<f64>,
     /// Whether all of its pictures are masked, all the time.
     masked: bool,
     /// How long frames are held for that at first, in milliseconds.
@@ -252,5 +258,22 @@ impl Area {
     /// As the configuration writes it.
     pub(super) fn table(&self) -> Value {
         serde_json::json!({ "name": self.name, "polygon": self.polygon })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn analyses_are_expected_where_they_are_made_whatever_moves() {
+        let expected = |rest: &str| {
+            let text =
+                format!("models.embedder = \"none\"\n[cameras.front]\nuri = \"test:\"\nanalysis_fps = 5\n{rest}\n");
+            let (book, written) = (CameraBook::default(), Written::of(text));
+            book.show(&written.resolve().unwrap(), &written);
+            book.facts("front").unwrap().expected_fps
+        };
+        assert_eq!((expected(""), expected("detect = \"motion\"")), (Some(5.0), None));
     }
 }

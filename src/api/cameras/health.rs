@@ -73,13 +73,13 @@ struct Complaint {
     detail: String,
 }
 
-/// How a camera is that is to be analysed so many times a second; `None` while too little of it is known.
-pub(super) fn grade(state: &CameraState, analysis_fps: Option<f64>, vitals: &Vitals) -> Option<Health> {
+/// How a camera is of which so many analyses a second are to be expected, where that is known; `None` while too little of it is.
+pub(super) fn grade(state: &CameraState, expected_fps: Option<f64>, vitals: &Vitals) -> Option<Health> {
     let mut reasons = Vec::new();
     if state.status == CameraStatus::Online {
         let rates = vitals.rates.as_ref()?;
         let detects = state.switches.get(&Switch::Detect) != Some(&false);
-        reasons.extend(of_frames(rates, analysis_fps.filter(|_| detects)));
+        reasons.extend(of_frames(rates, expected_fps.filter(|_| detects)));
         if !detects {
             reasons.push(complaint(Grade::Fair, "detection_off", "detection is switched off: nobody is looked for"));
         }
@@ -98,16 +98,16 @@ pub(super) fn grade(state: &CameraState, analysis_fps: Option<f64>, vitals: &Vit
     Some(Health { grade: worst.unwrap_or(Grade::Excellent), reasons })
 }
 
-fn of_frames(rates: &Rates, analysis_fps: Option<f64>) -> Vec<Complaint> {
+fn of_frames(rates: &Rates, expected_fps: Option<f64>) -> Vec<Complaint> {
     if rates.captured < NO_FRAMES {
         return vec![complaint(Grade::Unusable, "no_frames", "no frames come")];
     }
     let mut reasons = Vec::new();
-    let asked = analysis_fps.unwrap_or(0.0).min(rates.captured);
-    let grade = above(-rates.analysed, ANALYSED.map(|share| -share * asked)).filter(|_| asked > 0.0);
+    let expected = expected_fps.unwrap_or(0.0).min(rates.captured);
+    let grade = above(-rates.analysed, ANALYSED.map(|share| -share * expected)).filter(|_| expected > 0.0);
     reasons.extend(grade.map(|grade| {
         let detail =
-            format!("only {:.1} of {asked:.1} analyses a second are made: the machine is too busy", rates.analysed);
+            format!("only {:.1} of {expected:.1} analyses a second are made: the machine is too busy", rates.analysed);
         complaint(grade, "analyses_missed", detail)
     }));
     let out = rates.masked + rates.covered;
@@ -162,6 +162,9 @@ mod tests {
     fn a_camera_of_which_nothing_is_wrong_is_excellent_once_it_was_looked_at() {
         check(&online(), &vitals(WELL), Grade::Excellent, &[]);
         assert_eq!(grade(&online(), Some(10.0), &Vitals::default()), None);
+        // a gate that is closed while nothing moves is no fault
+        let resting = vitals(Rates { analysed: 0.2, ..WELL });
+        assert_eq!(grade(&online(), None, &resting).map(|health| health.grade), Some(Grade::Excellent));
         // nobody can analyse more frames than come
         check(&online(), &vitals(Rates { captured: 5.0, analysed: 5.0, ..WELL }), Grade::Excellent, &[]);
     }

@@ -75,7 +75,7 @@ impl Camera {
     fn new(api: &Api, id: &str, state: &CameraState) -> Self {
         let CameraState { status, reason, since, faces, switches, stats, .. } = state;
         let settings = api.0.cameras.facts(id);
-        let asked = settings.as_ref().map(|facts| facts.analysis_fps);
+        let expected = settings.as_ref().and_then(|facts| facts.expected_fps);
         Self {
             id: id.to_owned(),
             status: status.name(),
@@ -84,7 +84,7 @@ impl Camera {
             faces: *faces,
             switches: switches.iter().map(|(switch, on)| (switch.name(), *on)).collect(),
             stats: *stats,
-            health: health::grade(state, asked, &api.0.hub.board().vitals(id)),
+            health: health::grade(state, expected, &api.0.hub.board().vitals(id)),
             settings,
         }
     }
