@@ -66,7 +66,8 @@ struct OwnedFace {
 
 /// A face that stands for a person: where it comes from and whose it is.
 #[utoipa::path(
-    get, path = "/faces/{id}", tag = "people", params(("id" = u64, Path, description = "The face's id")),
+    get, path = "/faces/{id}", operation_id = "get_face", tag = "people",
+    params(("id" = u64, Path, description = "The face's id")),
     responses(
         (status = 200, body = OwnedFace),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
@@ -82,7 +83,8 @@ async fn one(State(api): State<Api>, Named(id): Named<u64>) -> Result<Json<Owned
 
 /// Takes a face away. With the last one its person goes, unless made by `POST /persons`.
 #[utoipa::path(
-    delete, path = "/faces/{id}", tag = "people", params(("id" = u64, Path, description = "The face's id")),
+    delete, path = "/faces/{id}", operation_id = "remove_face", tag = "people",
+    params(("id" = u64, Path, description = "The face's id")),
     responses(
         (status = 204, description = "Gone"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),

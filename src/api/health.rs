@@ -39,7 +39,7 @@ async fn health(State(api): State<Api>) -> Result<Json<Health>, ProblemJson> {
 
 /// Whether the daemon works; if not, only a new start helps.
 #[utoipa::path(
-    get, path = "/health/live", tag = "health",
+    get, path = "/health/live", operation_id = "health_live", tag = "health",
     responses((status = 200, body = Health), (status = 503, body = Problem, content_type = "application/problem+json"))
 )]
 async fn live(State(api): State<Api>) -> Result<Json<Health>, ProblemJson> {
@@ -48,7 +48,7 @@ async fn live(State(api): State<Api>) -> Result<Json<Health>, ProblemJson> {
 
 /// Whether every part has started, and none has begun to stop.
 #[utoipa::path(
-    get, path = "/health/ready", tag = "health",
+    get, path = "/health/ready", operation_id = "health_ready", tag = "health",
     responses((status = 200, body = Health), (status = 503, body = Problem, content_type = "application/problem+json"))
 )]
 async fn ready(State(api): State<Api>) -> Result<Json<Health>, ProblemJson> {

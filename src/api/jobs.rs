@@ -159,7 +159,8 @@ impl EnrolmentStatus {
 /// As `POST /faces/enroll`. The answer's `Location` says how far it is. The webhook gets `{"type":"enroll","id","status"}`, which
 /// names nobody: the rest is to be asked for.
 #[utoipa::path(
-    post, path = "/faces/enroll_async", tag = "people", params(EnrolOptions, JobOptions),
+    post, path = "/faces/enroll_async", operation_id = "enroll_async", tag = "people",
+    params(EnrolOptions, JobOptions),
     request_body(content(
         (Picture = "image/jpeg"), (Picture = "image/png"), (Picture = "image/webp"), (Picture = "image/bmp"),
         (Picture = "image/gif"), (JobForm = "multipart/form-data"), (JobJson = "application/json"))),

@@ -92,6 +92,18 @@ fn complete(description: &mut Description) {
 mod tests {
     use super::*;
 
+    /// Clients that are made from the description have a function of that name for each.
+    #[test]
+    fn each_operation_has_a_name_of_its_own() {
+        let (_, mut description) = describe(super::super::routes());
+        let mut names = std::collections::BTreeSet::new();
+        for operation in description.paths.paths.values_mut().flat_map(operations_of) {
+            let name = operation.operation_id.clone().unwrap();
+            assert!(names.insert(name.clone()), "{name} is there twice");
+        }
+        assert!(names.len() > 40, "{names:?}");
+    }
+
     /// The description as it is published; `UPDATE_EXPECT=1` writes it anew.
     #[test]
     fn the_published_description_is_the_one_of_the_routes() {

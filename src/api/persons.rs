@@ -82,7 +82,8 @@ async fn everybody(
 
 /// One person, with each face that stands for them.
 #[utoipa::path(
-    get, path = "/persons/{id}", tag = "people", params(("id" = String, Path, description = "The person's id")),
+    get, path = "/persons/{id}", operation_id = "get_person", tag = "people",
+    params(("id" = String, Path, description = "The person's id")),
     responses(
         (status = 200, body = Person),
         (status = 404, body = Problem, content_type = "application/problem+json"),

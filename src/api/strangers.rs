@@ -175,7 +175,7 @@ pub(super) struct NamedStranger {
 
 /// Gives a stranger a name: a person from then on, known by the faces that cameras saw, and with what was seen of them.
 #[utoipa::path(
-    post, path = "/strangers/{alias}/name", tag = "people", request_body = StrangerName,
+    post, path = "/strangers/{alias}/name", operation_id = "name_stranger", tag = "people", request_body = StrangerName,
     params(("alias" = String, Path, description = "What events call the stranger")),
     responses(
         (status = 201, body = NamedStranger),

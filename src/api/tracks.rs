@@ -31,7 +31,7 @@ pub(super) fn operator() -> OpenApiRouter<Api> {
 /// It need not be decided yet, nor still be in sight: for a minute after it was seen it can be named. A track that has a
 /// stranger's alias gives the person all faces of that stranger. Where no face of it was usable so far, the answer says why.
 #[utoipa::path(
-    post, path = "/cameras/{id}/tracks/{track}/name", tag = "people", request_body = StrangerName,
+    post, path = "/cameras/{id}/tracks/{track}/name", operation_id = "name_track", tag = "people", request_body = StrangerName,
     params(
         ("id" = String, Path, description = "The camera's id"),
         ("track" = String, Path, description = "The track, as events name it"),

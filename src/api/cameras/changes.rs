@@ -94,7 +94,7 @@ pub(super) fn checked(
 
 /// Removes a camera that was added over HTTP.
 #[utoipa::path(
-    delete, path = "/cameras/{id}", tag = "cameras",
+    delete, path = "/cameras/{id}", operation_id = "remove_camera", tag = "cameras",
     params(("id" = String, Path, description = "The camera's id")),
     responses(
         (status = 204, description = "Removed"),

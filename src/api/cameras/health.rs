@@ -53,6 +53,7 @@ enum Grade {
 
 /// How well a camera works, and why not better.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = CameraHealth)]
 pub(super) struct Health {
     /// The worst of its reasons.
     grade: Grade,
@@ -66,8 +67,8 @@ pub(super) struct Health {
 struct Complaint {
     /// How bad it is by itself.
     grade: Grade,
-    /// A word that stays the same: `offline`, `no_frames`, `detection_off`, `analyses_missed`, `covered`, `slow`, `restarted` or
-    /// `faces_…`.
+    /// A word that stays the same: `offline`, `stalled`, `disabled`, `no_frames`, `detection_off`, `analyses_missed`, `covered`,
+    /// `slow`, `restarted` or `faces_…`.
     code: &'static str,
     /// The same for people, and what helps.
     detail: String,

@@ -122,7 +122,8 @@ async fn list(
 
 /// One camera.
 #[utoipa::path(
-    get, path = "/cameras/{id}", tag = "cameras", params(("id" = String, Path, description = "The camera's id")),
+    get, path = "/cameras/{id}", operation_id = "get_camera", tag = "cameras",
+    params(("id" = String, Path, description = "The camera's id")),
     responses((status = 200, body = Camera), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 async fn one(

@@ -70,7 +70,7 @@ async fn snapshot(
 ///
 /// `multipart/x-mixed-replace`, as browsers and players show it. While no picture comes, one says so.
 #[utoipa::path(
-    get, path = "/cameras/{id}/live.mjpeg", tag = "cameras",
+    get, path = "/cameras/{id}/live.mjpeg", operation_id = "live_mjpeg", tag = "cameras",
     params(("id" = String, Path, description = "The camera's id")),
     responses(
         (status = 200, body = String, content_type = "multipart/x-mixed-replace"),
