@@ -55,13 +55,19 @@ pub(super) fn time_of_threads(prefix: &str) -> std::io::Result<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::time::{ClockId, clock_gettime};
+
     use super::*;
 
     #[test]
     fn threads_are_told_by_their_names() {
-        let work = || {
-            let before = time_of_threads("busy-").unwrap();
-            while time_of_threads("busy-").unwrap() < before + Duration::from_millis(2) {}
+        let own = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+        let work = move || {
+            let (before, begun) = (time_of_threads("busy-").unwrap(), own());
+            // several ticks: with each the kernel accounts for who runs
+            while own() < begun + Duration::from_millis(50) {}
+            let after = time_of_threads("busy-").unwrap();
+            assert!(after >= before + Duration::from_millis(2), "{before:?}, {after:?}: has the kernel no schedstat?");
             time_of_threads("idle-").unwrap()
         };
         let busy = std::thread::Builder::new().name("busy-1".to_owned()).spawn(work).unwrap();

@@ -3,7 +3,7 @@
 
 use rustix::process::Signal;
 
-use super::support::broker::{Broker, free_port};
+use super::support::broker::Broker;
 use super::support::daemon::{Daemon, models, sample};
 use super::support::recorder::Recorder;
 use super::support::scene::faces;
@@ -55,7 +55,8 @@ fn what_waits_for_a_broker_outlives_the_reload_that_mends_its_address() {
         let front = camera.url("front").unwrap();
         format!("{}[mqtt]\nurl = \"{url}\"\n[log]\nevents = true\n[cameras.front]\nuri = \"{front}\"\n", models())
     };
-    let daemon = Daemon::start(&config(&format!("mqtt://127.0.0.1:{}", free_port())));
+    // a port that no broker ever has
+    let daemon = Daemon::start(&config("mqtt://127.0.0.1:1"));
     daemon.wait_for_log("face", |entry| entry["event"] == "started");
     daemon.reload(&config(&broker.url()));
     daemon.wait_for_log("configuration reloaded", |_| true);
