@@ -56,6 +56,7 @@ impl Keeper {
             hub,
             waiting: VecDeque::new(),
             before: None,
+            recognition: Arc::clone(engine.recognition()),
             stop: Arc::clone(&stop),
         };
         let mut work = Work { engine, desk, kept: None };

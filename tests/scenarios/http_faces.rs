@@ -235,6 +235,27 @@ fn a_stranger_who_is_somebody_known_is_so_over_mqtt_as_well() {
 }
 
 #[test]
+fn who_is_in_sight_when_everything_goes_is_a_new_stranger() {
+    let (Some(clip), Some(broker)) = (sample().filter(|_| sample_people().is_some()), Broker::open()) else { return };
+    let recorder = Recorder::at(broker.port);
+    let camera = format!("[cameras.front]\nuri = \"file://{}\"\nrepeat = true\n", clip.display());
+    let Some(daemon) = daemon(&format!("[mqtt]\nurl = \"{}\"\n{camera}", broker.url())) else { return };
+    let aliases = |after: u64| -> Vec<String> {
+        let events = recorder.on("visor/front/events").into_iter().map(|text| serde_json::from_str::<Value>(&text));
+        let events = events.map(Result::unwrap).filter(|event| event["boot_seq"].as_u64() > Some(after));
+        events.filter_map(|event| Some(event["identity"]["alias"].as_str()?.to_owned())).collect()
+    };
+    let before = eventually("strangers", || Some(aliases(0)).filter(|aliases| !aliases.is_empty()));
+    assert_eq!(curl(&daemon, "DELETE", "/everything", &[]).status, 200);
+    // what was under way at that moment is over
+    daemon.wait_for_frames("front", 10.0);
+    let newest = curl(&daemon, "GET", "/session", &[]).json["newest_event"].as_u64().unwrap();
+    let after = eventually("strangers again", || Some(aliases(newest)).filter(|aliases| aliases.len() >= 5));
+    assert!(!after.iter().any(|alias| before.contains(alias)), "{before:?}, and then {after:?}");
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn everything_goes_where_recognition_is_off_as_well() {
     let Some(clip) = sample() else { return };
     let camera = format!("[cameras.front]\nuri = \"file://{}\"\nrepeat = true\n", clip.display());

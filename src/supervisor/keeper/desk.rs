@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
+use arc_swap::ArcSwapOption;
 use crossbeam_channel::Receiver;
 use tracing::info;
 
 use super::{Engine, Kept};
 use crate::clock::Monotonic;
+use crate::pipeline::Recognition;
 use crate::recognise::gallery::enroller;
 use crate::recognise::gallery::{Person, PersonId, Profile, Receipt, Rejection};
 use crate::recognise::{Gallery, People};
@@ -29,6 +31,8 @@ pub(super) struct Desk {
     pub(super) waiting: VecDeque<PersonCommand>,
     /// What cameras use while the folder is read, where that is not the gallery it is read into.
     pub(super) before: Option<Gallery>,
+    /// What cameras recognise with, whatever it is at the moment.
+    pub(super) recognition: Arc<ArcSwapOption<Recognition>>,
     pub(super) stop: Arc<AtomicBool>,
 }
 

@@ -1,8 +1,11 @@
 //! What is wished of strangers, and of everybody at once.
 
+use std::sync::Arc;
+
 use tracing::info;
 
 use super::desk::Desk;
+use crate::pipeline::Recognition;
 use crate::recognise::gallery::{Enrolment, PersonId, Profile, Refusal, Rejection};
 use crate::recognise::{Gallery, People};
 use crate::sink::{Erased, Forgotten, PersonAnswer, Who};
@@ -72,10 +75,22 @@ impl Desk {
             gallery.forget_all();
             erased.strangers = strangers.clear();
         }
+        erased.strangers += self.begin_anew();
         (erased.appearances, erased.kept) = self.hub.forget_everybody();
         let Erased { people, faces, strangers, appearances, .. } = erased;
         info!(people, faces, strangers, appearances, "everybody is forgotten");
         PersonAnswer::Erased(erased)
+    }
+
+    /// Cameras go on with the same models and people, and let go of the faces and names of whom they follow, or followed a
+    /// moment ago. Gives how many strangers were left whom only they knew, of a gallery that another one is to replace.
+    fn begin_anew(&self) -> usize {
+        let Some(now) = self.recognition.load_full() else { return 0 };
+        let Recognition { models, people } = &*now;
+        let left = people.strangers.clear();
+        let anew = Recognition { models: models.clone(), people: people.clone() };
+        self.recognition.store(Some(Arc::new(anew)));
+        left
     }
 }
 
