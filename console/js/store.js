@@ -53,6 +53,16 @@ export const store = {
     Object.assign(this, { session: null, cameras: new Map(), events: [], tracks: new Map() });
     tell('session', null);
   },
+  /** Takes the events as they are remembered by now, and not what the page remembers: somebody was forgotten. */
+  async reread(past = PAST) {
+    const session = await get('/session');
+    stop?.abort();
+    last = before(session, past);
+    Object.assign(this, { session, events: [] });
+    this.tracks.clear();
+    tell('tracks', this.tracks);
+    run();
+  },
   /** Asks for the cameras. */
   async refreshCameras(options) {
     const cameras = await all('/cameras', {}, options);
@@ -127,12 +137,15 @@ function connection(state) {
 let stop = null;
 let last = null;
 
+/** The id of the event that so many ago was the newest. */
+const before = (session, past) => `${session.boot_id}:${Math.max(0, session.newest_event - past)}`;
+
 /** Reads events until told to stop; a tab that nobody sees reads none, and catches up. */
 async function run() {
   stop?.abort();
   const own = new AbortController();
   stop = own;
-  last ??= `${store.session.boot_id}:${Math.max(0, store.session.newest_event - PAST)}`;
+  last ??= before(store.session, PAST);
   for (let failures = 0; !own.signal.aborted;) {
     try {
       await seen(own.signal);

@@ -53,6 +53,14 @@ fn look_at(browser: &Browser, name: &str) {
     browser.dark(false);
 }
 
+/// What the page itself remembers of events does not outlive whoever was forgotten.
+fn no_event_names(browser: &Browser, name: &str) {
+    browser.go("#/events?type=all");
+    browser.find(".event");
+    let events = browser.run("return document.querySelector('.events').textContent", vec![]);
+    assert!(!events.as_str().unwrap().contains(name), "{name} is there: {events}");
+}
+
 #[test]
 fn somebody_is_added_by_a_picture_recognised_and_forgotten() {
     let Some((daemon, _cameras)) = with_camera() else { return };
@@ -110,6 +118,7 @@ fn somebody_is_added_by_a_picture_recognised_and_forgotten() {
     browser.click("dialog button.danger");
     browser.wait_for_text("main", "Nobody is known yet");
     assert_eq!(curl(&daemon, "GET", "/persons/robin", &[]).status, 404);
+    no_event_names(&browser, "Robin");
     // refused pictures, and a person who is gone, are answers with an error's status
     browser.assert_quiet(&["422", "404"]);
     assert!(daemon.stop().success());
@@ -138,6 +147,8 @@ fn a_stranger_gets_a_name_and_everything_is_erased() {
     browser.click("dialog button.primary");
     browser.wait_for_text("h1", "Kim");
     browser.wait_for_text(".seen", "front");
+    browser.go("#/events?type=all");
+    browser.wait_for_text(".events", "Kim");
 
     browser.go("#/privacy");
     browser.wait_for_text(".checks", "No telemetry");
@@ -151,6 +162,7 @@ fn a_stranger_gets_a_name_and_everything_is_erased() {
     browser.screenshot("receipt");
     browser.press("Close");
     assert_eq!(curl(&daemon, "GET", "/persons/kim", &[]).status, 404);
+    no_event_names(&browser, "Kim");
     browser.assert_quiet(&[]);
     assert!(daemon.stop().success());
 }

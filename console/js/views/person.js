@@ -132,6 +132,7 @@ async function forget(person) {
   if (!sure) return;
   try {
     await del(`/persons/${part(person.id)}`);
+    await store.reread();
     toast(`${person.name} is forgotten`, 'ok');
     location.hash = '#/people';
   } catch (error) { toastError(error); }

@@ -98,6 +98,7 @@ async function erase(done) {
       h('div', { class: 'actions' }, h('button', { type: 'button', onclick: () => close() }, 'Cancel'), go));
   });
   if (!receipt) return;
+  store.reread(0).catch(toastError);
   done();
   await dialog('Erased', (close) => {
     const lines = [['When', new Date(receipt.erased_at).toLocaleString()], ['People', receipt.people], ['Their faces', receipt.faces], ['Strangers', receipt.strangers],
