@@ -135,9 +135,10 @@ impl Hub {
         for draft in drafts {
             let number = order.next(draft.camera(), &self.shared.board);
             let event = order.without_unknown(Arc::new(draft.publish(number)));
-            moved |= lock(&self.shared.board.roster).hear(&event, Instant::now());
+            let now = Instant::now();
+            moved |= lock(&self.shared.board.roster).hear(&event, now);
             self.shared.appearances.hear(&event);
-            self.shared.board.chart(&event.camera, |chart| chart.hear(&event));
+            self.shared.board.chart(&event.camera, |chart| chart.hear(now, &event));
             order.sinks.iter().for_each(|sink| sink.event(&event));
         }
         if moved {

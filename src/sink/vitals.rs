@@ -18,8 +18,8 @@ const EVENTS: usize = 40;
 /// Fewer of them say nothing of how long they take.
 const FEW: usize = 5;
 
-/// A capture process that was started again is held against a camera for so long.
-const RESTART_COUNTS_FOR: Duration = Duration::from_secs(600);
+/// What happened is held against a camera for so long: a process that was started again, a slow event, a face that did not do.
+const COUNTS_FOR: Duration = Duration::from_secs(600);
 
 /// Restarts that are remembered: more say no more.
 const RESTARTS: usize = 16;
@@ -57,8 +57,19 @@ pub struct Rates {
 pub(super) struct Chart {
     counts: VecDeque<(Instant, CameraStats)>,
     restarts: VecDeque<Instant>,
-    /// Of events: how long it took, whether it tells of a face, and why that has no name.
-    events: VecDeque<(Option<f64>, bool, Option<&'static str>)>,
+    events: VecDeque<Heard>,
+}
+
+/// What an event says of its camera.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    at: Instant,
+    /// How many milliseconds it took.
+    total_ms: Option<f64>,
+    /// Whether it tells of a face …
+    of_face: bool,
+    /// … and why that has no name.
+    reason: Option<&'static str>,
 }
 
 impl Chart {
@@ -82,25 +93,29 @@ impl Chart {
     }
 
     /// Takes in an event.
-    pub(super) fn hear(&mut self, event: &Event) {
+    pub(super) fn hear(&mut self, at: Instant, event: &Event) {
         let of_face = matches!(event.kind, EventType::Updated | EventType::Ended);
-        self.events.push_back((event.latency_ms.total, of_face, event.identity.reason));
+        let (total_ms, reason) = (event.latency_ms.total, event.identity.reason);
+        self.events.push_back(Heard { at, total_ms, of_face, reason });
         if self.events.len() > EVENTS {
             self.events.pop_front();
         }
     }
 
     pub(super) fn vitals(&self, now: Instant) -> Vitals {
-        let mut latencies: Vec<f64> = self.events.iter().filter_map(|(total, ..)| *total).collect();
+        let counts = |at: Instant| now.duration_since(at) < COUNTS_FOR;
+        let events = self.events.iter().filter(|heard| counts(heard.at));
+        let mut latencies: Vec<f64> = events.clone().filter_map(|heard| heard.total_ms).collect();
         latencies.sort_by(f64::total_cmp);
-        let slow_ms = latencies.get(latencies.len() * 95 / 100).copied().filter(|_| latencies.len() >= FEW);
+        let within = (latencies.len() * 95).div_ceil(100);
+        let slow_ms = latencies.get(within.saturating_sub(1)).copied().filter(|_| latencies.len() >= FEW);
         let mut reasons = BTreeMap::new();
-        let faces = self.events.iter().filter(|(_, of_face, _)| *of_face);
-        for reason in faces.clone().filter_map(|(.., reason)| *reason) {
+        let faces = events.filter(|heard| heard.of_face);
+        for reason in faces.clone().filter_map(|heard| heard.reason) {
             *reasons.entry(reason).or_default() += 1;
         }
-        let recent = self.restarts.iter().filter(|at| now.duration_since(**at) < RESTART_COUNTS_FOR);
-        Vitals { rates: self.rates(), slow_ms, faces: faces.count(), reasons, restarts: recent.count() }
+        let restarts = self.restarts.iter().filter(|at| counts(**at)).count();
+        Vitals { rates: self.rates(), slow_ms, faces: faces.count(), reasons, restarts }
     }
 
     fn rates(&self) -> Option<Rates> {
@@ -146,23 +161,25 @@ mod tests {
         chart.count(begun, stats(0, 7));
         assert_eq!(chart.vitals(begun).restarts, 0, "who knows when that was");
         chart.count(begun, stats(0, 9));
-        assert_eq!((chart.vitals(begun).restarts, chart.vitals(begun + RESTART_COUNTS_FOR).restarts), (2, 0));
+        assert_eq!((chart.vitals(begun).restarts, chart.vitals(begun + COUNTS_FOR).restarts), (2, 0));
         chart.count(begun, stats(0, 9000));
         assert_eq!(chart.vitals(begun).restarts, RESTARTS);
     }
 
     #[test]
     fn events_say_how_long_they_take_and_what_is_in_the_way() {
-        let mut chart = Chart::default();
+        let (mut chart, begun) = (Chart::default(), Instant::now());
         let event = |ms: f64, kind: EventType| {
             let mut event = Event::clone(&fixture::event("front", 1));
             (event.kind, event.latency_ms.total, event.identity.reason) = (kind, Some(ms), Some("too_small"));
             event
         };
-        (0..FEW - 1).for_each(|_| chart.hear(&event(20.0, EventType::Started)));
-        assert_eq!((chart.vitals(Instant::now()).slow_ms, chart.vitals(Instant::now()).faces), (None, 0));
-        (0..100).for_each(|n| chart.hear(&event(f64::from(n), EventType::Updated)));
-        let vitals = chart.vitals(Instant::now());
+        (0..FEW - 1).for_each(|_| chart.hear(begun, &event(20.0, EventType::Started)));
+        assert_eq!((chart.vitals(begun).slow_ms, chart.vitals(begun).faces), (None, 0));
+        (1..=100).for_each(|n| chart.hear(begun, &event(f64::from(n), EventType::Updated)));
+        let vitals = chart.vitals(begun);
+        // 38 of the last 40
         assert_eq!((vitals.slow_ms, vitals.faces, vitals.reasons["too_small"]), (Some(98.0), EVENTS, EVENTS));
+        assert_eq!(chart.vitals(begun + COUNTS_FOR), Vitals::default(), "who knows how it is now");
     }
 }
