@@ -164,3 +164,34 @@ fn another_picture_over_faces_is_another_setting() {
     draw(20);
     assert_eq!(diff(&old, &resolved(&text)).changed, ["front"]);
 }
+
+#[test]
+fn an_exemption_that_is_nobody_s_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let bob = folder.path().join("Bob");
+    std::fs::create_dir(&bob).unwrap();
+    std::fs::write(bob.join("1.jpg"), "").unwrap();
+    let notes = |exempt: &str, gallery: &str| {
+        let text = format!("[cameras.front.mask]\nexempt = {exempt}\n[gallery]\n{gallery}");
+        let mut notes = resolved(&text).notes();
+        notes.retain(|note| note.contains("exempt"));
+        notes
+    };
+    let told = |exempt: &str, gallery: &str, why: &str| {
+        let expected =
+            format!("cameras.front.mask.exempt: nobody has the tag \"staff\" yet, so that it shows nobody: {why}");
+        assert_eq!(notes(exempt, gallery), [expected], "{exempt} {gallery}");
+    };
+    let people = format!("folder = {:?}", folder.path());
+    let example = "gallery.tags gives people tags by their ids: \"staff\" = [\"alice\", \"bob\"]";
+    told("[\"staff\"]", "", example);
+    told("[\"staff\"]", "tags.staff = []", example);
+    told("[\"staff\"]", "tags.stuff = [\"alice\"]", "did you mean \"stuff\"?");
+    let absent = |who: &str| {
+        format!("gallery.folder has no pictures of {who}; whoever is enrolled while Visor runs can have it")
+    };
+    told("[\"staff\"]", "tags.staff = [\"alice\"]", &absent("alice"));
+    told("[\"staff\"]", &format!("{people}\ntags.staff = [\"alice\", \"cara\"]"), &absent("alice, cara"));
+    assert_eq!(notes("[\"staff\"]", &format!("{people}\ntags.staff = [\"alice\", \"bob\"]")), [""; 0]);
+    assert_eq!(notes("[]", &people), [""; 0]);
+}

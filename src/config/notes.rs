@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::check::nearest;
 use super::{Camera, Resolved};
 use crate::infer::store;
 use crate::mask::{Audit, Who};
+use crate::recognise::gallery::folder;
 use crate::sink::Snapshots;
 use crate::source::{self, Scheme};
 
@@ -52,7 +54,30 @@ impl Resolved {
         if depends_on_names && self.embedder.is_none() {
             note(".mask: recognition is off, so that nobody is known and everyone is masked");
         }
+        for tag in &mask.exempt {
+            if let Some(why) = self.why_nobody_has(tag) {
+                note(&format!(".mask.exempt: nobody has the tag {tag:?} yet, so that it shows nobody: {why}"));
+            }
+        }
         notes
+    }
+
+    /// Why nobody whom the configuration or the gallery's folder names has a tag; `None` where somebody has.
+    fn why_nobody_has(&self, tag: &str) -> Option<String> {
+        let gallery = &self.gallery;
+        let Some(tagged) = gallery.tags.get(tag).filter(|ids| !ids.is_empty()) else {
+            let known: Vec<&str> = gallery.tags.keys().map(String::as_str).collect();
+            return Some(match nearest(tag, &known).filter(|near| *near != tag) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("gallery.tags gives people tags by their ids: {tag:?} = [\"alice\", \"bob\"]"),
+            });
+        };
+        // a folder that cannot be read is a problem of its own
+        let people = gallery.folder.as_ref().and_then(|folder| folder::ids(folder).ok()).unwrap_or_default();
+        people.iter().all(|id| !tagged.contains(&**id)).then(|| {
+            let ids = tagged.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            format!("gallery.folder has no pictures of {ids}; whoever is enrolled while Visor runs can have it")
+        })
     }
 
     /// Decisions of the configuration by which faces are shown, or could be: a line each.

@@ -83,6 +83,16 @@ pub fn contents(path: &Path) -> Result<Contents, Fault> {
     Ok(Contents { people: people.len(), pictures: pictures.len() })
 }
 
+/// The ids of the people with a picture in the folder, without looking at one.
+///
+/// # Errors
+/// It cannot be read, or two of its people have one id.
+pub fn ids(path: &Path) -> Result<BTreeSet<PersonId>, Fault> {
+    let pictures = list(path)?.pictures;
+    let names = pictures.iter().filter(|picture| !picture.negative).map(|picture| &picture.name);
+    Ok(names.filter_map(|name| PersonId::of_name(name).ok()).collect())
+}
+
 /// A folder and what was read of it, for one gallery.
 #[derive(Debug)]
 pub struct Folder {
