@@ -2,10 +2,12 @@
 #![cfg(feature = "media")]
 
 use std::io;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rstest::rstest;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use visor::sink::restream::{CameraConfig, Mount, Restream};
 
@@ -88,28 +90,53 @@ fn packet(url: &str) -> io::Result<()> {
     client.packet()
 }
 
-#[test]
-fn an_encoder_that_hangs_loses_its_own_mount_alone() {
+/// Where an encoder hangs.
+#[derive(Clone, Copy)]
+enum Hangs {
+    /// Its first frame takes it half a minute.
+    AtWork,
+    /// It never comes to its first frame: whoever opens a pipe that nobody writes to waits for ever.
+    AsItStarts,
+}
+
+impl Hangs {
+    /// A pipeline's text, and what it needs, in `folder`.
+    fn laid_in(self, folder: &Path) {
+        let text = std::fs::read_to_string(checkout("pipelines/out.launch")).unwrap();
+        let hangs = match self {
+            Self::AtWork => text.replace("{encoder} !", "{encoder} ! identity name=hang sleep-time=30000000 !"),
+            Self::AsItStarts => {
+                let pipe = folder.join("pipe");
+                mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+                format!("{text}\nfilesrc location={} ! fakesink\n", pipe.display())
+            }
+        };
+        assert_ne!(hangs, text);
+        std::fs::write(folder.join("out.launch"), hangs).unwrap();
+    }
+}
+
+#[rstest]
+#[case::at_work("stuck", Hangs::AtWork)]
+#[case::as_it_starts("unstarted", Hangs::AsItStarts)]
+fn an_encoder_that_hangs_loses_its_own_mount_alone(#[case] camera: &'static str, #[case] hangs: Hangs) {
     if !there_is_one() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let text = std::fs::read_to_string(checkout("pipelines/out.launch")).unwrap();
-    // its first frame takes it half a minute
-    let hangs = text.replace("{encoder} !", "{encoder} ! identity name=hang sleep-time=30000000 !");
-    std::fs::write(folder.path().join("out.launch"), hangs).unwrap();
+    hangs.laid_in(folder.path());
     visor::metrics::install().unwrap();
     let restream = serve(&open_to_all());
     let (_steady, steady) = mount(&restream, "steady", &CameraConfig::default());
-    let config = CameraConfig::default().resolve("stuck").unwrap();
+    let config = CameraConfig::default().resolve(camera).unwrap();
     let config = Mount { pipelines: Some(folder.path().to_owned()), ..config };
-    let stuck = Film::start(restream.mount("stuck", config), SIZE, 25);
+    let stuck = Film::start(restream.mount(camera, config), SIZE, 25);
     let before = restream.id();
     let watching = std::thread::spawn(move || play(&steady, "tcp", 200));
-    let url = format!("rtsp://{}/stuck", restream.listening().unwrap());
+    let url = format!("rtsp://{}/{camera}", restream.listening().unwrap());
     let player = std::thread::spawn(move || try_to_play(&url, "tcp", 1));
     eventually("the mount to be lost", || {
-        (metric("visor_restream_interruptions_total", "camera", "stuck") > 0.0).then_some(())
+        (metric("visor_restream_interruptions_total", "camera", camera) > 0.0).then_some(())
     });
     watching.join().unwrap();
     assert!(!player.join().unwrap().status.success());

@@ -27,6 +27,10 @@ const SLATES: Duration = Duration::from_millis(200);
 /// How often a mount looks after its encoder while no frame comes.
 const TICK: Duration = Duration::from_millis(50);
 
+/// A mount whose thread has not come round for so long is stuck: in an encoder that does not start, as a rule. The first use of
+/// a graphics card may take seconds.
+const STUCK: Duration = Duration::from_secs(5);
+
 /// Of a camera that has not shown anything yet.
 const USUAL_SIZE: Size = Size::new(1280, 720);
 
@@ -41,6 +45,8 @@ pub(super) struct Mount {
     pub stage: Stage,
     /// What was said last: who watches, and frames dropped.
     said: Mutex<(u32, u64)>,
+    /// When its thread came round last.
+    round_ns: AtomicU64,
     ended: AtomicBool,
 }
 
@@ -52,7 +58,8 @@ impl Mount {
     pub fn start(id: u32, settings: MountSettings, frames: OutputEnd, link: &Arc<Link>) -> Result<Arc<Self>, Fault> {
         let name = format!("out-{}", settings.path);
         let (fan, dropped, stage, said, ended) = Default::default();
-        let mount = Arc::new(Self { id, settings, fan, dropped, stage, said, ended });
+        let round_ns = AtomicU64::new(Monotonic::now().as_nanos());
+        let mount = Arc::new(Self { id, settings, fan, dropped, stage, said, round_ns, ended });
         let worker = Worker {
             mount: Arc::clone(&mount),
             link: Arc::clone(link),
@@ -90,13 +97,32 @@ impl Mount {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Nothing comes from here any more.
-    pub fn end(self: &Arc<Self>) {
-        self.ended.store(true, Ordering::Release);
+    /// Gives the mount up where its thread is stuck: to be asked from another one, again and again.
+    pub fn give_up_stuck(self: &Arc<Self>, link: &Link) {
+        let round = Monotonic::from_nanos(self.round_ns.load(Ordering::Acquire));
+        if round.elapsed() > STUCK {
+            let text = format!("its encoder hangs as it starts, for {} s now", STUCK.as_secs());
+            self.give_up(link, Loss { hung: true, fault: Fault::unavailable(text) });
+        }
+    }
+
+    /// Ends it for good and says so; not where it has ended already.
+    fn give_up(self: &Arc<Self>, link: &Link, Loss { hung, fault }: Loss) {
+        if self.end() {
+            link.say(&FromServer::Lost { id: self.id, hung, text: fault.to_string().into() });
+        }
+    }
+
+    /// Nothing comes from here any more. False where that was so before.
+    pub fn end(self: &Arc<Self>) -> bool {
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return false;
+        }
         self.fan.close();
         let mount = Arc::clone(self);
         // what a player is at may take long
         let _ = std::thread::Builder::new().name("dismiss".to_owned()).spawn(move || mount.stage.dismiss());
+        true
     }
 }
 
@@ -164,17 +190,17 @@ struct Worker {
 impl Worker {
     fn work(mut self) {
         while !self.mount.has_ended() {
+            self.mount.round_ns.store(Monotonic::now().as_nanos(), Ordering::Release);
             self.tell();
             let received = self.frames.recv(Monotonic::now().plus(TICK));
             let done = match received {
                 Received::Message { msg, fd } => self.take(msg, fd),
                 Received::TimedOut => self.idle(),
-                // the brain gives up a mount whose frames it cannot send; where it has ended itself, nobody hears this
+                // the brain gives up a mount whose frames it cannot send
                 Received::Closed | Received::Garbage(_) => Err(Fault::unavailable("its frames come no more")),
             };
-            if let Err(Loss { hung, fault }) = done.map_err(Loss::from).and_then(|()| self.watch()) {
-                self.mount.end();
-                return self.link.say(&FromServer::Lost { id: self.mount.id, hung, text: fault.to_string().into() });
+            if let Err(loss) = done.map_err(Loss::from).and_then(|()| self.watch()) {
+                return self.mount.give_up(&self.link, loss);
             }
         }
     }

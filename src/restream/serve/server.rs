@@ -87,6 +87,7 @@ impl Server {
             }
             let mounts: Vec<_> = lock(&mounts).values().cloned().collect();
             mounts.iter().filter_map(|mount| mount.stats()).for_each(|stats| link.say(&stats));
+            mounts.iter().for_each(|mount| mount.give_up_stuck(&link));
             tidy(&guests, &mounts);
             glib::ControlFlow::Continue
         });
