@@ -55,7 +55,7 @@ metrics! {
     EVENTS_LOST Counter "visor_events_lost_total" "events that a sink could not keep, by reason {sink, reason}";
     MASK_FRAMES Counter "visor_mask_frames_total" "frames handed out of a masked camera {camera, outcome}";
     MASK_COVERED Counter "visor_mask_covered_total" "frames handed out wholly covered, by reason {camera, reason}";
-    MASK_HOLD Gauge "visor_mask_hold" "for how many seconds frames of a masked camera are held {camera}";
+    MASK_HOLD Histogram "visor_mask_hold_seconds" "for how long a frame of a masked camera is held at most, as it comes in {camera}";
     MASK_AUDITS Counter "visor_mask_audits_total" "frames handed out of a masked camera in which a detector looked for faces {camera}";
     MASK_AUDIT_FACES Counter "visor_mask_audit_faces_total" "faces that it found there {camera}";
     MASK_UNPROVEN Counter "visor_mask_unproven_frames_total" "frames that were to be shown without a proof and were covered instead; must stay 0 {camera}";
@@ -174,7 +174,7 @@ visor_events_published_total
 visor_events_lost_total
 visor_mask_frames_total
 visor_mask_covered_total
-visor_mask_hold
+visor_mask_hold_seconds
 visor_mask_audits_total
 visor_mask_audit_faces_total
 visor_mask_unproven_frames_total

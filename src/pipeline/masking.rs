@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
-use metrics::{Gauge, Histogram, gauge, histogram};
+use metrics::{Histogram, histogram};
 
 use super::Control;
 use super::report::{Gone, Report, Reports};
@@ -55,7 +55,7 @@ pub struct Masking {
     /// Frames for takers alone are painted here.
     memory: Vec<u8>,
     age: Histogram,
-    hold: Gauge,
+    hold: Histogram,
 }
 
 impl Masking {
@@ -79,7 +79,7 @@ impl Masking {
             screen: None,
             memory: Vec::new(),
             age: histogram!(FRAME_AGE, "camera" => camera(), "stage" => "masked"),
-            hold: gauge!(MASK_HOLD, "camera" => camera()),
+            hold: histogram!(MASK_HOLD, "camera" => camera()),
         }
     }
 
@@ -122,7 +122,7 @@ impl Masking {
         if let Some(release) = self.line.push(frame.clone()) {
             self.hand_over(&release, control);
         }
-        self.hold.set(self.line.hold().as_secs_f64());
+        self.hold.record(self.line.hold());
         self.line.generation()
     }
 
