@@ -14,6 +14,7 @@
 //! | [`hold`] | how long a frame is held |
 //! | [`policy`](Policy) | what goes into the delay line, and what comes out |
 //! | [`line`](Line) | release by proof |
+//! | [`evidence`](Evidence) | the other book, by which each release is checked once more |
 //! | `stretch` `rhythm` | what two analyses prove of the frames between; whether these come as they use to |
 //! | [`cut`](Cuts) `shots` | where a stream is cut, and which frames go on from each other |
 //! | [`ruling`](Ruling) | shown with masks, or covered, and why |
@@ -26,6 +27,7 @@
 
 mod config;
 mod cut;
+mod evidence;
 pub mod hold;
 mod kinds;
 mod line;
@@ -53,6 +55,7 @@ mod who;
 
 pub use config::{Audit, Config, Settings};
 pub use cut::{Cut, Cuts, Signature};
+pub use evidence::Evidence;
 pub use hold::Hold;
 pub use kinds::{KINDS, Kind};
 pub use line::Line;

@@ -40,11 +40,13 @@ pub enum Cause {
     FaceSeen,
     /// The stream ended before the frame after it was analysed.
     Ended,
+    /// What was reported of the frames around it does not bear out that it may be shown.
+    Unproven,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Starting,
         Self::Late,
         Self::NotAnalysed,
@@ -60,6 +62,7 @@ impl Cause {
         Self::Blind,
         Self::FaceSeen,
         Self::Ended,
+        Self::Unproven,
     ];
 
     /// The word for it in metrics.
@@ -80,6 +83,7 @@ impl Cause {
             Self::Blind => "blind",
             Self::FaceSeen => "face_seen",
             Self::Ended => "ended",
+            Self::Unproven => "unproven",
         }
     }
 
@@ -94,6 +98,7 @@ impl Cause {
             Self::DetectOff => "detection off",
             Self::FaceSeen => "face seen",
             Self::Ended => "ended",
+            Self::Unproven => "not proven",
         }
     }
 }

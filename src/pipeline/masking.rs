@@ -11,7 +11,7 @@ use super::report::{Gone, Report, Reports};
 use super::shutter::Shutter;
 use crate::clock::Monotonic;
 use crate::frame::Frame;
-use crate::mask::{Cause, Cut, Cuts, Line, MaskedFrame, Painter, Policy, Release, out_layout};
+use crate::mask::{Cause, Cut, Cuts, Evidence, Line, MaskedFrame, Painter, Policy, Release, out_layout};
 use crate::metrics::{FRAME_AGE, MASK_HOLD};
 use crate::sink::restream::{Outlet, OutletSlot};
 use crate::sink::{Screen, VideoTaker};
@@ -32,6 +32,8 @@ pub struct Exits {
 /// A camera's delay line, and everything behind it.
 pub struct Masking {
     line: Line,
+    /// Told of all that the line is told of, for a check that does not rest on the line.
+    evidence: Evidence,
     cuts: Cuts,
     /// Whether the frame that was taken in last is analysed.
     last_chosen: bool,
@@ -61,10 +63,11 @@ pub struct Masking {
 impl Masking {
     /// Masking of `camera` by `policy`, as `painter` was told.
     pub fn new(camera: &str, policy: Policy, painter: Painter, exits: Exits, reports: Reports) -> Self {
-        let camera = || camera.to_owned();
+        let label = || camera.to_owned();
         Self {
             capacity: policy.capacity,
             line: Line::new(policy),
+            evidence: Evidence::new(camera),
             cuts: Cuts::default(),
             last_chosen: false,
             painter,
@@ -78,8 +81,8 @@ impl Masking {
             model: None,
             screen: None,
             memory: Vec::new(),
-            age: histogram!(FRAME_AGE, "camera" => camera(), "stage" => "masked"),
-            hold: histogram!(MASK_HOLD, "camera" => camera()),
+            age: histogram!(FRAME_AGE, "camera" => label(), "stage" => "masked"),
+            hold: histogram!(MASK_HOLD, "camera" => label()),
         }
     }
 
@@ -102,6 +105,7 @@ impl Masking {
         }
         let cut = self.cuts.look(frame.stamp.pts, frame.picture())?;
         self.line.cut(frame.number);
+        self.evidence.cut();
         Some(cut)
     }
 
@@ -119,6 +123,7 @@ impl Masking {
             return NOT_HELD;
         }
         (self.begun, self.last_chosen) = (true, chosen);
+        self.evidence.frame(frame);
         if let Some(release) = self.line.push(frame.clone()) {
             self.hand_over(&release, control);
         }
@@ -158,7 +163,22 @@ impl Masking {
     fn interrupted(&mut self) {
         if self.begun {
             self.shutter.rests(Cause::SourceLost);
-            self.line.interrupt(Cause::SourceLost);
+            self.interrupt(Cause::SourceLost);
+        }
+    }
+
+    fn interrupt(&mut self, cause: Cause) {
+        self.evidence.interrupted();
+        self.line.interrupt(cause);
+    }
+
+    /// Covers everything, or no longer does.
+    fn shut(&mut self, cause: Option<Cause>) {
+        self.shut = cause;
+        self.evidence.shut(cause.is_some());
+        match cause {
+            Some(cause) => self.line.shut(cause),
+            None => self.line.reopen(),
         }
     }
 
@@ -192,19 +212,24 @@ impl Masking {
 
     fn learn(&mut self, report: Report) {
         match report {
-            Report::Analysed(analysis, arrived_at) => self.line.analysed(&analysis, arrived_at.elapsed()),
-            Report::Failed(number, generation) => self.line.failed(number, generation),
+            Report::Analysed(analysis, arrived_at) => {
+                self.evidence.analysed(&analysis);
+                self.line.analysed(&analysis, arrived_at.elapsed());
+            }
+            Report::Failed(number, generation) => {
+                self.evidence.failed(number);
+                self.line.failed(number, generation);
+            }
             Report::Sees { at, model } => {
                 if self.model.replace(model).is_some_and(|before| before != model) {
-                    self.line.interrupt(Cause::ModelChanged);
+                    self.interrupt(Cause::ModelChanged);
                 }
                 self.shutter.sees(at);
             }
             Report::Blind => {
                 self.shutter.blind();
                 // at once: it may see again by the next report, and what was held meanwhile is not proven by that
-                self.shut = Some(Cause::Blind);
-                self.line.shut(Cause::Blind);
+                self.shut(Some(Cause::Blind));
             }
         }
     }
@@ -221,24 +246,20 @@ impl Masking {
         }
         let epoch = control.epoch();
         if std::mem::replace(&mut self.epoch, epoch) != epoch {
-            self.line.interrupt(Cause::ModelChanged);
+            self.interrupt(Cause::ModelChanged);
         }
         if !control.detects() {
             self.shutter.rests(Cause::DetectOff);
         }
         let cause = self.shutter.cause(control, Monotonic::now());
-        if cause == self.shut {
-            return;
-        }
-        self.shut = cause;
-        match cause {
-            Some(cause) => self.line.shut(cause),
-            None => self.line.reopen(),
+        if cause != self.shut {
+            self.shut(cause);
         }
     }
 
     /// Paints a frame, once, where it is wanted: into the outlet's memory, where somebody watches and that has room.
-    fn hand_over(&mut self, Release { frame, ruling }: &Release, control: &Control) {
+    pub(super) fn hand_over(&mut self, Release { frame, ruling }: &Release, control: &Control) {
+        let ruling = &*self.evidence.check(frame, ruling);
         let Exits { outlet, takers } = &mut self.exits;
         let mut wanted = false;
         for taker in takers.iter_mut() {

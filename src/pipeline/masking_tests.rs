@@ -1,13 +1,15 @@
 //! The masked half of `cam-` with frames from memory, and a `see-` that does what a test says.
 
+use metrics_exporter_prometheus::PrometheusBuilder;
+
 use super::report::Report;
 use super::*;
-use crate::mask::{Cause, Hold, Lookahead, Outcome};
+use crate::mask::{Analysis, Cause, Hold, Line, Lookahead, Outcome, Ruling};
 use crate::sink::Previews;
 
 mod rig;
 
-use rig::{APART, HOLD, Rig, judged};
+use rig::{APART, HOLD, Out, Rig, frame, judged, masking, policy};
 
 #[test]
 fn each_frame_comes_out_once_in_order_and_masked() {
@@ -221,4 +223,28 @@ fn without_look_ahead_a_frame_leaves_as_soon_as_it_is_analysed() {
     let out = rig.end();
     assert_eq!(out[10..], [Err(Cause::NotAnalysed), Ok(())]);
     assert!(out[..10].iter().all(Result::is_ok), "{out:?}");
+}
+
+#[test]
+fn what_a_line_lets_go_without_a_report_is_covered_and_counted() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let exporter = recorder.handle();
+    metrics::with_local_recorder(&recorder, || {
+        let own = || policy(Lookahead::Own(Hold::new(HOLD, Duration::ZERO, Duration::ZERO)));
+        let (out, control) = (Out::default(), Control::new("test"));
+        let (mut masking, _reporter) = masking(own(), &out);
+        // a line that believes in an analysis of which `see-` has said nothing
+        let mut mistaken = Line::new(own());
+        let frame = frame(0);
+        let (number, at, generation) = (frame.number, frame.stamp.pts, mistaken.generation());
+        mistaken.push(frame);
+        let analysis = Analysis { number, at, generation, sightings: Vec::new(), withdrawn: false };
+        mistaken.analysed(&analysis, Duration::ZERO);
+        let release = mistaken.poll(Monotonic::now()).unwrap();
+        assert!(matches!(release.ruling, Ruling::Masked(_)));
+        masking.hand_over(&release, &control);
+        assert_eq!(*out.lock().unwrap(), [(0, Outcome::Covered(Cause::Unproven), false)]);
+        let page = exporter.render();
+        assert!(page.contains("visor_mask_unproven_frames_total{camera=\"test\"} 1"), "{page}");
+    });
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::mask::Evidence;
 
 /// What can happen to a line.
 #[derive(Clone, Debug)]
@@ -58,8 +59,9 @@ struct Fact {
 }
 
 /// What really happened, kept apart from the line's own books.
-#[derive(Default)]
 struct World {
+    /// The other book, which must never be stricter than it has to: each frame that it takes for unproven is a fault.
+    evidence: Evidence,
     /// A file may show one picture for as long as it likes.
     is_file: bool,
     now: u64,
@@ -75,6 +77,20 @@ struct World {
 }
 
 impl World {
+    fn new(is_file: bool) -> Self {
+        Self {
+            evidence: Evidence::new("world"),
+            is_file,
+            now: 0,
+            facts: BTreeMap::new(),
+            breaks: Vec::new(),
+            failed: Vec::new(),
+            analysed: Vec::new(),
+            shut: false,
+            condemned_below: 0,
+        }
+    }
+
     fn next(&self) -> u64 {
         self.facts.keys().next_back().map_or(0, |last| last + 1)
     }
@@ -121,6 +137,7 @@ fn check(world: &World, last: &mut Option<u64>, release: &Release) {
     let Ruling::Masked(plan) = &release.ruling else { return };
     let bracket = plan.bracket();
     assert!(world.may_show(number, bracket), "frame {number} is shown by {bracket:?}");
+    assert!(world.evidence.bears_out(number, bracket), "the evidence says nothing of {number} by {bracket:?}");
     let face = world.facts[&number].face;
     let mut hidden = plan.regions().iter().flat_map(|region| &region.boxes);
     assert!(
@@ -130,7 +147,7 @@ fn check(world: &World, last: &mut Option<u64>, release: &Release) {
 }
 
 fn run(mut line: Line, is_file: bool, steps: &[Step]) {
-    let (mut world, mut last) = (World { is_file, ..World::default() }, None);
+    let (mut world, mut last) = (World::new(is_file), None);
     for step in steps {
         take(&mut line, &mut world, step, &mut last);
         line.check_invariants();
@@ -146,32 +163,37 @@ fn run(mut line: Line, is_file: bool, steps: &[Step]) {
     assert_eq!(last, world.facts.keys().next_back().copied(), "a frame never came out");
 }
 
+fn push(line: &mut Line, world: &mut World, (after, width): (u64, u32), last: &mut Option<u64>) {
+    world.now += after;
+    let number = world.next();
+    let former = world.nth_last(0);
+    // it moves on by its own width a quarter of a second
+    let face = Rect::new(world.now as f32 * 0.12, 50.0, 30.0, 40.0);
+    world.facts.insert(number, Fact { time: world.now, width, generation: 0, face });
+    let frame = frame(number, world.now, width);
+    world.evidence.frame(&frame);
+    let forced = line.push(frame);
+    if let Some(fact) = world.facts.get_mut(&number) {
+        fact.generation = line.generation();
+    }
+    let away = |former: Fact| !world.is_file && world.now - former.time > 2000;
+    if former.is_some_and(|(_, former)| former.width != width || away(former)) {
+        world.breaks.push(number);
+    }
+    if world.shut {
+        world.condemned_below = number + 1;
+    }
+    forced.iter().for_each(|release| check(world, last, release));
+}
+
 fn take(line: &mut Line, world: &mut World, step: &Step, last: &mut Option<u64>) {
     match step {
         Step::Cut => {
             line.cut(world.next());
+            world.evidence.cut();
             world.breaks.push(world.next());
         }
-        Step::Push { after, width } => {
-            world.now += after;
-            let number = world.next();
-            let former = world.nth_last(0);
-            // it moves on by its own width a quarter of a second
-            let face = Rect::new(world.now as f32 * 0.12, 50.0, 30.0, 40.0);
-            world.facts.insert(number, Fact { time: world.now, width: *width, generation: 0, face });
-            let forced = line.push(frame(number, world.now, *width));
-            if let Some(fact) = world.facts.get_mut(&number) {
-                fact.generation = line.generation();
-            }
-            let away = |former: Fact| !world.is_file && world.now - former.time > 2000;
-            if former.is_some_and(|(_, former)| former.width != *width || away(former)) {
-                world.breaks.push(number);
-            }
-            if world.shut {
-                world.condemned_below = number + 1;
-            }
-            forced.iter().for_each(|release| check(world, last, release));
-        }
+        Step::Push { after, width } => push(line, world, (*after, *width), last),
         Step::Analysed { back } => {
             let Some((number, fact)) = world.nth_last(*back) else { return };
             let analysis = Analysis {
@@ -181,24 +203,29 @@ fn take(line: &mut Line, world: &mut World, step: &Step, last: &mut Option<u64>)
                 sightings: vec![sighting(fact.face)],
                 withdrawn: false,
             };
+            world.evidence.analysed(&analysis);
             line.analysed(&analysis, ms(world.now - fact.time));
             world.analysed.push(number);
         }
         Step::Failed { back } => {
             let Some((number, fact)) = world.nth_last(*back) else { return };
+            world.evidence.failed(number);
             line.failed(number, fact.generation);
             world.failed.push(number);
         }
         Step::Interrupted(cause) => {
+            world.evidence.interrupted();
             line.interrupt(*cause);
             world.breaks.push(world.next());
         }
         Step::Shut => {
+            world.evidence.shut(true);
             line.shut(Cause::Blind);
             (world.shut, world.condemned_below) = (true, world.next());
             world.breaks.push(world.next());
         }
         Step::Reopened => {
+            world.evidence.shut(false);
             line.reopen();
             world.shut = false;
         }
@@ -219,7 +246,7 @@ proptest! {
 
 #[test]
 fn the_model_notices_a_frame_that_is_shown_without_proof() {
-    let mut world = World::default();
+    let mut world = World::new(false);
     let mut live = live();
     let mut last = None;
     for _ in 0..3 {

@@ -61,6 +61,32 @@ impl Frames for Fed {
     }
 }
 
+pub(super) fn policy(lookahead: Lookahead) -> Policy {
+    Policy { lookahead, capacity: 100, margins: mask::Margins::HEAD, nobody: false }
+}
+
+/// What `cam-` masks with into `out`, and `see-`'s end of it.
+pub(super) fn masking(policy: Policy, out: &Out) -> (Masking, Reporter) {
+    let (reporter, reports) = reports().unwrap();
+    let painter = Painter::new("test", &mask::Config::default().resolve(Vec::new()).unwrap()).unwrap();
+    let exits = Exits { outlet: None, takers: vec![Box::new(Keep(Arc::clone(out)))] };
+    (Masking::new("test", policy, painter, exits, reports), reporter)
+}
+
+/// The frame of that number, which has come just now.
+pub(super) fn frame(number: u64) -> Frame {
+    let colour = Colorimetry { matrix: ColourMatrix::Bt601, range: ColourRange::Full };
+    let layout = Layout::packed(SIZE, PixelFormat::I420, colour);
+    let stamp = Stamp {
+        pts: APART * number as u32,
+        arrived_at: Monotonic::now(),
+        decode: None,
+        captured_at: std::time::SystemTime::UNIX_EPOCH,
+        clock: ClockSource::Arrival,
+    };
+    Frame::new(number, stamp, layout, Arc::new(vec![SCENE; layout.end().unwrap()])).unwrap()
+}
+
 /// A masked camera with its `cam-` thread; the test plays the source and `see-`.
 pub(super) struct Rig {
     pub(super) feed: Option<Sender<SourceEvent>>,
@@ -84,13 +110,9 @@ impl Rig {
     }
 
     pub(super) fn with(lookahead: Lookahead, change: impl FnOnce(Masking) -> Masking) -> Self {
-        let settings = mask::Config::default().resolve(Vec::new()).unwrap();
-        let policy = Policy { lookahead, capacity: 100, margins: settings.margins, nobody: false };
-        let (reporter, reports) = reports().unwrap();
-        let (bell, out) = (reports.bell().clone(), Out::default());
-        let painter = Painter::new("test", &settings).unwrap();
-        let exits = Exits { outlet: None, takers: vec![Box::new(Keep(Arc::clone(&out)))] };
-        let masking = change(Masking::new("test", policy, painter, exits, reports));
+        let out = Out::default();
+        let (masking, reporter) = masking(policy(lookahead), &out);
+        let (bell, masking) = (masking.bell().clone(), change(masking));
         let (feed, fed) = unbounded();
         let (to_see, jobs) = channel(1);
         let frames = Box::new(Fed(fed, bell.clone()));
@@ -120,17 +142,7 @@ impl Rig {
     pub(super) fn feed(&mut self) -> Option<Job> {
         let due = self.start.plus(APART * self.fed as u32);
         std::thread::sleep(due.since(Monotonic::now()));
-        let colour = Colorimetry { matrix: ColourMatrix::Bt601, range: ColourRange::Full };
-        let layout = Layout::packed(SIZE, PixelFormat::I420, colour);
-        let stamp = Stamp {
-            pts: APART * self.fed as u32,
-            arrived_at: Monotonic::now(),
-            decode: None,
-            captured_at: std::time::SystemTime::UNIX_EPOCH,
-            clock: ClockSource::Arrival,
-        };
-        let pixels = Arc::new(vec![SCENE; layout.end().unwrap()]);
-        self.event(SourceEvent::Frame(Frame::new(self.fed, stamp, layout, pixels).unwrap()));
+        self.event(SourceEvent::Frame(frame(self.fed)));
         self.fed += 1;
         self.jobs.recv_timeout(Duration::from_secs(5)).ok()
     }
