@@ -19,6 +19,7 @@ use crate::recognise::ledger::Ledger;
 use crate::recognise::{Embedding, People, Quality, Reason, Strangers, Verdict};
 use crate::track::{Track, TrackState};
 
+mod cuts;
 mod mistakes;
 
 const DIMENSION: usize = 32;
@@ -118,10 +119,17 @@ struct World {
     known: bool,
     /// Whom embeddings say somebody is.
     looks_like: [usize; 3],
+    /// Who stands at each of the three places, now and in each frame. A track is that of a place.
+    cast: [usize; 3],
+    casts: BTreeMap<u64, [usize; 3]>,
     /// Where everybody was, and who was found, by analysed frame.
     analysed: BTreeMap<u64, [bool; 3]>,
     apart: BTreeMap<u64, f32>,
     shown: [usize; 3],
+    /// Each frame in which somebody was shown, and who.
+    seen: Vec<(u64, usize)>,
+    /// Analysed frames in which somebody was verified to go unmasked.
+    verified: Vec<u64>,
     released: usize,
 }
 
@@ -143,9 +151,13 @@ impl World {
             disowned: false,
             known: false,
             looks_like: [0, 1, 2],
+            cast: [0, 1, 2],
+            casts: BTreeMap::new(),
             analysed: BTreeMap::new(),
             apart: BTreeMap::new(),
             shown: [0; 3],
+            seen: Vec::new(),
+            verified: Vec::new(),
             released: 0,
         }
     }
@@ -162,15 +174,16 @@ impl World {
         }
     }
 
-    /// Where somebody is in a frame, given how far everybody is apart.
-    fn place(person: usize, number: u64, apart: f32) -> Rect {
-        Rect::new(100.0 + person as f32 * apart + number as f32 * 0.5, 100.0, 60.0, 80.0)
+    /// Where a place is in a frame, given how far all are apart.
+    fn place(place: usize, number: u64, apart: f32) -> Rect {
+        Rect::new(100.0 + place as f32 * apart + number as f32 * 0.5, 100.0, 60.0, 80.0)
     }
 
     /// A frame comes; everybody stands `apart`.
     fn push(&mut self, number: u64, apart: f32) {
         self.now = number * FRAME;
         self.apart.insert(number, apart);
+        self.casts.insert(number, self.cast);
         let forced = self.line.push(frame(number));
         forced.iter().for_each(|release| self.check(release));
         self.release();
@@ -190,12 +203,13 @@ impl World {
         let number = release.frame.number;
         let bracket = plan.bracket();
         let (from, to) = (self.analysed[&bracket.from], self.analysed[&bracket.to]);
-        for person in 0..3 {
-            let rect = Self::place(person, number, self.apart[&number]);
+        for (place, person) in self.casts[&number].into_iter().enumerate() {
+            let rect = Self::place(place, number, self.apart[&number]);
             let hidden = plan.regions().iter().flat_map(|region| &region.boxes);
             let is_hidden = hidden.into_iter().any(|hidden| hidden.intersection(rect).area() >= rect.area() * 0.95);
             self.shown[person] += usize::from(!is_hidden);
-            let found = from[person] && to[person];
+            self.seen.extend((!is_hidden).then_some((number, person)));
+            let found = from[place] && to[place];
             assert!(is_hidden || !found || !self.must_be_masked(person), "{} shows in frame {number}", NAMES[person]);
         }
     }
@@ -229,6 +243,7 @@ impl World {
         let analysis = self.sightings.analysis(frame, faces);
         self.now = number * FRAME + TAKES;
         self.analysed.insert(number, found);
+        self.verified.extend(analysis.sightings.iter().any(|sighting| sighting.verified).then_some(number));
         self.known = self.disowned;
         self.line.analysed(&analysis, ms(TAKES));
         self.release();
@@ -264,7 +279,7 @@ impl World {
             if dossier.see(sighting, quality, Some(Pose::Frontal)).is_some() {
                 dossier.note_attempt(Pose::Frontal);
                 self.faces += 1;
-                let embedding = face(self.looks_like[person], 0.9, self.faces);
+                let embedding = face(self.looks_like[self.cast[person]], 0.9, self.faces);
                 let crop = Crop { embedding, quality: 0.8, score: 0.9, pose: Pose::Frontal, at };
                 self.ledger.learn(track.id, &crop, &self.people, now);
             }
