@@ -7,6 +7,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
+use super::document::is_too_large;
 use super::path::KeyPath;
 use super::schema;
 use crate::fault::{Fault, Problem};
@@ -86,6 +87,7 @@ fn explain(error: &ValidationError<'_>, path: &KeyPath) -> Vec<(Problem, KeyPath
         Kind::OneOfNotValid { .. } | Kind::AnyOf { .. } | Kind::Enum { .. } if !options(here).is_empty() => {
             return vec![(not_an_option(path, &error.instance, &options(here)), path.clone())];
         }
+        Kind::Type { .. } if error.instance.as_str().is_some_and(is_too_large) => "is too large a number".to_owned(),
         Kind::Type { kind } => format!("is {}, must be {}", type_of(&error.instance), types(kind)),
         Kind::Minimum { limit } => format!("is {}, must be at least {limit}", error.instance),
         Kind::Maximum { limit } => format!("is {}, must be at most {limit}", error.instance),

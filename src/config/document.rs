@@ -1,6 +1,7 @@
 //! What was written: the file's text and the environment as one tree of values, with where each key stands.
 
 use std::collections::BTreeMap;
+use std::num::IntErrorKind;
 
 use serde_json::{Map, Value};
 use toml::Spanned;
@@ -12,6 +13,9 @@ use crate::fault::Problem;
 
 /// What every overriding variable begins with: `VISOR__MQTT__URL` is `mqtt.url`.
 pub const ENV_PREFIX: &str = "VISOR__";
+
+/// How TOML begins numbers that are not decimal.
+const RADIXES: [(&str, u32); 3] = [("0x", 16), ("0o", 8), ("0b", 2)];
 
 /// The written settings before anything is known of their meaning.
 #[derive(Debug)]
@@ -136,9 +140,9 @@ impl Reader<'_> {
                 Value::Array(items.iter().enumerate().map(item).collect())
             }
             DeValue::String(text) => Value::String(text.to_string()),
+            // What does not fit, infinity and NaN have no place in any setting: as text they fail the check for a number.
             DeValue::Integer(n) => i64::from_str_radix(n.as_str(), n.radix())
-                .map_or_else(|_| Value::String(n.as_str().to_owned()), Value::from),
-            // Infinity and NaN have no place in any setting: as text they fail the check for a number.
+                .map_or_else(|_| Value::String(written(n.as_str(), n.radix())), Value::from),
             DeValue::Float(n) => {
                 n.as_str().parse::<f64>().map_or_else(|_| Value::Null, Value::from).or_text(n.as_str())
             }
@@ -146,6 +150,21 @@ impl Reader<'_> {
             DeValue::Datetime(at) => Value::String(at.to_string()),
         }
     }
+}
+
+/// A number's digits with what says how to read them.
+fn written(digits: &str, radix: u32) -> String {
+    let prefix = RADIXES.iter().find(|(_, known)| *known == radix).map_or("", |(prefix, _)| prefix);
+    format!("{prefix}{digits}")
+}
+
+/// Whether a text is a number, but for being too large to be one.
+pub(super) fn is_too_large(text: &str) -> bool {
+    let radix = RADIXES.iter().find_map(|(prefix, radix)| Some((text.strip_prefix(prefix)?, *radix)));
+    let (digits, radix) = radix.unwrap_or((text, 10));
+    let wrong = i64::from_str_radix(digits, radix).map_err(|wrong| *wrong.kind());
+    matches!(wrong, Err(IntErrorKind::PosOverflow | IntErrorKind::NegOverflow))
+        || text.parse::<f64>().is_ok_and(f64::is_infinite)
 }
 
 trait OrText {

@@ -107,6 +107,21 @@ fn a_number_where_its_text_is_wanted_is_to_be_quoted() {
 }
 
 #[test]
+fn a_number_that_is_too_large_is_said_to_be() {
+    check_with(
+        "[models]\nsessions = 0xffffffffffffffffffff\n[cameras.front]\nuri = \"test:\"\nanalysis_fps = 99999999999999999999\n\
+         low_score = inf\n",
+        &[("VISOR__MQTT__OUTBOX", "99999999999999999999")],
+        &[
+            "models.sessions (line 2): is too large a number",
+            "cameras.front.analysis_fps (line 5): is too large a number",
+            "cameras.front.low_score (line 6): is too large a number",
+            "mqtt.outbox (VISOR__MQTT__OUTBOX): is too large a number",
+        ],
+    );
+}
+
+#[test]
 fn a_location_is_a_place_on_earth() {
     resolve_with(&format!("{FRONT}location = [48.2, 16.4]\n"), &[]).unwrap();
     check_config(
