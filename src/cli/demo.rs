@@ -9,9 +9,8 @@ use super::daemon::{Daemon, Origin};
 use super::{Outcome, SAMPLE};
 use crate::config::{self, Resolved, Written};
 use crate::fault::{Fault, Problem};
-use crate::geometry::Size;
 use crate::infer::manifest::Manifest;
-use crate::infer::{self, store};
+use crate::infer::{self, InputSize, store};
 use crate::restream::child::SimulatedCamera;
 use crate::restream::sample;
 use crate::sink::log::LineSink;
@@ -45,21 +44,19 @@ pub struct DemoArgs {
 
 /// Runs the command.
 pub fn run(args: &DemoArgs) -> Outcome {
-    let models = infer::Config::default();
-    let (detector, input) = store::best_detector(&models.folder())?;
+    let models = Models::of(config::models(None).map_err(|problems| wrong("environment", &problems))?)?;
     let say = |line: &str| if args.json { eprintln!("{line}") } else { println!("{line}") };
-    let embedder = store::best_embedder(&models.folder())?;
-    introduce(&detector, input, &say);
-    introduce_embedder(embedder.as_ref(), &say);
+    models.introduce(&say);
+    let embedder = models.resolved.embedder.as_ref();
     let broker = Broker::find_or_start()?;
     say(&format!("broker    {} at {}", broker.origin(), broker.url()));
     say(&format!("          watch it: mosquitto_sub -p {} -v -t 'visor/#'", broker.port()));
     let (camera, uri) = camera(args, &say)?;
     let people = args.source.is_none().then(|| sample::gallery(&args.sample)).filter(|people| people.is_dir());
-    if let Some(known) = people.as_deref().zip(embedder.as_ref()).and_then(|(people, _)| names(people)) {
+    if let Some(known) = people.as_deref().zip(embedder).and_then(|(people, _)| names(people)) {
         say(&format!("known     {known}, from {}", people.as_deref().unwrap_or(Path::new("")).display()));
     }
-    let (settings, written) = settings(&uri, (&detector, input), people.as_deref(), &broker)?;
+    let (settings, written) = settings(&uri, &models.written, people.as_deref(), &broker)?;
 
     let listener = Arc::new(Listener::default());
     let began = Instant::now();
@@ -74,7 +71,8 @@ pub fn run(args: &DemoArgs) -> Outcome {
     say(&format!("console   http://{address}/, with what all cameras show, events and people"));
     say(&format!("health    http://{address}/readyz and /metrics"));
     say(&format!("running   {}\n", how_long(args.seconds)));
-    let mut summary = Summary::new(began, &detector.name, embedder.map(|embedder| embedder.name));
+    let mut summary =
+        Summary::new(began, &models.resolved.detector.name, embedder.map(|embedder| embedder.name.clone()));
     let mut video = None;
     let end = daemon.serve(|supervisor| {
         if video.is_none() {
@@ -102,32 +100,65 @@ pub fn run(args: &DemoArgs) -> Outcome {
     }
 }
 
-fn introduce(detector: &Manifest, input: Size, say: &impl Fn(&str)) {
-    say(&format!("detector  {} at {}x{} ({})", detector.name, input.width, input.height, detector.licence));
-    if detector.name != store::DEFAULT_DETECTOR {
-        say(&format!(
-            "          NOTE: the default, {}, could not be had; {} takes ten times as long and finds fewer small faces.",
-            store::DEFAULT_DETECTOR,
-            detector.name
-        ));
-        say(
-            "          Up to 10 frames a second are analysed, or as many as this machine carries; the summary says how many.",
-        );
+/// The models that are there, where the environment names none.
+struct Models {
+    /// As the table `[models]`.
+    written: String,
+    resolved: Resolved,
+    /// In the place of the default, which is not there.
+    fallback: bool,
+    /// Nobody chose the embedder.
+    any_embedder: bool,
+}
+
+impl Models {
+    fn of(mut models: infer::Config) -> Result<Self, Fault> {
+        let any_detector = models.detector == store::DEFAULT_DETECTOR && models.input.is_none();
+        if any_detector {
+            let (detector, input) = store::best_detector(&models.folder())?;
+            (models.detector, models.input) = (detector.name, Some(InputSize(input)));
+        }
+        let fallback = any_detector && models.detector != store::DEFAULT_DETECTOR;
+        let table = toml::to_string(&models).map_err(|e| Fault::internal(format!("the models' settings: {e}")))?;
+        let written = format!("[models]\n{table}");
+        // nobody has seen that text
+        let placeless = |problem: Problem| Problem { origin: String::new(), ..problem };
+        let of_environment = |problems: Vec<Problem>| problems.into_iter().map(placeless).collect::<Vec<_>>();
+        let resolved = Written::of(written.clone()).resolve();
+        let resolved = resolved.map_err(|problems| wrong("environment", &of_environment(problems)))?;
+        Ok(Self { written, resolved, fallback, any_embedder: models.embedder.is_none() })
+    }
+
+    fn introduce(&self, say: &impl Fn(&str)) {
+        let Resolved { detector, input, embedder, .. } = &self.resolved;
+        say(&format!("detector  {} at {}x{} ({})", detector.name, input.width, input.height, detector.licence));
+        if self.fallback {
+            say(&format!(
+                "          NOTE: the default, {}, could not be had; {} takes ten times as long and finds fewer small faces.",
+                store::DEFAULT_DETECTOR,
+                detector.name
+            ));
+            say(
+                "          Up to 10 frames a second are analysed, or as many as this machine carries; the summary says how many.",
+            );
+        }
+        introduce_embedder(embedder.as_ref(), self.any_embedder, say);
     }
 }
 
-fn introduce_embedder(embedder: Option<&Manifest>, say: &impl Fn(&str)) {
+fn introduce_embedder(embedder: Option<&Manifest>, any: bool, say: &impl Fn(&str)) {
     let default = store::DEFAULT_EMBEDDER;
     match embedder {
         Some(embedder) => {
             say(&format!("embedder  {} ({})", embedder.name, embedder.licence));
-            if embedder.name != default {
+            if any && embedder.name != default {
                 say(&format!(
                     "          NOTE: the default, {default}, could not be had; small faces are told apart less well."
                 ));
             }
         }
-        None => say("embedder  none is there: nobody will be recognised; fetch one: visor models pull"),
+        None if any => say("embedder  none is there: nobody will be recognised; fetch one: visor models pull"),
+        None => say("embedder  none: nobody will be recognised"),
     }
 }
 
@@ -174,28 +205,23 @@ fn address(source: &str) -> Result<String, Fault> {
     Ok(url.as_str().replacen("file", scheme, 1))
 }
 
-/// The configuration that the demo stands for.
-fn settings(
-    uri: &str,
-    (detector, input): (&Manifest, Size),
-    people: Option<&Path>,
-    broker: &Broker,
-) -> Result<(Resolved, Written), Fault> {
+/// The configuration that the demo stands for, `models` being its first table.
+fn settings(uri: &str, models: &str, people: Option<&Path>, broker: &Broker) -> Result<(Resolved, Written), Fault> {
     let text = |value: &str| toml::Value::from(value).to_string();
     let gallery = people.map(|people| format!("[gallery]\nfolder = {}\n", text(&people.to_string_lossy())));
     let written = format!(
-        "[models]\ndetector = {}\ninput = \"{}x{}\"\n{}[mqtt]\nurl = {}\n[http]\nlisten = \"127.0.0.1:0\"\n\
+        "{models}{}[mqtt]\nurl = {}\n[http]\nlisten = \"127.0.0.1:0\"\n\
          [restream]\nlisten = \"127.0.0.1:0\"\n[cameras.{CAMERA}]\nuri = {}\nrestream.path = \"{CAMERA}\"\n",
-        text(&detector.name),
-        input.width,
-        input.height,
         gallery.unwrap_or_default(),
         text(broker.url()),
         text(uri)
     );
     let written = Written::of(written);
-    let wrong = |problems: Vec<Problem>| config::fault(Path::new("demo"), &problems).from_command_line();
-    Ok((written.resolve().map_err(wrong)?, written))
+    Ok((written.resolve().map_err(|problems| wrong("demo", &problems))?, written))
+}
+
+fn wrong(what: &str, problems: &[Problem]) -> Fault {
+    config::fault(Path::new(what), problems).from_command_line()
 }
 
 fn how_long(seconds: Option<u64>) -> String {

@@ -27,8 +27,25 @@ fn demo(arguments: &[&str]) -> Option<(i32, String)> {
         eprintln!("skipped: mosquitto is not installed");
         return None;
     }
-    let output = Command::new(visor()).arg("demo").args(arguments).output().unwrap();
-    Some((output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap()))
+    Some(run_demo(arguments, &[]))
+}
+
+fn run_demo(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
+    let mut demo = Command::new(visor());
+    let output = demo.arg("demo").args(arguments).envs(variables.iter().copied()).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_demo_takes_its_models_from_where_the_environment_says() {
+    for (variable, value, expected, status) in [
+        ("VISOR__MODELS__FOLDER", "/nonexistent/models", "no face detector in /nonexistent/models", 69),
+        ("VISOR__MODELS__DETECTOR", "yunet-x", "models.detector: ", 2),
+        ("VISOR__MODELS__INPUT", "wide", "models.input (VISOR__MODELS__INPUT): ", 2),
+    ] {
+        let (code, told) = run_demo(&["--seconds", "1", "--source", "test:"], &[(variable, value)]);
+        assert!(code == status && told.contains(expected), "{variable}: {code}: {told}");
+    }
 }
 
 #[test]
