@@ -60,9 +60,9 @@ struct MaskOptions {
     /// What the picture is written as. Default: what `Accept` asks for, or else JPEG.
     format: Option<Format>,
     /// Quality of a JPEG, 1 to 100. Default: 92.
-    #[schema(minimum = 1, maximum = 100)]
-    #[param(minimum = 1, maximum = 100)]
-    quality: Option<u8>,
+    #[schema(minimum = 1, maximum = 100, value_type = Option<u8>)]
+    #[param(minimum = 1, maximum = 100, value_type = Option<u8>)]
+    quality: Option<i64>,
 }
 
 /// What takes a face's place.
@@ -171,6 +171,12 @@ async fn mask(State(api): State<Api>, headers: HeaderMap, pictures: Pictures<Mas
         .await
 }
 
+fn jpeg_quality(asked: Option<i64>) -> Result<u8, ProblemJson> {
+    let Some(asked) = asked else { return Ok(JPEG_QUALITY) };
+    let quality = u8::try_from(asked).ok().filter(|quality| (1..=100).contains(quality));
+    quality.ok_or_else(|| bad_request(format!("quality: {asked} is not between 1 and 100")))
+}
+
 /// What is to be done, checked.
 struct Job {
     settings: Settings,
@@ -180,10 +186,7 @@ struct Job {
 
 impl Job {
     fn new(options: MaskOptions) -> Result<Self, ProblemJson> {
-        let quality = options.quality.unwrap_or(JPEG_QUALITY);
-        if !(1..=100).contains(&quality) {
-            return Err(bad_request(format!("quality: {quality} is not between 1 and 100")));
-        }
+        let quality = jpeg_quality(options.quality)?;
         if options.faces.is_some() && (options.who != Who::Everyone || !options.exempt.is_empty()) {
             return Err(bad_request("faces names those who are masked; leave out who and exempt"));
         }

@@ -280,6 +280,10 @@ fn what_is_wrong_is_said() {
     check("/compare", json, b"{\"target\":\"AAAA\",\"people\":[]}", (400, "people: is empty"));
     check("/compare", json, b"{\"target\":\"AAAA\",\"peoples\":[]}", (400, "unknown field `peoples`"));
     check("/mask?kind=glitter", raw, &picture, (400, "kind: unknown variant `glitter`"));
+    for quality in ["0", "500", "-1"] {
+        let told = format!("quality: {quality} is not between 1 and 100");
+        check(&format!("/mask?quality={quality}"), raw, &picture, (400, &told));
+    }
     check("/mask?faces=7", raw, &picture, (400, "there is no face 7"));
     check("/mask", &["-H", "Accept: image/avif", "--data-binary", "@-"], &picture, (406, "image/jpeg"));
     check("/faces/search?top_k=0", raw, &picture, (400, "top_k: 0"));
