@@ -1,7 +1,7 @@
 //! The cameras as they are now. Only the last value of each thing counts, so nothing here can pile up.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -116,12 +116,21 @@ pub struct Board {
     pub(super) gallery: Mutex<GalleryStats>,
     /// The gallery has been read: whoever is not known now is unknown.
     pub(super) people_read: AtomicBool,
+    /// What became of events by MQTT, for `<prefix>/stats`: a sink that is replaced at a reload hands them on by this.
+    pub(super) by_mqtt: Deliveries,
+}
+
+/// What became of events, since the daemon began.
+#[derive(Debug, Default)]
+pub(super) struct Deliveries {
+    pub published: AtomicU64,
+    pub lost: AtomicU64,
 }
 
 impl Board {
     pub(super) fn new(boot_id: Arc<str>) -> Self {
-        let (cameras, audits, charts, roster, gallery, people_read) = Default::default();
-        Self { boot_id, started: Instant::now(), cameras, audits, charts, roster, gallery, people_read }
+        let (cameras, audits, charts, roster, gallery, people_read, by_mqtt) = Default::default();
+        Self { boot_id, started: Instant::now(), cameras, audits, charts, roster, gallery, people_read, by_mqtt }
     }
 
     /// Names this run of the daemon.

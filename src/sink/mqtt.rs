@@ -21,7 +21,7 @@ mod topics;
 mod worker;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ use tokio::sync::Notify;
 use tracing::warn;
 
 use super::snapshot::drop_one;
-use super::{Context, Forgotten, Sink, Snapshot, lock};
+use super::{Board, Context, Forgotten, Sink, Snapshot, lock};
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::metrics::EVENTS_LOST;
@@ -59,8 +59,7 @@ pub fn open(settings: &super::Settings, context: &Context) -> Result<Option<Arc<
         board_changed: AtomicBool::new(true),
         closing: Mutex::new(None),
         overflowing: AtomicBool::new(false),
-        lost: AtomicU64::new(0),
-        published: AtomicU64::new(0),
+        board: Arc::clone(&context.board),
         desk: Desk::default(),
         clearing: AtomicBool::new(false),
         has_heir: AtomicBool::new(false),
@@ -98,8 +97,8 @@ struct Shared {
     closing: Mutex<Option<Instant>>,
     /// Said once for each time that the outbox fills up.
     overflowing: AtomicBool,
-    lost: AtomicU64,
-    published: AtomicU64,
+    /// Counts what becomes of events.
+    board: Arc<Board>,
     /// Bounded on both ways; what does not fit is refused, and whoever asked is told.
     desk: Desk,
     /// Best shots that wait for the broker. Full: the oldest is dropped, and counted.
@@ -112,7 +111,7 @@ struct Shared {
 
 impl Shared {
     fn lose(&self, events: u64, reason: &'static str) {
-        self.lost.fetch_add(events, Ordering::Relaxed);
+        self.board.by_mqtt.lost.fetch_add(events, Ordering::Relaxed);
         metrics::counter!(EVENTS_LOST, "sink" => NAME, "reason" => reason).increment(events);
     }
 

@@ -176,6 +176,8 @@ fn settings_that_change_amid_events_leave_no_hole() {
     recorder.wait_for_seq("front", last);
     check_delivery(&recorder.seqs("front"), last, 0);
     recorder.wait_for("visor/status", "online");
+    // those that went out under the settings of before count, too
+    recorder.wait_for_json("visor/stats", |stats| stats["events_published_total"] == last);
     close(&hub);
 }
 

@@ -260,7 +260,7 @@ impl Worker {
             Sent::Event(serial) => {
                 lock(&self.shared.outbox).acknowledge(serial);
                 self.shared.overflowing.store(false, Ordering::Relaxed);
-                self.shared.published.fetch_add(1, Ordering::Relaxed);
+                self.shared.board.by_mqtt.published.fetch_add(1, Ordering::Relaxed);
                 metrics::counter!(EVENTS_PUBLISHED, "sink" => NAME).increment(1);
             }
         }
@@ -313,8 +313,8 @@ impl Worker {
             "version": env!("CARGO_PKG_VERSION"),
             "boot_id": &**board.boot_id(),
             "uptime_s": board.uptime().as_secs(),
-            "events_published_total": self.shared.published.load(Ordering::Relaxed),
-            "events_lost_total": self.shared.lost.load(Ordering::Relaxed),
+            "events_published_total": board.by_mqtt.published.load(Ordering::Relaxed),
+            "events_lost_total": board.by_mqtt.lost.load(Ordering::Relaxed),
             "outbox": lock(&self.shared.outbox).len(),
             "people": { "known": board.gallery().people, "references": board.gallery().references, "present": present },
             "cameras": cameras.collect::<serde_json::Map<_, _>>(),
