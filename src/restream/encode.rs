@@ -2,6 +2,7 @@
 //! that has not been masked.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -30,7 +31,7 @@ const SILENCE: Duration = Duration::from_secs(3600);
 pub fn run() -> Result<ExitCode, Fault> {
     let channel = OutputEnd::inherited()
         .map_err(|_| Fault::new(FaultKind::Usage, "visor encode is started by visor itself, not by hand"))?;
-    let link = Link { channel };
+    let link = Arc::new(Link { channel });
     let ended = confine(Memory::OUTPUT).and_then(|_| super::ready()).and_then(|()| encode(&link));
     let last = match ended {
         Ok(true) => FromOutput::Done,
@@ -64,9 +65,9 @@ impl Link {
 }
 
 /// Whether everything was written; false where the brain went away.
-fn encode(link: &Link) -> Result<bool, Fault> {
+fn encode(link: &Arc<Link>) -> Result<bool, Fault> {
     let Some((ToOutput::Encode(settings), _)) = link.hear() else { return Ok(false) };
-    let mut writer = Writer::start(&settings)?;
+    let mut writer = Writer::start(&settings, link)?;
     let mut memory = None;
     while let Some((message, fd)) = link.hear() {
         match message {
@@ -101,7 +102,7 @@ struct Writer {
 const DOING: &str = "cannot encode";
 
 impl Writer {
-    fn start(settings: &EncodeSettings) -> Result<Self, Fault> {
+    fn start(settings: &EncodeSettings, link: &Arc<Link>) -> Result<Self, Fault> {
         let description = text("encode", None, &[("muxer", muxer(settings.container))])?;
         let pipeline = gst::parse::launch(&description)
             .map_err(|e| broken(DOING, e.message()).remedy("install GStreamer's x264 plugin (gst-plugins-ugly)"))?;
@@ -109,6 +110,7 @@ impl Writer {
         let frames = pipeline.by_name("frames").and_then(|frames| frames.downcast::<AppSrc>().ok());
         let frames = frames.ok_or_else(|| broken(DOING, "its text has no appsrc named frames"))?;
         let fps = settings.fps.and_then(gst::Fraction::approximate_f64).unwrap_or(gst::Fraction::new(0, 1));
+        fail_at_once(&pipeline, link);
         pipeline.set_state(gst::State::Playing).map_err(|e| broken(DOING, e))?;
         Ok(Self { pipeline, frames, fps, form: None })
     }
@@ -157,6 +159,19 @@ impl Writer {
     fn reason(&self, flow: &gst::FlowError) -> Fault {
         broken(DOING, super::clip::first_error(&self.pipeline).unwrap_or_else(|| flow.to_string()))
     }
+}
+
+/// Ends the process with the first error, and says it: whoever pushes frames would wait for ever for room that a pipeline makes no
+/// more.
+fn fail_at_once(pipeline: &gst::Pipeline, link: &Arc<Link>) {
+    let (Some(bus), link) = (pipeline.bus(), Arc::clone(link)) else { return };
+    bus.set_sync_handler(move |_, message| {
+        if let gst::MessageView::Error(error) = message.view() {
+            link.say(&FromOutput::Failed { text: broken(DOING, error.error()).to_string().into() });
+            std::process::exit(1);
+        }
+        gst::BusSyncReply::Pass
+    });
 }
 
 /// The element that writes a container.

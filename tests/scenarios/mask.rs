@@ -5,10 +5,19 @@ use std::process::Output;
 
 use assert_cmd::Command;
 use serde_json::Value;
+#[cfg(feature = "media")]
+use visor::{
+    clock::Monotonic,
+    frame::{Colorimetry, ColourMatrix, ColourRange, Layout, PixelFormat},
+    geometry::Size,
+    ring::ENVIRONMENT,
+    ring::out::{Container, EncodeSettings, FromOutput, OutEnd, OutRing, ToOutput},
+    ring::wire::Received,
+};
 
 use super::detect::media;
 #[cfg(feature = "media")]
-use super::support::{leaks, mot};
+use super::support::{daemon::visor, leaks, mot, wait::PATIENCE};
 
 fn mask(input: &Path, output: &Path, arguments: &[&str]) -> Output {
     Command::cargo_bin("visor").unwrap().arg("mask").args([input, output]).args(arguments).output().unwrap()
@@ -76,6 +85,70 @@ fn sound_is_dropped_unless_it_is_asked_for() {
     assert!(!mute.status.success(), "sound that is not there cannot be kept");
     let said = String::from_utf8_lossy(&mute.stderr).into_owned();
     assert!(said.contains("there is none"), "{said}");
+}
+
+/// A video of ten frames of this size, as `ffv1` can hold any.
+#[cfg(feature = "media")]
+fn tiny(path: &Path, (width, height): (usize, usize)) -> bool {
+    let raw = path.with_extension("raw");
+    std::fs::write(&raw, vec![100; 3 * width * height * 10]).unwrap();
+    let size = format!("{width}x{height}");
+    let mut ffmpeg = std::process::Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", &size, "-r", "10", "-i"]).arg(raw);
+    ffmpeg.args(["-c:v", "ffv1"]).arg(path).status().is_ok_and(|status| status.success())
+}
+
+#[cfg(feature = "media")]
+#[test]
+fn a_video_that_is_too_small_to_be_encoded_is_told_as_such() {
+    // models are needed, as for the others
+    if media("video").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (width, height) in [(1, 1), (2, 1), (2, 2), (3, 3), (15, 40), (16, 16)] {
+        let (input, output) = (folder.path().join(format!("{width}x{height}.mkv")), folder.path().join("masked.mp4"));
+        if !tiny(&input, (width, height)) {
+            return eprintln!("skipped: no ffmpeg to make a clip with");
+        }
+        let masked = mask(&input, &output, &[]);
+        let said = String::from_utf8_lossy(&masked.stderr).into_owned();
+        let fits = width >= 16;
+        assert_eq!((masked.status.success(), output.exists()), (fits, fits), "{width}x{height}: {said}");
+        assert!(fits || said.contains("too small to be encoded"), "{said}");
+    }
+}
+
+#[cfg(feature = "media")]
+#[test]
+fn an_encoder_that_cannot_write_says_so_and_keeps_nobody_waiting() {
+    let (channel, theirs) = OutEnd::pair().unwrap();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut encoder = std::process::Command::new(visor());
+    encoder.arg("encode").env_clear().envs(ENVIRONMENT.iter().copied()).stdin(theirs.into_fd()).stdout(full);
+    let mut child = encoder.spawn().unwrap();
+    let settings = EncodeSettings { container: Container::Mkv, fps: Some(25.0) };
+    channel.send(&ToOutput::Encode(settings), None).unwrap();
+    let colour = Colorimetry { matrix: ColourMatrix::Bt601, range: ColourRange::Limited };
+    let layout = Layout::packed(Size::new(64, 48), PixelFormat::I420, colour);
+    let mut ring = OutRing::create(1, &layout, 4).unwrap();
+    channel.send(&ring.offer(), Some(ring.fd())).unwrap();
+    let mut frames = (0..).map(|number| number * 40_000_000);
+    let deadline = Monotonic::now().plus(PATIENCE);
+    let text = loop {
+        while let Some(slot) = ring.slot() {
+            // it may end at any time
+            let _ = channel.send(&slot.announce(&layout, frames.next().unwrap()), None);
+        }
+        match channel.recv(deadline) {
+            Received::Message { msg: FromOutput::Release { ring: of, slot }, .. } => ring.released(of, slot),
+            Received::Message { msg: FromOutput::Failed { text }, .. } => break text,
+            _ => panic!("it says nothing of a file that takes nothing"),
+        }
+    };
+    assert!(text.as_str().contains("cannot encode"), "{}", text.as_str());
+    eprintln!("{}", text.as_str());
+    child.wait().unwrap();
 }
 
 #[test]

@@ -19,7 +19,8 @@ use crate::clock::Monotonic;
 use crate::detect::{Detection, Detector, Thumbnailer};
 use crate::fault::Fault;
 use crate::frame::Frame;
-use crate::mask::{Cuts, Line, Lookahead, Outcome, Painter, Policy, Release, Settings, TestFace, Who};
+use crate::geometry::Size;
+use crate::mask::{Cuts, Evidence, Line, Lookahead, Outcome, Painter, Policy, Release, Settings, TestFace, Who};
 use crate::pipeline::{Analysed, Faces, Names, Recall, Sightings, THUMBNAIL, in_order};
 use crate::recognise::Vigil;
 use crate::ring;
@@ -36,6 +37,9 @@ const VERIFIED_EVERY: Duration = Duration::from_millis(110);
 /// Frames that are held at most, and the bytes they may take up.
 const MOST_HELD: usize = 90;
 const MOST_BYTES: u64 = 512 << 20;
+
+/// The encoder takes no picture with a shorter side, once it is made even.
+const LEAST_SIDE: u32 = 16;
 
 /// How often a wait looks up.
 const TICK: Duration = Duration::from_millis(500);
@@ -210,6 +214,7 @@ struct Hand<'a> {
     file: Option<std::fs::File>,
     fps: Option<f64>,
     line: Line,
+    evidence: Evidence,
     cuts: Cuts,
     painter: Painter,
     encoder: Option<Encoder>,
@@ -237,6 +242,7 @@ impl<'a> Hand<'a> {
             file: Some(file),
             fps: None,
             line: Line::new(policy),
+            evidence: Evidence::new("file"),
             cuts: Cuts::default(),
             painter: Painter::new("file", settings)?,
             encoder: None,
@@ -269,10 +275,17 @@ impl<'a> Hand<'a> {
     }
 
     fn take(&mut self, frame: Frame) -> Result<(), Fault> {
+        let Size { width, height } = frame.size();
+        if self.encoder.is_none() && width.min(height) < LEAST_SIDE {
+            let fault = self.job.fault("its pictures are too small to be encoded as H.264");
+            return Err(fault.remedy(format!("make them {LEAST_SIDE} or more pixels wide and high")));
+        }
         self.line.limit(room(&frame, self.job.engine));
         if self.cuts.look(frame.stamp.pts, frame.picture()).is_some() {
             self.line.cut(frame.number);
+            self.evidence.cut();
         }
+        self.evidence.frame(&frame);
         let forced = self.line.push(frame);
         self.generations.push_back(self.line.generation());
         forced.map_or(Ok(()), |release| self.write(&release))
@@ -294,6 +307,7 @@ impl<'a> Hand<'a> {
         let analysed = Analysed { number: seen.frame.number, at: seen.frame.stamp.pts, generation };
         let analysis = self.sightings.analysis(analysed, Faces { detections: &detections, tracks, score, named });
         self.count();
+        self.evidence.analysed(&analysis);
         self.line.analysed(&analysis, Duration::ZERO);
         Ok(())
     }
@@ -314,14 +328,14 @@ impl<'a> Hand<'a> {
         Ok(())
     }
 
-    fn write(&mut self, release: &Release) -> Result<(), Fault> {
+    fn write(&mut self, Release { frame, ruling }: &Release) -> Result<(), Fault> {
         if self.encoder.is_none() {
             let settings = EncodeSettings { container: self.job.container, fps: self.fps };
             let file = self.file.take().ok_or_else(|| Fault::internal("the file is open already"))?;
             self.encoder = Some(Encoder::start(&settings, file)?);
         }
         let encoder = self.encoder.as_mut().ok_or_else(|| Fault::internal("there is no encoder"))?;
-        let outcome = encoder.write(&mut self.painter, &release.frame, &release.ruling)?;
+        let outcome = encoder.write(&mut self.painter, frame, &self.evidence.check(frame, ruling))?;
         self.done.frames += 1;
         self.done.covered += u64::from(matches!(outcome, Outcome::Covered(_)));
         self.progress.inc(1);
