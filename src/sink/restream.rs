@@ -8,6 +8,7 @@ mod child;
 mod config;
 mod keeper;
 mod outlet;
+mod rests;
 
 pub use config::{CameraConfig, Codec, Config, Mount, Push, Settings, Users};
 pub use keeper::Restream;

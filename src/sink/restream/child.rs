@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::config::{Settings, Users};
 use super::keeper::Shared;
+use super::rests::Rests;
 use crate::clock::Monotonic;
 use crate::fault::Fault;
 use crate::ring::server::{self, FromServer, ServeSettings, ServerEnd, ToServer};
@@ -24,15 +25,6 @@ pub(super) const STARTUP: Duration = Duration::from_secs(10);
 
 /// How long its main loop may be silent. It says that it lives every half second.
 const HANG: Duration = Duration::from_millis(1500);
-
-/// How long a mount that was lost is left alone, the first time; then twice as long, and so on.
-const REST: Duration = Duration::from_secs(1);
-
-/// The longest such time.
-const LONGEST_REST: Duration = Duration::from_secs(60);
-
-/// What was lost longer ago than this counts no more.
-const FORGIVEN: Duration = Duration::from_secs(300);
 
 /// Encoders that hang, each with its threads and memory, before the child is replaced.
 const MOST_HUNG: u32 = 3;
@@ -79,19 +71,8 @@ pub(super) struct Served {
     child: Child,
     channel: Arc<ServerEnd>,
     shared: Arc<Shared>,
-    lost: Vec<Lost>,
     hung: u32,
     notices: u32,
-}
-
-/// A mount that the child has given up.
-struct Lost {
-    id: u32,
-    times: u32,
-    /// The last time.
-    at: Monotonic,
-    /// When to try once more; `None` while it is tried.
-    again: Option<Monotonic>,
 }
 
 impl Served {
@@ -124,18 +105,17 @@ impl Served {
         }
         let channel = Arc::new(channel);
         shared.started(&channel, child.id());
-        Ok(Self { child, channel, shared: Arc::clone(shared), lost: Vec::new(), hung: 0, notices: 0 })
+        Ok(Self { child, channel, shared: Arc::clone(shared), hung: 0, notices: 0 })
     }
 
-    /// Listens to it until it is no more.
-    pub fn run(mut self) -> End {
+    /// Listens to it until it is no more. Mounts that rest are left alone.
+    pub fn run(mut self, rests: &mut Rests) -> End {
         let mut deadline = Monotonic::now().plus(STARTUP);
         loop {
-            let now = Monotonic::now();
-            let again = self.try_again(now);
-            match self.channel.recv(again.map_or(deadline, |again| again.min(deadline))) {
+            rests.over(Monotonic::now()).into_iter().for_each(|id| self.shared.mount_again(id));
+            match self.channel.recv(rests.next().map_or(deadline, |again| again.min(deadline))) {
                 Received::Message { msg, .. } => {
-                    if let Some(end) = self.hear(msg) {
+                    if let Some(end) = self.hear(msg, rests) {
                         return end;
                     }
                     deadline = Monotonic::now().plus(HANG);
@@ -152,12 +132,12 @@ impl Served {
     }
 
     /// What a message comes to; the end where it is the last one.
-    fn hear(&mut self, message: FromServer) -> Option<End> {
+    fn hear(&mut self, message: FromServer, rests: &mut Rests) -> Option<End> {
         match message {
             FromServer::Alive => {}
             FromServer::Listening { address } => {
                 info!(%address, "serves masked video");
-                self.shared.listening(&self.channel, address);
+                self.shared.listening(&self.channel, address, rests);
             }
             FromServer::Stats { id, clients, dropped } => self.shared.stats(id, clients, dropped),
             FromServer::Notice { id, level, text } => self.notice(id, level, text.as_str()),
@@ -166,39 +146,13 @@ impl Served {
                 let camera = self.shared.interrupted(id)?;
                 warn!(camera, error = text.as_str(), hung, "masked video is interrupted");
                 let _ = self.channel.send(&ToServer::Unmount { id }, None);
-                self.lose(id);
+                rests.lose(id, Monotonic::now());
                 self.hung += u32::from(hung);
                 return (self.hung >= MOST_HUNG).then_some(End::Stuck);
             }
             FromServer::Failed { text } => return Some(End::Failed(Fault::unavailable(text.as_str()))),
         }
         None
-    }
-
-    fn lose(&mut self, id: u32) {
-        let known = self.lost.iter().position(|lost| lost.id == id);
-        let index = known.unwrap_or_else(|| {
-            self.lost.push(Lost { id, times: 0, at: Monotonic::now(), again: None });
-            self.lost.len() - 1
-        });
-        let lost = &mut self.lost[index];
-        let now = Monotonic::now();
-        if now.since(lost.at) > FORGIVEN {
-            lost.times = 0;
-        }
-        let rest = REST.saturating_mul(2_u32.saturating_pow(lost.times)).min(LONGEST_REST);
-        lost.times += 1;
-        lost.at = now;
-        lost.again = Some(now.plus(rest));
-    }
-
-    /// Mounts again what has rested; when the next will have.
-    fn try_again(&mut self, now: Monotonic) -> Option<Monotonic> {
-        for lost in self.lost.iter_mut().filter(|lost| lost.again.is_some_and(|again| again <= now)) {
-            lost.again = None;
-            self.shared.mount_again(lost.id);
-        }
-        self.lost.iter().filter_map(|lost| lost.again).min()
     }
 
     fn notice(&mut self, id: Option<u32>, level: NoticeLevel, text: &str) {

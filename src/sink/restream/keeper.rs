@@ -14,6 +14,7 @@ use tracing::{error, warn};
 use super::child::{End, STARTUP, Served};
 use super::config::{Codec, Mount, Settings};
 use super::outlet::{Mailbox, Outlet};
+use super::rests::Rests;
 use crate::clock::Monotonic;
 use crate::fault::Fault;
 use crate::geometry::Size;
@@ -198,23 +199,26 @@ impl Shared {
         }
     }
 
-    /// Players can connect to the child.
-    pub(super) fn listening(&self, child: &Arc<ServerEnd>, address: SocketAddr) {
+    /// Players can connect to the child. Mounts that rest come later.
+    pub(super) fn listening(&self, child: &Arc<ServerEnd>, address: SocketAddr, rests: &Rests) {
         let mut state = self.lock();
         state.address = Some(address);
         state.listening = true;
         for (id, mounted) in &mut state.mounts {
             mounted.dropped = 0;
-            mounted.introduce(*id, child);
+            if !rests.has(*id) {
+                mounted.introduce(*id, child);
+            }
         }
         drop(state);
         self.changed.notify_all();
     }
 
-    /// Tries once more with a mount that the child has lost.
+    /// Tries once more with a mount that a child has lost. One that does not listen yet gets it with the others.
     pub(super) fn mount_again(&self, id: u32) {
         let state = self.lock();
-        if let (Some(mounted), Some(child)) = (state.mounts.get(&id), &state.child) {
+        let child = state.child.as_ref().filter(|_| state.listening);
+        if let (Some(mounted), Some(child)) = (state.mounts.get(&id), child) {
             mounted.introduce(id, child);
         }
     }
@@ -310,10 +314,15 @@ impl Mounted {
 
 /// The thread: one child after the other.
 fn keep(shared: &Arc<Shared>, program: &Path) {
-    let mut pause = Duration::ZERO;
+    let (mut pause, mut rests) = (Duration::ZERO, Rests::default());
     while let Some(settings) = shared.next(pause) {
         let began = Monotonic::now();
-        let end = Served::start(program, &settings, shared).map_or_else(End::Failed, Served::run);
+        let end = Served::start(program, &settings, shared);
+        let end = end.map_or_else(End::Failed, |served| served.run(&mut rests));
+        if !matches!(end, End::Stuck) {
+            // no mount has taken it along
+            rests = Rests::default();
+        }
         let longest = if matches!(end, End::Failed(_)) { PAUSES.2 } else { PAUSES.1 };
         let wanted = shared.gone(end);
         pause = match pause {
