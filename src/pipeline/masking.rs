@@ -156,7 +156,9 @@ impl Masking {
     pub(super) fn opened(&mut self, info: &StreamInfo) {
         self.interrupted();
         self.line.limit((self.capacity as f64 * rate_factor(info.fps)).ceil() as usize);
-        info.fps.into_iter().for_each(|hz| self.line.expect(hz));
+        let Some(hz) = info.fps else { return };
+        self.line.expect(hz);
+        self.exits.outlet.as_ref().and_then(|outlet| take(outlet)).iter().for_each(|outlet| outlet.expect(hz));
     }
 
     /// The source is another one than before, as far as its pictures go.

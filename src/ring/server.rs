@@ -127,6 +127,8 @@ pub struct MountSettings {
     pub bitrate_kbps: u32,
     /// What every picture is fitted into; the size of the first one without.
     pub size: Option<Size>,
+    /// Frames a second, as far as the stream says so of itself.
+    pub fps: Option<f64>,
     /// The address of a media server that takes the video too, with its credentials.
     #[serde(serialize_with = "expose")]
     pub push: Option<SecretString>,

@@ -65,7 +65,7 @@ impl Mount {
             link: Arc::clone(link),
             frames: Arc::new(frames),
             memory: None,
-            pace: Pace::default(),
+            pace: Pace::expecting(mount.settings.fps),
             form: mount.settings.size.map(slate::layout),
             slate: None,
             encoder: None,

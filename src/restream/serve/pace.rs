@@ -60,6 +60,8 @@ pub(super) struct Pace {
     before: Option<Duration>,
     /// Seconds from frame to frame, the newest last.
     steps: VecDeque<f64>,
+    /// What it is taken for until it could be measured.
+    expected: Fraction,
     /// What players are told.
     rate: Fraction,
     /// It was told before it could be measured.
@@ -68,12 +70,19 @@ pub(super) struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        let steps = VecDeque::with_capacity(STEPS.1);
-        Self { anchor: None, last: None, before: None, steps, rate: Fraction::from(USUAL_RATE), guessed: true }
+        let (steps, usual) = (VecDeque::with_capacity(STEPS.1), Fraction::from(USUAL_RATE));
+        Self { anchor: None, last: None, before: None, steps, expected: usual, rate: usual, guessed: true }
     }
 }
 
 impl Pace {
+    /// Of a stream that says of itself how many frames a second it has.
+    pub fn expecting(fps: Option<f64>) -> Self {
+        let usual = Self::default();
+        let expected = fps.filter(|fps| (RATES.0..=RATES.1).contains(fps)).map_or(usual.expected, nearest);
+        Self { expected, rate: expected, ..usual }
+    }
+
     /// Counts a frame with the time `pts` in, whether it is shown or not.
     pub fn measure(&mut self, pts: Duration) {
         let step = self.before.and_then(|before| pts.checked_sub(before)).map(|step| step.as_secs_f64());
@@ -103,7 +112,7 @@ impl Pace {
     pub fn settle(&mut self) -> Fraction {
         let measured = self.measured();
         self.guessed = measured.is_none();
-        self.rate = measured.map_or(Fraction::from(USUAL_RATE), nearest);
+        self.rate = measured.map_or(self.expected, nearest);
         self.rate
     }
 
@@ -243,6 +252,18 @@ mod tests {
         let mut pace = Pace::default();
         (0..100).for_each(|n| pace.measure(Duration::from_secs(n) / 26));
         assert!(!pace.is_off(), "what was told is near enough, and players keep to it");
+    }
+
+    #[test]
+    fn what_a_stream_says_of_its_rate_holds_until_that_is_measured() {
+        let mut pace = Pace::expecting(Some(29.97));
+        assert_eq!(pace.settle(), Fraction::new(30_000, 1001));
+        (0..100).for_each(|n| pace.measure(Duration::from_secs(n) / 15));
+        assert!(pace.is_off(), "it was a mistake");
+        assert_eq!(pace.settle(), Fraction::from(15));
+        for none in [None, Some(0.0), Some(f64::NAN), Some(90_000.0)] {
+            assert_eq!(Pace::expecting(none).settle(), Fraction::from(USUAL_RATE), "{none:?}");
+        }
     }
 
     #[test]

@@ -17,7 +17,6 @@ use super::outlet::{Mailbox, Outlet};
 use super::rests::Rests;
 use crate::clock::Monotonic;
 use crate::fault::Fault;
-use crate::geometry::Size;
 use crate::metrics::{FRAMES_DROPPED, RESTREAM_CLIENTS, RESTREAM_INTERRUPTIONS, RESTREAM_RESTARTS};
 use crate::ring::out::OutEnd;
 use crate::ring::server::{self, MountSettings, ServerEnd, ToServer};
@@ -140,7 +139,7 @@ impl Restream {
         let mut state = self.shared.lock();
         let id = state.next;
         state.next += 1;
-        let mailbox = Arc::new(Mutex::new(Mailbox { end: None, size: mount.size }));
+        let mailbox = Arc::new(Mutex::new(Mailbox { size: mount.size, ..Mailbox::default() }));
         let mounted = Mounted { camera: camera.to_owned(), mount, mailbox: Arc::clone(&mailbox), dropped: 0 };
         if let Some(child) = state.child.as_ref().filter(|_| state.listening) {
             mounted.introduce(id, child);
@@ -289,14 +288,14 @@ impl Mounted {
         let Ok((ours, theirs)) = OutEnd::pair() else { return };
         let theirs = theirs.into_fd();
         let mut mailbox = self.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
-        let mount = self.settings(mailbox.size);
+        let mount = self.settings(&mailbox);
         // one that does not read is replaced before long
         if child.send(&ToServer::Mount { id, mount }, Some(theirs.as_fd())).is_ok() {
             mailbox.end = Some(ours);
         }
     }
 
-    fn settings(&self, size: Option<Size>) -> MountSettings {
+    fn settings(&self, mailbox: &Mailbox) -> MountSettings {
         let Mount { path, codec, bitrate_kbps, push, pipelines, .. } = &self.mount;
         MountSettings {
             path: path.clone(),
@@ -305,7 +304,8 @@ impl Mounted {
                 Codec::H265 => server::Codec::H265,
             },
             bitrate_kbps: *bitrate_kbps,
-            size,
+            size: mailbox.size,
+            fps: mailbox.fps,
             push: push.as_ref().map(|push| push.uri.clone()),
             pipelines: pipelines.clone(),
         }

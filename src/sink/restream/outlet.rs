@@ -24,6 +24,8 @@ pub(super) struct Mailbox {
     pub end: Option<OutEnd>,
     /// The size that the camera's video keeps, also in the next child.
     pub size: Option<Size>,
+    /// Frames a second, as the camera's stream said: for the next child, so that it need not guess until it has measured.
+    pub fps: Option<f64>,
 }
 
 /// Something to be done when the outlet is dropped.
@@ -62,6 +64,13 @@ impl Outlet {
     pub fn is_watched(&mut self) -> bool {
         self.collect();
         self.watched
+    }
+
+    /// The stream says of itself how many frames a second it has.
+    pub fn expect(&self, hz: f64) {
+        if let Ok(mut mailbox) = self.mailbox.lock() {
+            mailbox.fps = Some(hz);
+        }
     }
 
     /// Tells the child of a frame that nobody watches, in place of the frame: it knows the stream's size, rate and life by it.
