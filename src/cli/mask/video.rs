@@ -38,8 +38,8 @@ const VERIFIED_EVERY: Duration = Duration::from_millis(110);
 const MOST_HELD: usize = 90;
 const MOST_BYTES: u64 = 512 << 20;
 
-/// The encoder takes no picture with a shorter side, once it is made even.
-const LEAST_SIDE: u32 = 16;
+/// What writes MP4 takes no picture with a shorter side, once that is made even.
+const LEAST_MP4_SIDE: u32 = 16;
 
 /// How often a wait looks up.
 const TICK: Duration = Duration::from_millis(500);
@@ -276,9 +276,9 @@ impl<'a> Hand<'a> {
 
     fn take(&mut self, frame: Frame) -> Result<(), Fault> {
         let Size { width, height } = frame.size();
-        if self.encoder.is_none() && width.min(height) < LEAST_SIDE {
-            let fault = self.job.fault("its pictures are too small to be encoded as H.264");
-            return Err(fault.remedy(format!("make them {LEAST_SIDE} or more pixels wide and high")));
+        if self.job.container == Container::Mp4 && self.encoder.is_none() && width.min(height) < LEAST_MP4_SIDE {
+            let what = format!("its pictures have sides of less than {LEAST_MP4_SIDE} pixels, too few for an MP4 file");
+            return Err(self.job.fault(&what).remedy("write it to a file that ends in .mkv"));
         }
         self.line.limit(room(&frame, self.job.engine));
         if self.cuts.look(frame.stamp.pts, frame.picture()).is_some() {
