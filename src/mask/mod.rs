@@ -11,6 +11,8 @@
 //! | [`sighting`](Sighting) | what one analysis knows of faces |
 //! | `strands` | the faces of the frames that are held |
 //! | `strand` | where each may be at any instant |
+//! | `links` | which faces are found again as other tracks |
+//! | `motion` `way` | boxes that move, and those that stand for where they came along |
 //! | [`hold`] | how long a frame is held |
 //! | [`policy`](Policy) | what goes into the delay line, and what comes out |
 //! | [`line`](Line) | release by proof |
@@ -33,7 +35,9 @@ mod kinds;
 mod line;
 #[cfg(test)]
 mod line_tests;
+mod links;
 mod masked;
+mod motion;
 mod painter;
 #[cfg(test)]
 mod painter_tests;
@@ -51,6 +55,7 @@ mod strands;
 mod strands_tests;
 mod stretch;
 mod test_face;
+mod way;
 mod who;
 
 pub use config::{Audit, Config, Settings};

@@ -3,10 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::motion::{distance, mixed, moved, seconds, speed, velocity_between};
 use super::sighting::Sighting;
+use super::way::{Place, sweep};
 use crate::geometry::{Point, Rect};
 
-/// What may be a face and is not taken for one is held for so many seconds, and masked that far back.
+/// What may be a face and is not taken for one is held for so many seconds, unless all that time has been looked at and it was not
+/// found any more; it is masked that far back.
 const WEAK: f32 = 0.1;
 /// A face that is found for the first time is masked this far back, as far as frames are held, but no further than in which it
 /// would get as far as one that is held once it is lost.
@@ -26,8 +29,6 @@ const GONE: f32 = 0.6;
 const BEHIND: f32 = 0.7;
 /// A gap that a face was lost in and found again after is bridged where it is no longer than so many seconds.
 const BRIDGE: f32 = 1.0;
-/// For so many seconds a face that is not seen goes on as before.
-const STRAIGHT: f32 = 0.3;
 /// Where it stays is doubtful by this share of its size for each second in which it is not seen …
 const DRIFT: f32 = 0.8;
 /// … and by this share of how far it would get in that time …
@@ -44,6 +45,8 @@ const DOUBTED_BACK: Duration = Duration::from_millis(500);
 const CURVE: f32 = 8.0;
 /// Share of a size by which that is bounded.
 const MOST_CURVE: f32 = 0.5;
+/// A detector's boxes scatter: those found within so many seconds before and after count where a face is found.
+const SCATTER: f32 = 0.12;
 /// On its way between two knots a face may be early or late by this many seconds: cameras are.
 const UNEVEN: f32 = 0.01;
 /// A knot no further than so many sizes from where a face was going is the same face's.
@@ -56,10 +59,6 @@ const FAST: f32 = 6.0;
 const SELDOM: f32 = 0.25;
 /// Faces no further apart than this, in sizes, may have been taken for each other.
 pub(super) const CLOSE: f32 = 1.5;
-/// Distance between two boxes that stand for a way, in shares of the smaller side.
-const STEP: f32 = 0.15;
-/// Most boxes of a way.
-const MOST_STEPS: f32 = 64.0;
 /// How a face moves is taken from knots so many seconds apart …
 const TREND: f32 = 0.095;
 /// … and no more than so many.
@@ -87,14 +86,6 @@ pub(super) struct Strand {
     pub knots: VecDeque<Knot>,
 }
 
-/// A place where a face may be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Place {
-    pub rect: Rect,
-    /// By which share of its size it may be elsewhere.
-    pub doubt: f32,
-}
-
 /// The stream times of the analyses around a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Between {
@@ -104,9 +95,11 @@ pub(super) struct Between {
     pub shot: u64,
 }
 
-/// Other faces by which this one may be mistaken, or hidden.
+/// What is known besides: other faces by which this one may be mistaken, or hidden.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Neighbours {
+    /// Stream time of the newest analysis.
+    pub newest: Duration,
     /// Found by the analysis after the frame: each may be this one.
     pub rivals: Vec<Rect>,
     /// Where those are from behind which it may come.
@@ -114,7 +107,7 @@ pub(super) struct Neighbours {
 }
 
 impl Strand {
-    /// Whether the face goes unmasked: each analysis from the one before the frame on found it and let it go, and one that is
+    /// Whether the face goes unmasked: each analysis from the one before the frame on found it as this track and let it go, and one that is
     /// not before the frame verified it. So whatever a tracker took for the same face between two verifications, the later
     /// one comes before the frame is shown. What was verified on the other side of a cut says nothing.
     pub fn is_exempt(&self, between: Between) -> bool {
@@ -125,7 +118,7 @@ impl Strand {
         at(between.from)
             && at(between.to)
             && self.knots.iter().any(verified)
-            && since.all(|knot| knot.sighting.exempt && knot.sighting.seen)
+            && since.all(|knot| knot.sighting.exempt && knot.sighting.seen && knot.sighting.track == self.track)
     }
 
     /// The last analysis up to `at` that found it.
@@ -149,26 +142,45 @@ impl Strand {
         moved(from.sighting.rect, velocity, seconds(at.saturating_sub(from.at)))
     }
 
+    /// Whether this is a sighting of the track that follows it.
+    pub fn is_followed_by(&self, sighting: &Sighting) -> bool {
+        sighting.track.is_some() && sighting.track == self.track
+    }
+
+    /// Whether no analysis at `at` or after it has said anything of it yet.
+    pub fn is_open(&self, at: Duration) -> bool {
+        self.knots.back().is_none_or(|knot| knot.at < at)
+    }
+
+    /// The last analysis that found it, and where it should be at `at`; `None` where that was too short a time to tell.
+    pub fn heading_for(&self, at: Duration) -> Option<(&Knot, Rect)> {
+        let last = self.knots.iter().rev().find(|knot| knot.sighting.seen).filter(|knot| knot.at < at)?;
+        self.velocity(last, -1.0)?;
+        Some((last, self.expected(last, at)))
+    }
+
     /// Where it should be instead, if a face that an analysis at `at` found and takes for it may be another one. Of who was found
     /// but once that cannot be told.
     pub fn left_behind_by(&self, sighting: &Sighting, at: Duration) -> Option<Rect> {
-        let last = self.knots.iter().rev().find(|knot| knot.sighting.seen).filter(|_| sighting.seen)?;
-        self.velocity(last, -1.0)?;
-        (!self.is_surely(last, sighting.rect, at)).then(|| self.expected(last, at))
+        let (last, expected) = self.heading_for(at).filter(|_| sighting.seen)?;
+        (!self.is_surely(last, sighting.rect, at)).then_some(expected)
     }
 
     /// All places where it may be in a frame at `at`.
     pub fn places(&self, at: Duration, between: Between, others: &Neighbours) -> Vec<Place> {
         let mut places = Vec::new();
         match (self.seen_before(at), self.seen_after(at)) {
-            (Some(from), Some(to)) if from.at == to.at => places.push(Place { rect: to.sighting.rect, doubt: 0.0 }),
+            (Some(from), Some(to)) if from.at == to.at => self.found(to, &mut places),
             (Some(from), Some(to)) if from.at >= between.from && to.at <= between.to => {
                 self.way(from, to, at, &mut places);
                 others.rivals.iter().for_each(|rival| other_way((from, *rival), (to.at, at), &mut places));
             }
             (from, to) => {
-                for from in self.last_seen(from, at) {
-                    self.lost(from, (at, between), to.is_none(), &mut places);
+                // another track may be another face
+                let open = |from: &Knot| to.is_none_or(|to| to.sighting.track != from.sighting.track);
+                let in_vain = |from: &Knot| to.is_none() && self.was_nothing(from, between, others.newest);
+                for from in self.last_seen(from, at).filter(|from| !in_vain(from)) {
+                    self.lost(from, (at, between), open(from), &mut places);
                 }
                 for to in self.next_seen(to, at) {
                     self.coming(to, (at, between), &others.hiders, &mut places);
@@ -181,11 +193,32 @@ impl Strand {
         places
     }
 
+    /// Where the frame's own analysis found it, and where those just before and after would have it.
+    fn found(&self, knot: &Knot, places: &mut Vec<Place>) {
+        places.push(Place { rect: knot.sighting.rect, doubt: 0.0 });
+        let away = |other: &Knot| seconds(other.at.abs_diff(knot.at));
+        let near = |other: &&Knot| {
+            other.shot == knot.shot && other.sighting.seen && other.sighting.firm && away(other) <= SCATTER
+        };
+        let before = self.knots.iter().rev().find(|other| other.at < knot.at).filter(near);
+        let after = self.knots.iter().find(|other| other.at > knot.at).filter(near);
+        if let (Some(before), Some(after)) = (before, after) {
+            let share = away(before) / (away(before) + away(after)).max(1e-6);
+            places.push(Place { rect: mixed(before.sighting.rect, after.sighting.rect, share), doubt: 0.0 });
+        }
+    }
+
     /// The last analysis before that found a face, and the one after that found what may be it.
     fn last_seen<'a>(&'a self, from: Option<&'a Knot>, at: Duration) -> impl Iterator<Item = &'a Knot> {
         let firm = self.knots.iter().rev().find(|knot| knot.at <= at && knot.sighting.seen && knot.sighting.firm);
         let weak = from.filter(|from| !from.sighting.firm);
         firm.into_iter().chain(weak)
+    }
+
+    /// Whether what an analysis before those around the frame found was never taken for a face, nor found again within the time
+    /// for which it would be held.
+    fn was_nothing(&self, from: &Knot, between: Between, newest: Duration) -> bool {
+        !self.firm && from.at < between.from && seconds(newest.saturating_sub(from.at)) >= WEAK
     }
 
     /// The same for the first analyses after it.
@@ -263,7 +296,7 @@ impl Strand {
         let lead = seconds(to.at.saturating_sub(at));
         let last = self.knots.iter().rev().find(|knot| knot.sighting.seen).unwrap_or(to);
         let known = FIRST + seconds(last.at.saturating_sub(self.since));
-        let velocity = self.velocity(to, 1.0);
+        let velocity = self.velocity(to, 1.0).or_else(|| self.velocity_unseen(to));
         let came = velocity.map_or(BACK, |velocity| travel_time(speed(velocity, to.sighting.rect)));
         let back = if to.sighting.firm { BACK.min(known).min(came) } else { WEAK };
         let next_to = to.at <= between.to;
@@ -282,12 +315,21 @@ impl Strand {
     fn found_again(&self, from: &Knot, to: &Knot, at: Duration, places: &mut Vec<Place>) {
         let (away, back) = (seconds(at.saturating_sub(from.at)), seconds(to.at.saturating_sub(at)));
         let (one, other) = (&from.sighting, &to.sighting);
-        let same = one.firm && other.firm && one.track == other.track;
-        if away + back > if same { BRIDGE } else { WEAK } {
+        if away + back > if one.firm && other.firm { BRIDGE } else { WEAK } {
             return;
         }
         let doubt = doubt(self.velocity(from, -1.0), one, away.min(back));
         places.push(Place { rect: mixed(one.rect, other.rect, away / (away + back).max(1e-6)), doubt });
+    }
+
+    /// How it moved, in pixels a second, while it was lost and until it was found again where it was going, by the same track.
+    fn velocity_unseen(&self, to: &Knot) -> Option<Point> {
+        let seen = |knot: &&Knot| knot.at < to.at && knot.sighting.seen && knot.sighting.firm;
+        let from = self.knots.iter().rev().find(seen)?;
+        let gap = seconds(to.at.saturating_sub(from.at));
+        let same = from.shot == to.shot && to.sighting.firm && from.sighting.track == to.sighting.track;
+        let found = same && gap <= BRIDGE && self.is_surely(from, to.sighting.rect, to.at);
+        found.then(|| velocity_between(from.sighting.rect, to.sighting.rect, gap))
     }
 
     /// How it moves at a knot, in pixels a second: by knots before it (`way` -1) or after it (1) in which it was seen.
@@ -305,11 +347,7 @@ impl Strand {
             let rank = |other: &Knot| if apart(other) >= TREND { apart(other) } else { 2.0 * RECENT - apart(other) };
             rank(a).total_cmp(&rank(b))
         });
-        found.map(|other| {
-            let (a, b) = (knot.sighting.rect.centre(), other.sighting.rect.centre());
-            let dt = later(other);
-            Point::new((b.x - a.x) / dt, (b.y - a.y) / dt)
-        })
+        found.map(|other| velocity_between(knot.sighting.rect, other.sighting.rect, later(other)))
     }
 }
 
@@ -334,11 +372,6 @@ fn travel_time(speed: f32) -> f32 {
     (TRAVEL / speed.max(1e-3)).max(LEAST_HELD)
 }
 
-/// In sizes a second.
-fn speed(velocity: Point, rect: Rect) -> f32 {
-    velocity.x.hypot(velocity.y) / size(rect).max(1.0)
-}
-
 /// Before an analysis that found it beside other faces: part of the way from behind each.
 fn from_behind(to: &Knot, hiders: &[Rect], places: &mut Vec<Place>) {
     let rect = to.sighting.rect;
@@ -355,41 +388,4 @@ fn other_way((from, rival): (&Knot, Rect), (to, at): (Duration, Duration), place
     let share = gone / (gone + left).max(1e-6);
     let doubt = (CURVE * gone * left / 2.0).min(MOST_CURVE);
     places.push(Place { rect: mixed(from.sighting.rect, rival, share), doubt });
-}
-
-/// Boxes that stand for the way from one box to another, or a part of it; each with that `doubt`.
-fn sweep((a, b): (Rect, Rect), (first, last): (f32, f32), doubt: f32, places: &mut Vec<Place>) {
-    let smaller = a.w.min(a.h).min(b.w).min(b.h);
-    let (from, to) = (a.centre(), b.centre());
-    let length = (to.x - from.x).hypot(to.y - from.y) * (last - first);
-    let steps = (length / (STEP * smaller)).ceil().clamp(1.0, MOST_STEPS) as u32;
-    for step in 0..=steps {
-        let share = first + (last - first) * step as f32 / steps as f32;
-        places.push(Place { rect: mixed(a, b, share), doubt });
-    }
-}
-
-pub(super) fn seconds(time: Duration) -> f32 {
-    time.as_secs_f32()
-}
-
-pub(super) fn size(rect: Rect) -> f32 {
-    rect.area().sqrt()
-}
-
-/// `rect` after so many seconds, or before; nobody goes straight on for long.
-fn moved(rect: Rect, velocity: Point, seconds: f32) -> Rect {
-    let seconds = seconds.clamp(-STRAIGHT, STRAIGHT);
-    Rect { x: rect.x + velocity.x * seconds, y: rect.y + velocity.y * seconds, ..rect }
-}
-
-fn mixed(a: Rect, b: Rect, share: f32) -> Rect {
-    let mix = |a: f32, b: f32| a + (b - a) * share;
-    Rect::new(mix(a.x, b.x), mix(a.y, b.y), mix(a.w, b.w), mix(a.h, b.h))
-}
-
-/// Between two centres, in sizes.
-pub(super) fn distance(a: Rect, b: Rect) -> f32 {
-    let (from, to) = (a.centre(), b.centre());
-    (to.x - from.x).hypot(to.y - from.y) / size(a).max(size(b)).max(1.0)
 }

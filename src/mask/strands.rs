@@ -7,9 +7,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::links::{Link, are_alike, links};
+use super::motion::{distance, seconds, size};
 use super::shape::Region;
 use super::sighting::Sighting;
-use super::strand::{Between, CLOSE, Knot, Neighbours, Place, RECENT, SURE, Strand, distance, seconds, size};
+use super::strand::{Between, CLOSE, Knot, Neighbours, RECENT, SURE, Strand};
+use super::way::Place;
+use crate::canvas::CELL;
 use crate::geometry::{Rect, Size};
 
 /// How much a mask is larger than the face's box, in shares of it.
@@ -41,6 +45,11 @@ const NARROW: f32 = 0.75;
 
 /// Margin, in shares of a face, that is left to what a detector may be off by where it is doubtful where the face is.
 const SLOP: f32 = 0.18;
+/// A mask is made of cells, all that it touches: that is a tenth more of a small face. Where a face is known to be within this share of
+/// its size, its mask ends at the nearest edges of cells instead …
+const CERTAIN: f32 = 0.02;
+/// … if it is larger than the face by so many pixels all around.
+const AMPLE_PX: f32 = 4.0;
 
 impl Margins {
     /// From hair to throat, and both ears.
@@ -54,8 +63,15 @@ impl Margins {
         let (w, h) = (rect.w.max(rect.h * NARROW), rect.h.max(rect.w));
         let room = |margin: f32, side: f32| (margin * side).max(margin.min(SLOP) * side + doubt * size(rect));
         let (dx, top, bottom) = (room(self.side, w), room(self.top, h), room(self.bottom, h));
-        Rect::new(rect.x - dx, rect.y - top, rect.w + 2.0 * dx, rect.h + top + bottom)
+        let mask = Rect::new(rect.x - dx, rect.y - top, rect.w + 2.0 * dx, rect.h + top + bottom);
+        if doubt <= CERTAIN && dx.min(top).min(bottom) >= AMPLE_PX { to_cells(mask) } else { mask }
     }
+}
+
+/// The same to the nearest edges of cells.
+fn to_cells(mask: Rect) -> Rect {
+    let near = |at: f32| (at / CELL as f32).round() * CELL as f32;
+    Rect::from_corners(near(mask.x), near(mask.y), near(mask.right()), near(mask.bottom()))
 }
 
 /// A face that is not found any more, with nothing near that could hide it, has turned away: it is held for so many seconds
@@ -68,9 +84,6 @@ const EDGE: f32 = 0.7;
 /// What is found without a track belongs to a strand whose last box is no further off than this, in sizes.
 const NEAR: f32 = 0.7;
 
-/// … nor larger or smaller than by this factor.
-const ALIKE: f32 = 1.6;
-
 /// All faces of the frames that are held.
 #[derive(Debug, Default)]
 pub(super) struct Strands {
@@ -78,21 +91,40 @@ pub(super) struct Strands {
     frame: Option<Size>,
     strands: Vec<Strand>,
     issued: u64,
+    /// Stream time of the newest analysis.
+    newest: Duration,
 }
 
 impl Strands {
     /// Takes in what one analysis of a frame of this size found, at a time and in a shot.
     pub fn take(&mut self, (at, shot): (Duration, u64), frame: Size, sightings: &[Sighting]) {
         self.frame = Some(frame).filter(|frame| frame.pixels() > 0);
-        for sighting in sightings.iter().filter(|sighting| sighting.rect.is_sound()) {
-            let index = self.strand_of(at, sighting);
-            self.leave_behind(index, (at, sighting), sightings);
-            let strand = &mut self.strands[index];
+        let links = links(&self.strands, (at, shot), self.newest, sightings);
+        let add = |strand: &mut Strand, sighting: &Sighting| {
             let patience = patience(sighting, sightings, frame);
             strand.track = sighting.track.or(strand.track);
             strand.firm |= sighting.firm;
             strand.knots.push_back(Knot { at, shot, sighting: *sighting, patience });
+        };
+        // first, so that nobody takes their place
+        for Link { strand, sighting } in &links {
+            self.hand_over(&sightings[*sighting]);
+            add(&mut self.strands[*strand], &sightings[*sighting]);
         }
+        for (n, sighting) in sightings.iter().enumerate().filter(|(_, sighting)| sighting.rect.is_sound()) {
+            if links.iter().all(|link| link.sighting != n) {
+                let index = self.strand_of(at, sighting);
+                self.leave_behind(index, (at, sighting), sightings);
+                add(&mut self.strands[index], sighting);
+            }
+        }
+        self.newest = at;
+    }
+
+    /// The track of this sighting follows another face from now on.
+    fn hand_over(&mut self, sighting: &Sighting) {
+        let followed = self.strands.iter_mut().filter(|strand| strand.is_followed_by(sighting));
+        followed.for_each(|strand| strand.track = None);
     }
 
     /// A tracker that takes another face for the one it followed loses that one: it goes on as a strand of its own, as lost, unless
@@ -109,17 +141,13 @@ impl Strands {
 
     /// The strand that a sighting continues, or a new one. None gets two knots of one instant.
     fn strand_of(&mut self, at: Duration, sighting: &Sighting) -> usize {
-        let open = |strand: &Strand| strand.knots.back().is_none_or(|knot| knot.at < at);
-        let by_track = |strand: &Strand| sighting.track.is_some() && strand.track == sighting.track;
-        let found = self.strands.iter().position(|strand| open(strand) && by_track(strand)).or_else(|| {
-            let alike = |knot: &&Knot| {
-                let ratio = size(knot.sighting.rect) / size(sighting.rect).max(1e-3);
-                (1.0 / ALIKE..ALIKE).contains(&ratio)
-            };
+        let by_track = |strand: &Strand| strand.is_open(at) && strand.is_followed_by(sighting);
+        let found = self.strands.iter().position(by_track).or_else(|| {
             let near = |strand: &Strand| {
                 let untracked = strand.track.is_none() || sighting.track.is_none();
-                let last = strand.knots.back().filter(|_| untracked && open(strand));
-                last.filter(alike).map(|knot| distance(knot.sighting.rect, sighting.rect))
+                let last = strand.knots.back().filter(|_| untracked && strand.is_open(at));
+                last.filter(|knot| are_alike(knot.sighting.rect, sighting.rect))
+                    .map(|knot| distance(knot.sighting.rect, sighting.rect))
             };
             let distances = self.strands.iter().enumerate().filter_map(|(n, strand)| Some((n, near(strand)?)));
             distances.filter(|(_, far)| *far < NEAR).min_by(|a, b| a.1.total_cmp(&b.1)).map(|(n, _)| n)
@@ -144,7 +172,8 @@ impl Strands {
     }
 
     fn neighbours(&self, strand: &Strand, at: Duration, between: Between) -> Neighbours {
-        Neighbours { rivals: self.rivals(strand, at, between), hiders: self.hiders(strand, at, between) }
+        let (rivals, hiders) = (self.rivals(strand, at, between), self.hiders(strand, at, between));
+        Neighbours { newest: self.newest, rivals, hiders }
     }
 
     /// Faces from behind which `strand` may come, that an analysis after the frame found and the one before did not: where they

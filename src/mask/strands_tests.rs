@@ -121,6 +121,105 @@ fn a_face_found_by_one_of_two_analyses_far_apart_may_be_anywhere_around() {
 }
 
 #[test]
+fn a_single_box_that_is_off_does_not_show_the_face() {
+    let off = strands(&[(0, &[face(Some(1), 50.0)]), (40, &[face(Some(1), 62.0)]), (80, &[face(Some(1), 50.0)])]);
+    let found = regions(&off, 40, 40, 40);
+    assert!(hides(&found, face(None, 50.0).rect) && hides(&found, face(None, 62.0).rect));
+    let seldom = strands(&[(0, &[face(Some(1), 50.0)]), (200, &[face(Some(1), 62.0)]), (400, &[face(Some(1), 50.0)])]);
+    assert!(!hides(&regions(&seldom, 200, 200, 200), face(None, 50.0).rect), "it may have gone there");
+}
+
+#[test]
+fn a_mask_of_which_there_is_enough_ends_at_the_nearest_cells() {
+    let odd = Sighting { rect: Rect::new(100.3, 100.3, 40.0, 50.0), ..face(Some(1), 0.0) };
+    let masks = |margins| {
+        let strands = strands(&[(0, &[odd])]);
+        let mut found = strands.regions(ms(0), Between { from: ms(0), to: ms(0), shot: 0 }, margins);
+        found.remove(0).boxes.remove(0)
+    };
+    let head = masks(Margins::HEAD);
+    assert_eq!([head.x, head.y, head.right(), head.bottom()].map(|edge| edge % 2.0), [0.0; 4]);
+    assert!((head.x - (100.3 - 0.19 * 40.0)).abs() <= 1.0, "{head:?}");
+    let exact = Margins { side: 0.01, ..Margins::HEAD };
+    assert!((masks(exact).x - (100.3 - 0.01 * 40.0)).abs() < 0.01, "no face is cut for it");
+}
+
+#[test]
+fn what_may_be_a_face_is_held_only_until_it_is_known_to_be_none() {
+    let weak = Sighting { firm: false, ..face(Some(1), 50.0) };
+    let mut strands = strands(&[(0, &[weak]), (40, &[])]);
+    assert!(hides(&regions(&strands, 40, 40, 40), weak.rect), "it may be found again");
+    strands.take((ms(80), 0), SIZE, &[]);
+    strands.take((ms(120), 0), SIZE, &[]);
+    assert_eq!(regions(&strands, 40, 40, 40), [], "it was not");
+    assert!(hides(&regions(&strands, 20, 0, 40), weak.rect), "between the analysis that found it and the next");
+    strands.take((ms(160), 0), SIZE, &[face(Some(1), 50.0)]);
+    assert!(hides(&regions(&strands, 40, 40, 40), weak.rect), "it was one all the time");
+}
+
+/// Analyses of a face that walks to the right, five a second, by the numbers that a tracker gives it.
+fn walking(numbers: &[Option<u64>], shot_of: impl Fn(usize) -> u64) -> Strands {
+    let mut strands = Strands::default();
+    for (n, number) in numbers.iter().enumerate() {
+        let found: Vec<Sighting> = number.iter().map(|number| face(Some(*number), n as f32 * 60.0)).collect();
+        strands.take((ms(n as u64 * 200), shot_of(n)), SIZE, &found);
+    }
+    strands.check_invariants();
+    strands
+}
+
+#[test]
+fn a_face_that_the_tracker_gives_a_new_number_is_still_the_same() {
+    let strands = walking(&[Some(1), Some(1), Some(1), Some(2), Some(2)], |_| 0);
+    let found = regions(&strands, 500, 400, 600);
+    assert_eq!(found.len(), 1, "nobody is lost and nobody comes");
+    assert!(hides(&found, face(None, 150.0).rect));
+    assert!(!hides(&found, Rect::new(150.0, 80.0, 40.0, 20.0)), "its way is known");
+    assert_eq!(regions(&strands, 700, 600, 800).len(), 1);
+}
+
+#[test]
+fn a_face_that_is_found_again_under_another_number_is_hidden_on_the_way_and_held_no_longer() {
+    let strands = walking(&[Some(1), Some(1), Some(1), None, Some(2), Some(2)], |_| 0);
+    for (at, from, to) in [(500, 400, 600), (700, 600, 800)] {
+        assert!(hides(&regions(&strands, at, from, to), face(None, at as f32 * 0.3).rect), "at {at} ms");
+    }
+    assert_eq!(regions(&strands, 900, 800, 1000).len(), 1);
+}
+
+#[test]
+fn no_face_goes_on_as_another_track_over_a_cut_or_in_the_size_of_somebody_else() {
+    let cut = walking(&[Some(1), Some(1), Some(1), Some(2)], |n| u64::from(n == 3));
+    assert_eq!(regions(&cut, 600, 600, 600).len(), 2, "one is held, one was found");
+    let mut strands = walking(&[Some(1), Some(1), Some(1)], |_| 0);
+    let large = Sighting { rect: Rect::new(160.0, 85.0, 80.0, 80.0), ..face(Some(2), 0.0) };
+    strands.take((ms(600), 0), SIZE, &[large]);
+    assert_eq!(regions(&strands, 600, 600, 600).len(), 2);
+}
+
+#[test]
+fn of_two_whom_the_tracker_takes_for_each_other_both_go_on_and_nobody_goes_unmasked_for_the_other() {
+    let known = |x: f32, y: f32| Sighting {
+        rect: Rect::new(x, y, 40.0, 50.0),
+        exempt: true,
+        verified: true,
+        ..face(Some(1), 0.0)
+    };
+    let other = |x: f32, y: f32| Sighting { track: Some(2), exempt: false, verified: false, ..known(x, y) };
+    let mut strands = Strands::default();
+    for n in 0..3 {
+        let x = n as f32 * 60.0;
+        strands.take((ms(n * 200), 0), SIZE, &[known(x, 100.0), other(300.0 - x, 300.0)]);
+    }
+    assert_eq!(regions(&strands, 300, 200, 400).len(), 1, "one goes unmasked");
+    strands.take((ms(600), 0), SIZE, &[other(180.0, 100.0), known(120.0, 300.0)]);
+    let found = regions(&strands, 500, 400, 600);
+    assert_eq!(found.len(), 2);
+    assert!(hides(&found, Rect::new(150.0, 100.0, 40.0, 50.0)) && hides(&found, Rect::new(150.0, 300.0, 40.0, 50.0)));
+    assert!(!hides(&found, Rect::new(150.0, 200.0, 40.0, 50.0)), "no way leads from one to the other");
+}
+
+#[test]
 fn a_face_that_went_out_of_the_picture_is_held_for_a_moment() {
     let strands = known(2.0);
     assert!(hides(&regions(&strands, 1300, 1300, 1300), face(None, 2.0).rect));

@@ -126,10 +126,11 @@ impl Received {
         let before = original.number;
         let (source, output) = (original.frame(number), Shot::of_bytes(SIZE, picture));
         self.missing += number.saturating_sub(before + 1) * u64::from(before > 0);
-        let truth = &original.clip.truth;
+        let Composed { truth, all, .. } = original.clip;
         self.report.compare(number, (&source, &output), truth, LEAST);
         if number % MEASURED_EVERY == 0 {
-            self.report.measure((&source, &output), truth.get(&number).map_or(&[], Vec::as_slice));
+            let boxes = [truth, all].map(|boxes| boxes.get(&number).map_or(&[][..], Vec::as_slice));
+            self.report.measure((&source, &output), boxes);
         }
     }
 
@@ -140,11 +141,12 @@ impl Received {
     fn print(&self, what: &str) {
         let Report { frames, faces, leaks, .. } = &self.report;
         println!(
-            "{what}: {frames} frames, {} covered, {} missing, {faces} faces, {} show, area {:.2}: {:?}",
+            "{what}: {frames} frames, {} covered, {} missing, {faces} faces, {} show, area {:.2}, {:.2} of all: {:?}",
             self.covered,
             self.missing,
             leaks.len(),
             self.report.area_ratio(),
+            self.report.whole_ratio(),
             &leaks[..leaks.len().min(8)]
         );
     }

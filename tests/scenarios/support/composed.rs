@@ -52,6 +52,8 @@ pub struct Composed {
     pub video: PathBuf,
     /// True boxes inside the sequence's part of the picture, by frame from 1.
     pub truth: Boxes,
+    /// Those and the ones of which too little is to be seen for anybody to find them: they are masked all the same.
+    pub all: Boxes,
 }
 
 /// The sequence `name` at that scale; made once. `None`, aloud, where it or ffmpeg is missing.
@@ -62,11 +64,13 @@ pub fn compose(name: &str, scale: Scale) -> Option<Composed> {
 /// The same forwards and then backwards, for a camera that shows it again and again: no camera's picture is ever cut as a
 /// sequence is where it begins anew.
 pub fn compose_endless(name: &str, scale: Scale) -> Option<Composed> {
-    let Composed { video, mut truth } = composed(name, scale, true)?;
+    let Composed { video, mut truth, mut all } = composed(name, scale, true)?;
     let last = *truth.last_key_value()?.0;
-    let back: Vec<_> = truth.iter().map(|(number, boxes)| (2 * last + 1 - number, boxes.clone())).collect();
-    truth.extend(back);
-    Some(Composed { video, truth })
+    for boxes in [&mut truth, &mut all] {
+        let back: Vec<_> = boxes.iter().map(|(number, boxes)| (2 * last + 1 - number, boxes.clone())).collect();
+        boxes.extend(back);
+    }
+    Some(Composed { video, truth, all })
 }
 
 fn composed(name: &str, scale: Scale, back: bool) -> Option<Composed> {
@@ -77,17 +81,19 @@ fn composed(name: &str, scale: Scale, back: bool) -> Option<Composed> {
         eprintln!("skipped: there is no ffmpeg to compose a clip with");
         return None;
     }
-    let truth = truth(&std::fs::read_to_string(source.join("gt/gt.txt")).unwrap(), scale);
+    let text = std::fs::read_to_string(source.join("gt/gt.txt")).unwrap();
+    let [truth, all] = [true, false].map(|only| truth(&text, scale, only));
     let _made = ONE_AT_A_TIME.lock().unwrap();
     let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap()).path();
     let video = folder.join(format!("{name}-{scale:?}{}.mp4", if back { "-and-back" } else { "" }));
     if !video.is_file() {
         make(&source.join(format!("{name}.mp4")), &video, (scale, back));
     }
-    Some(Composed { video, truth })
+    Some(Composed { video, truth, all })
 }
 
-fn truth(text: &str, scale: Scale) -> Boxes {
+/// With `only` what is to be found.
+fn truth(text: &str, scale: Scale, only: bool) -> Boxes {
     let (w, h, left, top) = scale.place();
     let (w, h, left, top) = (w as f32, h as f32, left as f32, top as f32);
     let (across, down) = (w / PICTURE.0 as f32, h / PICTURE.1 as f32);
@@ -96,7 +102,7 @@ fn truth(text: &str, scale: Scale) -> Boxes {
         let (right, bottom) = ((left + rect.right() * across).min(left + w), (top + rect.bottom() * down).min(top + h));
         Rect::from_corners((left + rect.x * across).max(left), (top + rect.y * down).max(top), right, bottom)
     };
-    let boxes = mot::read(text, true).into_iter();
+    let boxes = mot::read(text, only).into_iter();
     boxes.map(|(frame, boxes)| (frame, boxes.iter().map(|(id, rect)| (*id, shrunk(rect))).collect())).collect()
 }
 
@@ -194,7 +200,9 @@ mod tests {
 
     #[test]
     fn boxes_shrink_with_the_sequence_and_end_where_it_does() {
-        let boxes = truth("1,7,1200.0,360.0,200.0,100.0,1,1,1\n1,8,0,0,10,10,0,1,0.1", Scale::Half);
+        let text = "1,7,1200.0,360.0,200.0,100.0,1,1,1\n1,8,0,0,10,10,0,1,0.1";
+        let boxes = truth(text, Scale::Half, true);
         assert_eq!(boxes[&1], [(7, Rect::new(920.0, 360.0, 40.0, 50.0))]);
+        assert_eq!(truth(text, Scale::Half, false)[&1].len(), 2);
     }
 }

@@ -41,6 +41,8 @@ pub struct Report {
     /// Pixels that are not as in the source, and those of true faces.
     pub masked: u64,
     pub true_area: u64,
+    /// Likewise of all faces, also those of which too little is to be seen for them to be found.
+    pub whole_area: u64,
 }
 
 /// A picture of I420 or NV12 as three full planes of bytes.
@@ -91,6 +93,16 @@ impl Shot {
         (columns, rows)
     }
 
+    /// Pixels inside these boxes.
+    fn area_of(&self, boxes: &[(u64, Rect)]) -> u64 {
+        let mut inside = vec![false; self.luma.len()];
+        for (_, rect) in boxes {
+            let (columns, rows) = self.inside(*rect);
+            rows.for_each(|y| inside[y * self.width..][columns.clone()].fill(true));
+        }
+        inside.iter().filter(|inside| **inside).count() as u64
+    }
+
     /// Share of `rect` inside the picture in which `other` is as this one.
     pub fn shown_share(&self, other: &Self, rect: Rect) -> f32 {
         let (columns, rows) = self.inside(rect);
@@ -111,14 +123,15 @@ impl Report {
         self.masked as f64 / self.true_area.max(1) as f64
     }
 
-    /// Adds what is masked of one frame.
-    pub fn measure(&mut self, (source, output): (&Shot, &Shot), truth: &[(u64, Rect)]) {
-        let mut faces = vec![false; source.luma.len()];
-        for (_, rect) in truth {
-            let (columns, rows) = source.inside(*rect);
-            rows.for_each(|y| faces[y * source.width..][columns.clone()].fill(true));
-        }
-        self.true_area += faces.iter().filter(|face| **face).count() as u64;
+    /// How many times as large as all faces.
+    pub fn whole_ratio(&self) -> f64 {
+        self.masked as f64 / self.whole_area.max(1) as f64
+    }
+
+    /// Adds what is masked of one frame; `all` are the true faces and those of which little is to be seen.
+    pub fn measure(&mut self, (source, output): (&Shot, &Shot), [truth, all]: [&[(u64, Rect)]; 2]) {
+        self.true_area += source.area_of(truth);
+        self.whole_area += source.area_of(all);
         let pixels = (0..source.height).flat_map(|y| (0..source.width).map(move |x| (x, y)));
         self.masked += pixels.filter(|(x, y)| !source.shows(output, *x, *y)).count() as u64;
     }
@@ -211,7 +224,7 @@ mod tests {
         assert!((leak.share - 3.0 / 40.0).abs() < 0.01, "{leak:?}");
         report.compare(1, (&shot(60), &shot(60)), &truth, 41.0);
         assert_eq!(report.leaks.len(), 1, "too small to count");
-        report.measure((&shot(60), &shot(20)), &truth[&1]);
-        assert_eq!((report.masked, report.true_area), (1600, 1600));
+        report.measure((&shot(60), &shot(20)), [&truth[&1], &[(7, Rect::new(20.0, 20.0, 40.0, 50.0))]]);
+        assert_eq!((report.masked, report.true_area, report.whole_area), (1600, 1600, 2000));
     }
 }
