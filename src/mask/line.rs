@@ -2,7 +2,9 @@
 //!
 //! Pure logic on injected time: frames and analyses go in, in any order and at any pace, and each frame comes out once, in
 //! order, with a [`Ruling`]. A frame is shown only if the frames analysed last before and first after it (or it itself)
-//! belong to the same generation: anything that makes an analysis say nothing about its neighbours begins a new one.
+//! belong to the same generation: anything that makes an analysis say nothing about its neighbours begins a new one. Of a
+//! live camera that is looked ahead with, one that was analysed itself waits for the next analysis all the same: it may
+//! find a face that was half hidden before.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -31,6 +33,8 @@ struct Held {
     fingerprint: Fingerprint,
     era: u64,
     state: State,
+    /// A later frame was analysed: what that one found for the first time is masked in this one, too.
+    followed: bool,
 }
 
 /// The faces of a stretch of the stream in which times and sizes can be compared.
@@ -143,7 +147,7 @@ impl Line {
         let due = stamp.arrived_at.plus(hold).max(self.held.back().map_or(Monotonic::default(), |held| held.due));
         let fingerprint = Fingerprint::of(frame.picture());
         let state = self.shut.map_or(State::Open, State::Condemned);
-        self.held.push_back(Held { frame, due, fingerprint, era: self.era(), state });
+        self.held.push_back(Held { frame, due, fingerprint, era: self.era(), state, followed: false });
         if self.held.len() <= self.policy.capacity {
             return None;
         }
@@ -218,6 +222,7 @@ impl Line {
             Lookahead::Own(_) => stretch.apart(),
             Lookahead::File(_) => stretch,
         };
+        self.held.iter_mut().filter(|held| held.frame.number < to.number).for_each(|held| held.followed = true);
         for held in self.held.iter_mut().filter(|held| held.state == State::Open && held.frame.number <= to.number) {
             held.state = match stretch.brackets(held.frame.number, held.frame.stamp.pts) {
                 Ok((bracket, between)) => State::Bracketed(bracket, between),
@@ -251,8 +256,12 @@ impl Line {
         self.generation += 1;
         self.newest = None;
         self.broken = cause;
-        for held in self.held.iter_mut().filter(|held| held.state == State::Open) {
-            held.state = State::Condemned(cause);
+        for held in &mut self.held {
+            // nothing that is found from now on says anything of what is proven already
+            held.followed = true;
+            if held.state == State::Open {
+                held.state = State::Condemned(cause);
+            }
         }
     }
 
@@ -308,11 +317,14 @@ impl Line {
     }
 
     fn pop(&mut self) -> Option<Release> {
-        let Held { frame, fingerprint, state, era, .. } = self.held.pop_front()?;
+        let Held { frame, fingerprint, state, era, followed, .. } = self.held.pop_front()?;
+        let looks_ahead = matches!(self.policy.lookahead, Lookahead::Held(_)) && !self.policy.nobody;
         let at = frame.stamp.pts;
         self.eras.retain(|other| other.number >= era);
         let strands = self.eras.front_mut().map(|era| &mut era.strands);
         let ruling = match state {
+            // its own analysis came in time, and the next one, which may find a face that came into sight in it, did not
+            State::Bracketed(..) if looks_ahead && !followed && !self.ended => Ruling::Covered(Cause::Late),
             State::Bracketed(bracket, between) => {
                 let margins = self.policy.margins;
                 let faces = strands.as_ref().filter(|_| !self.policy.nobody);

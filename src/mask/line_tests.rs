@@ -84,15 +84,30 @@ fn push(line: &mut Line, numbers: std::ops::Range<u64>) {
 fn frames_are_shown_between_two_analyses_and_after_the_hold() {
     let mut line = live();
     push(&mut line, 0..5);
-    for number in [0, 2] {
+    for number in [0, 2, 4] {
         line.analysed(&analysis(&line, number), ms(20));
     }
     assert_eq!(drain(&mut line, 199), []);
     assert_eq!(drain(&mut line, 200), [(0, Ok((0, 0)))]);
     assert_eq!(drain(&mut line, 280), [(1, Ok((0, 2))), (2, Ok((2, 2)))]);
-    assert_eq!(drain(&mut line, 320), [(3, Err(Cause::Late))]);
+    assert_eq!(drain(&mut line, 320), [(3, Ok((2, 4)))]);
+    push(&mut line, 5..7);
+    line.analysed(&analysis(&line, 6), ms(20));
+    assert_eq!(drain(&mut line, 360), [(4, Ok((4, 4)))]);
+}
+
+#[test]
+fn an_analysed_frame_is_shown_only_once_the_next_one_was_looked_at_too() {
+    let mut line = live();
+    push(&mut line, 0..5);
+    for number in [0, 2] {
+        line.analysed(&analysis(&line, number), ms(20));
+    }
+    assert_eq!(drain(&mut line, 240), [(0, Ok((0, 0))), (1, Ok((0, 2)))]);
+    assert_eq!(drain(&mut line, 320), [(2, Err(Cause::Late)), (3, Err(Cause::Late))]);
     line.analysed(&analysis(&line, 4), ms(160));
-    assert_eq!(drain(&mut line, 999), [(4, Ok((4, 4)))]);
+    line.failed(5, line.generation());
+    assert_eq!(drain(&mut line, 999), [(4, Err(Cause::Late))], "what failed has not looked");
 }
 
 #[test]
@@ -103,8 +118,8 @@ fn analyses_far_apart_prove_nothing_in_between() {
         margins: Margins::HEAD,
         nobody: false,
     });
-    push(&mut line, 0..14);
-    for number in [0, 6, 13] {
+    push(&mut line, 0..15);
+    for number in [0, 6, 13, 14] {
         line.analysed(&analysis(&line, number), ms(20));
     }
     let ruled: Vec<_> = drain(&mut line, 9999).into_iter().map(|(_, outcome)| outcome).collect();
@@ -117,15 +132,15 @@ fn analyses_far_apart_prove_nothing_in_between() {
 #[test]
 fn a_frame_whose_time_stands_still_is_not_shown_by_its_time() {
     let mut line = live();
-    for (number, time) in [0, 40, 44, 48, 52, 200].into_iter().enumerate() {
+    for (number, time) in [0, 40, 44, 48, 52, 200, 240].into_iter().enumerate() {
         assert!(line.push(frame(number as u64, time, 8)).is_none());
     }
     let at = |number, time| Analysis { at: ms(time), ..analysis(&line, number) };
-    let ends = [at(0, 0), at(5, 200)];
+    let ends = [at(0, 0), at(5, 200), at(6, 240)];
     ends.iter().for_each(|end| line.analysed(end, ms(20)));
     let jumped = Err(Cause::ClockJumped);
     let ruled: Vec<_> = drain(&mut line, 9999).into_iter().map(|(_, outcome)| outcome).collect();
-    assert_eq!(ruled, [Ok((0, 0)), Ok((0, 5)), Ok((0, 5)), jumped, jumped, Ok((5, 5))]);
+    assert_eq!(ruled[..6], [Ok((0, 0)), Ok((0, 5)), Ok((0, 5)), jumped, jumped, Ok((5, 5))]);
 }
 
 #[test]
@@ -134,11 +149,12 @@ fn nothing_leads_across_a_cut() {
         let mut line = live();
         push(&mut line, 0..3);
         line.cut(3);
-        push(&mut line, 3..7);
-        for number in analysed {
+        push(&mut line, 3..8);
+        for number in analysed.iter().chain(&[7]) {
             line.analysed(&analysis(&line, *number), ms(20));
         }
-        drain(&mut line, 999).into_iter().map(|(_, outcome)| outcome.map_err(|cause| cause.name())).collect::<Vec<_>>()
+        let ruled = drain(&mut line, 999).into_iter().map(|(_, outcome)| outcome.map_err(|cause| cause.name()));
+        ruled.take(7).collect::<Vec<_>>()
     };
     let cut = Err("cut");
     assert_eq!(cut_at(&[0, 5, 6]), [Ok((0, 0)), cut, cut, cut, cut, Ok((5, 5)), Ok((6, 6))]);
@@ -165,12 +181,13 @@ fn the_last_frame_is_open_until_something_is_known_of_it() {
 #[test]
 fn a_failed_analysis_proves_nothing_around_it() {
     let mut line = live();
-    push(&mut line, 0..5);
+    push(&mut line, 0..6);
     line.analysed(&analysis(&line, 0), ms(20));
     line.failed(2, line.generation());
     line.analysed(&analysis(&line, 4), ms(20));
+    line.analysed(&analysis(&line, 5), ms(20));
     let failed = Err(Cause::Failed);
-    assert_eq!(drain(&mut line, 999), [(0, Ok((0, 0))), (1, failed), (2, failed), (3, failed), (4, Ok((4, 4)))]);
+    assert_eq!(drain(&mut line, 399), [(0, Ok((0, 0))), (1, failed), (2, failed), (3, failed), (4, Ok((4, 4)))]);
 }
 
 #[test]
@@ -181,11 +198,12 @@ fn a_new_model_begins_anew_and_what_the_old_one_says_counts_for_nothing() {
     let old = analysis(&line, 2);
     line.interrupt(Cause::ModelChanged);
     line.analysed(&old, ms(20));
-    push(&mut line, 3..6);
+    push(&mut line, 3..8);
     line.analysed(&analysis(&line, 4), ms(20));
+    line.analysed(&analysis(&line, 5), ms(20));
     let changed = Err(Cause::ModelChanged);
     let expected = [(0, Ok((0, 0))), (1, changed), (2, changed), (3, changed), (4, Ok((4, 4))), (5, Err(Cause::Late))];
-    assert_eq!(drain(&mut line, 999), expected);
+    assert_eq!(drain(&mut line, 439), expected);
 }
 
 #[test]
@@ -198,10 +216,11 @@ fn blindness_covers_what_is_proven_too() {
     push(&mut line, 3..4);
     line.analysed(&analysis(&line, 3), ms(20));
     line.reopen();
-    push(&mut line, 4..5);
+    push(&mut line, 4..6);
     line.analysed(&analysis(&line, 4), ms(20));
+    line.analysed(&analysis(&line, 5), ms(20));
     let blind = Err(Cause::Blind);
-    assert_eq!(drain(&mut line, 999), [(0, blind), (1, blind), (2, blind), (3, blind), (4, Ok((4, 4)))]);
+    assert_eq!(drain(&mut line, 399), [(0, blind), (1, blind), (2, blind), (3, blind), (4, Ok((4, 4)))]);
 }
 
 #[test]
@@ -209,13 +228,15 @@ fn another_size_and_a_jump_of_the_clock_break_the_bracket() {
     for (second, cause) in [(frame(1, 40, 10), Cause::SizeChanged), (frame(1, 9000, 8), Cause::ClockJumped)] {
         let mut line = live();
         let time = second.stamp.pts;
+        let third = frame(2, time.as_millis() as u64 + 40, second.size().width);
         line.push(frame(0, 0, 8));
         line.push(second);
-        line.analysed(
-            &Analysis { number: 1, at: time, generation: line.generation(), sightings: Vec::new(), withdrawn: false },
-            ms(20),
-        );
-        assert_eq!(drain(&mut line, 9999), [(0, Err(cause)), (1, Ok((1, 1)))]);
+        line.push(third);
+        for (number, at) in [(1, time), (2, time + ms(40))] {
+            let generation = line.generation();
+            line.analysed(&Analysis { number, at, generation, sightings: Vec::new(), withdrawn: false }, ms(20));
+        }
+        assert_eq!(drain(&mut line, 9999)[..2], [(0, Err(cause)), (1, Ok((1, 1)))]);
     }
 }
 
