@@ -31,7 +31,7 @@ impl FaultKind {
 }
 
 /// An error for people: what is wrong (with where), and what to do. Never holds a credential.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fault {
     /// Its meaning.
     pub kind: FaultKind,

@@ -15,12 +15,16 @@ use crate::mask::{Config, KINDS, Settings, Shape, Who};
 #[cfg(feature = "media")]
 mod encoder;
 mod engine;
+#[cfg(feature = "media")]
+mod eyes;
+#[cfg(feature = "media")]
+mod looks;
 mod people;
 mod picture;
 #[cfg(feature = "media")]
 mod video;
 
-use engine::Engine;
+use engine::Loading;
 
 /// How far a video's masks look ahead.
 const LOOKAHEAD_MS: u64 = 1000;
@@ -107,12 +111,21 @@ struct Done {
 pub fn run(args: &MaskArgs) -> Outcome {
     let settings = settings(args)?;
     let files = files(args)?;
-    let engine = Engine::load(args)?;
+    let engine = Loading::new(args)?;
+    std::thread::scope(|scope| {
+        // whoever needs it first waits for it, and says what is wrong with it
+        scope.spawn(|| engine.engine().is_ok());
+        all(args, &engine, &settings, files)
+    })
+}
+
+/// Masks one file after the other.
+fn all(args: &MaskArgs, engine: &Loading<'_>, settings: &Settings, files: Vec<(PathBuf, PathBuf)>) -> Outcome {
     let mut failed = None;
     for (input, output) in files {
         let began = Instant::now();
-        let masked =
-            check_output(args, &input, &output).and_then(|()| mask(args, &engine, &settings, (&input, &output)));
+        let masked = check_output(args, &input, &output).and_then(|()| mask(args, engine, settings, (&input, &output)));
+        engine.engine()?;
         match masked {
             Ok(done) => report(args, &input, &done, began)?,
             // the others may be masked all the same
@@ -190,20 +203,25 @@ fn check_output(args: &MaskArgs, input: &Path, output: &Path) -> Result<(), Faul
     }
 }
 
-fn mask(args: &MaskArgs, engine: &Engine, settings: &Settings, (input, output): (&Path, &Path)) -> Result<Done, Fault> {
+fn mask(
+    args: &MaskArgs,
+    engine: &Loading<'_>,
+    settings: &Settings,
+    (input, output): (&Path, &Path),
+) -> Result<Done, Fault> {
     match still::open(input)? {
-        Some(still) => picture::mask(engine, settings, &still, output),
+        Some(still) => picture::mask(engine.engine()?, settings, &still, output),
         None => video(args, engine, settings, (input, output)),
     }
 }
 
 #[cfg(feature = "media")]
-fn video(args: &MaskArgs, engine: &Engine, settings: &Settings, files: (&Path, &Path)) -> Result<Done, Fault> {
+fn video(args: &MaskArgs, engine: &Loading<'_>, settings: &Settings, files: (&Path, &Path)) -> Result<Done, Fault> {
     video::mask(engine, settings, files, args.audio == Audio::Keep)
 }
 
 #[cfg(not(feature = "media"))]
-fn video(args: &MaskArgs, _: &Engine, _: &Settings, (input, _): (&Path, &Path)) -> Result<Done, Fault> {
+fn video(args: &MaskArgs, _: &Loading<'_>, _: &Settings, (input, _): (&Path, &Path)) -> Result<Done, Fault> {
     let sound = if args.audio == Audio::Keep { " and no sound" } else { "" };
     Err(Fault::input(format!("{}: not a picture", input.display()))
         .remedy(format!("this build reads pictures only{sound}")))

@@ -1,8 +1,10 @@
 //! The child that encodes: masked frames out of the ring into a file. It gets nothing else: not the source, nor a frame
 //! that has not been masked.
 
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -14,9 +16,15 @@ use super::{broken, raw};
 use crate::clock::Monotonic;
 use crate::fault::{Fault, FaultKind};
 use crate::frame::Layout;
-use crate::gst::{Memory, confine, text};
+use crate::gst::{Memory, confine, start, text};
 use crate::ring::out::{Container, EncodeSettings, FromOutput, OutMemory, OutputEnd, ToOutput};
 use crate::ring::wire::{Received, SendError};
+
+/// What writing files takes beyond every role's plugins. Decoders are not among it, which take longest to load.
+const PLUGINS: &[&str] = &["x264", "isomp4", "matroska"];
+
+/// Slots that are left to the brain. How many frames an encoder keeps is its own business, and the ring must not run dry over it.
+const LEFT: u32 = 4;
 
 /// How long the brain may take to read what is said.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,8 +39,8 @@ const SILENCE: Duration = Duration::from_secs(3600);
 pub fn run() -> Result<ExitCode, Fault> {
     let channel = OutputEnd::inherited()
         .map_err(|_| Fault::new(FaultKind::Usage, "visor encode is started by visor itself, not by hand"))?;
-    let link = Arc::new(Link { channel });
-    let ended = confine(Memory::OUTPUT).and_then(|_| super::ready()).and_then(|()| encode(&link));
+    let link = Arc::new(Link { channel, kept: AtomicU32::new(0) });
+    let ended = confine(Memory::OUTPUT).and_then(|_| start(PLUGINS)).and_then(|()| encode(&link));
     let last = match ended {
         Ok(true) => FromOutput::Done,
         // the brain is gone
@@ -45,6 +53,8 @@ pub fn run() -> Result<ExitCode, Fault> {
 
 struct Link {
     channel: OutputEnd,
+    /// Slots that the encoder reads from.
+    kept: AtomicU32,
 }
 
 impl Link {
@@ -56,10 +66,72 @@ impl Link {
     }
 
     /// The next message, with the memory where it is a ring. `None` once the brain is gone.
-    fn hear(&self) -> Option<(ToOutput, Option<std::os::fd::OwnedFd>)> {
+    fn hear(&self) -> Option<(ToOutput, Option<OwnedFd>)> {
         match self.channel.recv(Monotonic::now().plus(SILENCE)) {
             Received::Message { msg, fd } => Some((msg, fd)),
             Received::TimedOut | Received::Closed | Received::Garbage(_) => None,
+        }
+    }
+}
+
+/// The ring, as far as it is known here.
+struct Ring {
+    id: u32,
+    slots: u32,
+    memory: Arc<OutMemory>,
+}
+
+impl Ring {
+    fn map(id: u32, slots: u32, slot_bytes: u64, fd: Option<OwnedFd>) -> Result<Self, Fault> {
+        let fd = fd.ok_or_else(|| Fault::internal("a ring without its memory"))?;
+        let memory = OutMemory::map(fd, slots, slot_bytes).map_err(|e| Fault::internal(format!("no ring: {e}")))?;
+        Ok(Self { id, slots, memory: Arc::new(memory) })
+    }
+
+    /// The frame in a slot: where it lies, as long as enough others are left to the brain, and else copied.
+    fn frame(&self, slot: u32, link: &Arc<Link>) -> Kept {
+        let kept = Kept { link: Arc::clone(link), memory: Arc::clone(&self.memory), ring: self.id, slot, copy: None };
+        match link.kept.fetch_add(1, Ordering::AcqRel) + LEFT < self.slots {
+            true => kept,
+            false => kept.copied(),
+        }
+    }
+}
+
+/// A frame that the encoder has; the brain gets its slot back when it is dropped.
+struct Kept {
+    link: Arc<Link>,
+    memory: Arc<OutMemory>,
+    ring: u32,
+    slot: u32,
+    /// Its bytes, where the slot is the brain's again.
+    copy: Option<Vec<u8>>,
+}
+
+impl Kept {
+    fn copied(mut self) -> Self {
+        let copy = self.memory.slot(self.slot).to_vec();
+        self.release();
+        self.copy = Some(copy);
+        self
+    }
+
+    fn release(&self) {
+        self.link.kept.fetch_sub(1, Ordering::AcqRel);
+        self.link.say(&FromOutput::Release { ring: self.ring, slot: self.slot });
+    }
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        self.copy.as_deref().unwrap_or_else(|| self.memory.slot(self.slot))
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if self.copy.is_none() {
+            self.release();
         }
     }
 }
@@ -68,21 +140,13 @@ impl Link {
 fn encode(link: &Arc<Link>) -> Result<bool, Fault> {
     let Some((ToOutput::Encode(settings), _)) = link.hear() else { return Ok(false) };
     let mut writer = Writer::start(&settings, link)?;
-    let mut memory = None;
+    let mut ring = None;
     while let Some((message, fd)) = link.hear() {
         match message {
-            ToOutput::Ring { id, slots, slot_bytes } => {
-                let fd = fd.ok_or_else(|| Fault::internal("a ring without its memory"))?;
-                let map =
-                    OutMemory::map(fd, slots, slot_bytes).map_err(|e| Fault::internal(format!("no ring: {e}")))?;
-                memory = Some((id, map));
-            }
+            ToOutput::Ring { id, slots, slot_bytes } => ring = Some(Ring::map(id, slots, slot_bytes, fd)?),
             ToOutput::Frame { slot, layout, pts_ns, .. } => {
-                let (ring, map) = memory.as_ref().ok_or_else(|| Fault::internal("a frame without a ring"))?;
-                // A copy: how many frames an encoder keeps is its own business, and the ring must not run dry over it.
-                let frame = map.slot(slot).to_vec();
-                link.say(&FromOutput::Release { ring: *ring, slot });
-                writer.write(frame, &layout, pts_ns)?;
+                let ring = ring.as_ref().ok_or_else(|| Fault::internal("a frame without a ring"))?;
+                writer.write(ring.frame(slot, link), &layout, pts_ns)?;
             }
             ToOutput::End => return writer.finish().map(|()| true),
             ToOutput::Encode(_) | ToOutput::Passed { .. } => {}
@@ -115,7 +179,7 @@ impl Writer {
         Ok(Self { pipeline, frames, fps, form: None })
     }
 
-    fn write(&mut self, frame: Vec<u8>, layout: &Layout, pts_ns: u64) -> Result<(), Fault> {
+    fn write(&mut self, frame: Kept, layout: &Layout, pts_ns: u64) -> Result<(), Fault> {
         let info = self.form(layout)?;
         let pts = gst::ClockTime::from_nseconds(pts_ns);
         let buffer = raw::buffer(frame, layout, &info, pts)

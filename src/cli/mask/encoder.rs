@@ -10,12 +10,12 @@ use crate::clock::Monotonic;
 use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::mask::{MaskedFrame, Outcome, Painter, Ruling, out_layout};
-use crate::ring::out::{EncodeSettings, FromOutput, OutEnd, OutRing, OutSlot, ToOutput};
+use crate::ring::out::{Container, EncodeSettings, FromOutput, OutEnd, OutRing, OutSlot, ToOutput};
 use crate::ring::wire::Received;
 use crate::ring::{ENVIRONMENT, INHERITED};
 
-/// Frames that may be on their way to the encoder.
-const SLOTS: u32 = 6;
+/// Frames that may be on their way to the encoder, or in its hands.
+const SLOTS: u32 = 16;
 
 /// How long the encoder may take with one frame before it counts as hung.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,20 +26,31 @@ pub(super) struct Encoder {
     channel: OutEnd,
     ring: Option<OutRing>,
     rings: u32,
+    /// What the child has not been told yet.
+    settings: Option<EncodeSettings>,
 }
 
 impl Encoder {
-    /// Starts a child that encodes into `file`.
-    pub fn start(settings: &EncodeSettings, file: File) -> Result<Self, Fault> {
+    /// Starts a child that encodes into `file`, and gets itself ready while there is nothing to encode yet.
+    pub fn start(container: Container, file: File) -> Result<Self, Fault> {
         let (channel, theirs) = OutEnd::pair().map_err(|e| Fault::internal(format!("no socket can be made: {e}")))?;
-        send(&channel, &ToOutput::Encode(settings.clone()))?;
         let child = role(&[]).stdin(theirs.into_fd()).stdout(file).spawn().map_err(|e| cannot_start(&e))?;
-        Ok(Self { child, channel, ring: None, rings: 0 })
+        Ok(Self { child, channel, ring: None, rings: 0, settings: Some(EncodeSettings { container, fps: None }) })
+    }
+
+    /// The nominal rate of what is to come, which counts until the first frame.
+    pub fn expect(&mut self, fps: Option<f64>) {
+        if let Some(settings) = &mut self.settings {
+            settings.fps = fps;
+        }
     }
 
     /// Paints a frame straight into the ring and hands it over.
     pub fn write(&mut self, painter: &mut Painter, frame: &Frame, ruling: &Ruling) -> Result<Outcome, Fault> {
         let layout = out_layout(frame.layout());
+        if let Some(settings) = self.settings.take() {
+            send(&self.channel, &ToOutput::Encode(settings))?;
+        }
         if self.ring.as_ref().is_none_or(|ring| !ring.fits(&layout)) {
             self.rings += 1;
             let ring = OutRing::create(self.rings, &layout, SLOTS)

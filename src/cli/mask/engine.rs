@@ -1,6 +1,6 @@
 //! The detector for files, and the proof that it sees.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::{MaskArgs, people};
@@ -16,6 +16,38 @@ use crate::recognise::{Embedder, Landmarker};
 /// How long one picture may wait for the model.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The detector, which is loaded while the first file is opened.
+pub(super) struct Loading<'a> {
+    args: &'a MaskArgs,
+    #[cfg(feature = "media")]
+    sessions: usize,
+    loaded: OnceLock<Result<Engine, Fault>>,
+}
+
+impl<'a> Loading<'a> {
+    /// Nothing is loaded yet: the configuration alone is read.
+    pub fn new(args: &'a MaskArgs) -> Result<Self, Fault> {
+        let models = settings::models(args.config.as_deref())?;
+        Ok(Self {
+            args,
+            #[cfg(feature = "media")]
+            sessions: models.sessions(),
+            loaded: OnceLock::new(),
+        })
+    }
+
+    /// The engine; the first caller loads it, and others wait for that.
+    pub fn engine(&self) -> Result<&Engine, Fault> {
+        self.loaded.get_or_init(|| Engine::load(self.args)).as_ref().map_err(Clone::clone)
+    }
+
+    /// Calls at once that there will be.
+    #[cfg(feature = "media")]
+    pub fn sessions(&self) -> usize {
+        self.sessions
+    }
+}
+
 /// The detector, loaded and seen to work, and who is known where that matters.
 pub(super) struct Engine {
     model: Arc<Model>,
@@ -25,7 +57,7 @@ pub(super) struct Engine {
 
 impl Engine {
     /// Loads the detector that the configuration names, and the gallery where somebody may go unmasked.
-    pub fn load(args: &MaskArgs) -> Result<Self, Fault> {
+    fn load(args: &MaskArgs) -> Result<Self, Fault> {
         let resolved = settings::resolved(args.config.as_deref())?;
         let (manifest, input) = (resolved.detector.clone(), args.size.map(|size| size.0));
         let runtime = Runtime::load(&resolved.models)?;
@@ -58,11 +90,5 @@ impl Engine {
         let Some(Recognition { models, people }) = self.recognition.as_deref() else { return Ok(None) };
         let landmarker = models.landmarker.clone().map(Landmarker::new).transpose()?;
         Onlooker::new(Embedder::new(Arc::clone(&models.embedder))?, landmarker, people.clone()).map(Some)
-    }
-
-    /// Calls at once.
-    #[cfg(feature = "media")]
-    pub fn sessions(&self) -> usize {
-        self.model.sessions()
     }
 }

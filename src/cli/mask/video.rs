@@ -1,7 +1,6 @@
-//! One video: decoded by a capture child, analysed frame by frame, released by the delay line with look-ahead in both
-//! directions, encoded by a child that sees masked frames alone.
+//! One video: decoded by a capture child, analysed, released by the delay line with look-ahead in both directions, encoded
+//! by a child that sees masked frames alone.
 
-use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,22 +8,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, never};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::encoder::{self, Encoder};
-use super::engine::{Engine, PATIENCE};
+use super::engine::{Engine, Loading, PATIENCE};
+use super::eyes::{Eyes, Seen, look};
+use super::looks::{Looks, Next};
 use super::{Done, LOOKAHEAD_MS, Unfinished};
 use crate::clock::Monotonic;
-use crate::detect::{Detection, Detector, Thumbnailer};
 use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::geometry::Size;
-use crate::mask::{Cuts, Evidence, Line, Lookahead, Outcome, Painter, Policy, Release, Settings, TestFace, Who};
-use crate::pipeline::{Analysed, Faces, Names, Recall, Sightings, THUMBNAIL, in_order};
+use crate::mask::{Cuts, Evidence, Line, Lookahead, Outcome, Painter, Policy, Release, Settings, Who};
+use crate::pipeline::{Analysed, Faces, Names, Recall, Sightings, THUMBNAIL};
 use crate::recognise::Vigil;
 use crate::ring;
-use crate::ring::out::{Container, EncodeSettings};
+use crate::ring::out::Container;
 use crate::source::{Config, FilePace, Frames, Source, SourceEvent, SourceState, Spawner, Uri};
 use crate::track::{self, Thumbnail, TrackState, Tracker};
 
@@ -44,26 +44,15 @@ const LEAST_MP4_SIDE: u32 = 16;
 /// How often a wait looks up.
 const TICK: Duration = Duration::from_millis(500);
 
-/// The detector is shown the test face again after so long.
-const TEST_EVERY: Duration = Duration::from_secs(1);
-
-/// What the analysis of one frame gave.
-struct Seen {
-    frame: Frame,
-    found: Result<Vec<Detection>, String>,
-    thumbnail: Vec<u8>,
-}
-
-/// What happens to the thread that holds the delay line.
-enum Event {
+/// What the source gives.
+enum Read {
     Frame(Box<Frame>),
-    Seen(Box<Seen>),
-    /// The source's nominal rate.
+    /// Its nominal rate.
     Rate(Option<f64>),
 }
 
 pub(super) fn mask(
-    engine: &Engine,
+    engine: &Loading<'_>,
     settings: &Settings,
     (input, output): (&Path, &Path),
     keep_audio: bool,
@@ -93,7 +82,7 @@ fn container(output: &Path) -> Result<Container, Fault> {
 }
 
 struct Job<'a> {
-    engine: &'a Engine,
+    engine: &'a Loading<'a>,
     settings: &'a Settings,
     input: &'a Path,
     container: Container,
@@ -110,28 +99,20 @@ impl Job<'_> {
             return Err(self.fault("the file is empty"));
         }
         let sessions = self.engine.sessions();
-        let detectors = (0..sessions).map(|_| Eyes::new(self.engine)).collect::<Result<Vec<_>, _>>()?;
-        let (events, inbox) = bounded(2 * sessions + 2);
-        let (to_see, jobs) = bounded::<Frame>(sessions);
+        let (frames, inbox) = bounded(sessions);
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let (frames, seen) = (events.clone(), events);
             let (job, halt) = (self, &stop);
-            let reader = scope.spawn(move || job.read(&frames, to_see, halt));
-            scope.spawn(move || {
-                in_order(
-                    &jobs,
-                    detectors,
-                    TICK,
-                    |frame, eyes: &mut Eyes| eyes.see(frame),
-                    |result| {
-                        if let Some(result) = result {
-                            let _ = seen.send(Event::Seen(Box::new(result)));
-                        }
-                    },
-                );
+            // reading begins, and the encoder starts, while the models are loaded
+            let reader = scope.spawn(move || job.read(&frames, halt));
+            let done = Encoder::start(self.container, file).and_then(|encoder| {
+                let engine = self.engine.engine()?;
+                let eyes = (0..sessions).map(|_| Eyes::new(engine)).collect::<Result<Vec<_>, _>>()?;
+                let (to_see, jobs) = bounded(unseen(self.engine));
+                let (tell, seen) = bounded(unseen(self.engine));
+                scope.spawn(move || look(&jobs, eyes, &tell));
+                Hand::new(self, engine, encoder)?.work(&inbox, &to_see, &seen)
             });
-            let done = Hand::new(self, file).and_then(|hand| hand.work(&inbox));
             stop.store(true, Ordering::Relaxed);
             // whoever waits to say something ends
             drop(inbox);
@@ -140,8 +121,8 @@ impl Job<'_> {
         })
     }
 
-    /// Takes frames from the source and hands each to the delay line and then to the analysis.
-    fn read(&self, events: &Sender<Event>, to_see: Sender<Frame>, stop: &AtomicBool) -> Result<(), Fault> {
+    /// Takes frames from the source and hands each over.
+    fn read(&self, frames: &Sender<Read>, stop: &AtomicBool) -> Result<(), Fault> {
         let uri = Uri::from_argument(&self.input.to_string_lossy());
         let slots = u32::try_from(MOST_HELD + in_flight(self.engine)).unwrap_or(u32::MAX);
         let settings = Config { pace: FilePace::Fast, ..Config::new(uri) }.resolve(slots).map_err(|problems| {
@@ -155,12 +136,12 @@ impl Job<'_> {
             match source.next(Monotonic::now().plus(TICK)) {
                 SourceEvent::Frame(frame) => {
                     any = true;
-                    if events.send(Event::Frame(Box::new(frame.clone()))).is_err() || to_see.send(frame).is_err() {
+                    if frames.send(Read::Frame(Box::new(frame))).is_err() {
                         return Ok(());
                     }
                 }
                 SourceEvent::Opened(info) => {
-                    let _ = events.send(Event::Rate(info.fps));
+                    let _ = frames.send(Read::Rate(info.fps));
                 }
                 SourceEvent::Changed(SourceState::Offline { reason, .. } | SourceState::Stalled { reason }) => {
                     return Err(self.fault(&reason));
@@ -174,62 +155,36 @@ impl Job<'_> {
     }
 }
 
-/// Frames outside the delay line: being analysed or waiting for it, on their way, in the decoder's hands.
-fn in_flight(engine: &Engine) -> usize {
-    5 * engine.sessions() + 8
+/// Frames of which it is not known yet what they show, at most.
+fn unseen(engine: &Loading<'_>) -> usize {
+    5 * engine.sessions()
 }
 
-/// What looks at frames: one for each session.
-struct Eyes {
-    detector: Detector,
-    thumbnailer: Thumbnailer,
-    tested: Instant,
-}
-
-impl Eyes {
-    fn new(engine: &Engine) -> Result<Self, Fault> {
-        Ok(Self { detector: engine.detector()?, thumbnailer: Thumbnailer::new(THUMBNAIL), tested: Instant::now() })
-    }
-
-    fn see(&mut self, frame: Frame) -> Seen {
-        let mut thumbnail = Vec::new();
-        self.thumbnailer.make(frame.picture(), &mut thumbnail);
-        let found = self.look(&frame);
-        Seen { frame, found, thumbnail }
-    }
-
-    fn look(&mut self, frame: &Frame) -> Result<Vec<Detection>, String> {
-        if self.tested.elapsed() >= TEST_EVERY {
-            TestFace::prove(&mut self.detector, Instant::now() + PATIENCE).map_err(|fault| fault.to_string())?;
-            self.tested = Instant::now();
-        }
-        let found = self.detector.detect(frame.picture(), Instant::now() + PATIENCE);
-        found.map(<[_]>::to_vec).map_err(|error| error.to_string())
-    }
+/// Frames that are being analysed or may have to be, are on their way, or in the decoder's hands.
+fn in_flight(engine: &Loading<'_>) -> usize {
+    unseen(engine) + engine.sessions() + 8
 }
 
 /// Owns the delay line and everything behind it.
 struct Hand<'a> {
     job: &'a Job<'a>,
-    file: Option<std::fs::File>,
-    fps: Option<f64>,
+    engine: &'a Engine,
     line: Line,
     evidence: Evidence,
     cuts: Cuts,
     painter: Painter,
-    encoder: Option<Encoder>,
+    encoder: Encoder,
     tracker: Box<dyn Tracker>,
     names: Box<dyn Names>,
     sightings: Sightings,
     progress: ProgressBar,
-    /// The generation of each frame that is not analysed yet.
-    generations: VecDeque<u64>,
+    looks: Looks,
     confirmed: u64,
     done: Done,
 }
 
 impl<'a> Hand<'a> {
-    fn new(job: &'a Job<'a>, file: std::fs::File) -> Result<Self, Fault> {
+    fn new(job: &'a Job<'a>, engine: &'a Engine, encoder: Encoder) -> Result<Self, Fault> {
         let settings = job.settings;
         let policy = Policy {
             lookahead: Lookahead::File(LOOKAHEAD),
@@ -239,36 +194,49 @@ impl<'a> Hand<'a> {
         };
         Ok(Self {
             job,
-            file: Some(file),
-            fps: None,
+            engine,
             line: Line::new(policy),
             evidence: Evidence::new("file"),
             cuts: Cuts::default(),
             painter: Painter::new("file", settings)?,
-            encoder: None,
-            tracker: track::Config::default().for_detector(job.engine.settings().score).build(),
-            names: names(job.engine, settings),
+            encoder,
+            tracker: track::Config::default().for_detector(engine.settings().score).build(),
+            names: names(engine, settings),
             sightings: Sightings::new(settings),
             progress: progress(job.input),
-            generations: VecDeque::new(),
+            looks: Looks::new(engine.settings().score, engine.recognition().is_some()),
             confirmed: 0,
             done: Done { frames: 0, faces: 0, covered: 0 },
         })
     }
 
-    fn work(mut self, inbox: &Receiver<Event>) -> Result<Done, Fault> {
-        for event in inbox {
-            match event {
-                Event::Rate(fps) => self.fps = fps,
-                Event::Frame(frame) => self.take(*frame)?,
-                Event::Seen(seen) => self.follow(*seen)?,
+    fn work(mut self, inbox: &Receiver<Read>, jobs: &Sender<Frame>, seen: &Receiver<Seen>) -> Result<Done, Fault> {
+        let nothing = never();
+        let mut reading = true;
+        loop {
+            self.settle(jobs)?;
+            if !reading && self.looks.unseen() == 0 {
+                break;
             }
-            self.release()?;
+            let room = reading && self.looks.unseen() < unseen(self.job.engine);
+            crossbeam_channel::select! {
+                recv(if room { inbox } else { &nothing }) -> read => match read {
+                    Ok(Read::Rate(fps)) => self.encoder.expect(fps),
+                    Ok(Read::Frame(frame)) => self.take(*frame)?,
+                    Err(_) => {
+                        reading = false;
+                        self.looks.end();
+                    }
+                },
+                recv(seen) -> seen => {
+                    self.looks.seen(seen.map_err(|_| Fault::internal("nobody looks at the frames any more"))?);
+                }
+            }
         }
         self.line.end();
         self.release()?;
-        if let Some(encoder) = self.encoder.take() {
-            encoder.finish()?;
+        if self.done.frames > 0 {
+            self.encoder.finish()?;
         }
         self.progress.finish_and_clear();
         Ok(self.done)
@@ -276,24 +244,37 @@ impl<'a> Hand<'a> {
 
     fn take(&mut self, frame: Frame) -> Result<(), Fault> {
         let Size { width, height } = frame.size();
-        if self.job.container == Container::Mp4 && self.encoder.is_none() && width.min(height) < LEAST_MP4_SIDE {
+        if self.job.container == Container::Mp4 && self.done.frames == 0 && width.min(height) < LEAST_MP4_SIDE {
             let what = format!("its pictures have sides of less than {LEAST_MP4_SIDE} pixels, too few for an MP4 file");
             return Err(self.job.fault(&what).remedy("write it to a file that ends in .mkv"));
         }
         self.line.limit(room(&frame, self.job.engine));
-        if self.cuts.look(frame.stamp.pts, frame.picture()).is_some() {
+        let cut = self.cuts.look(frame.stamp.pts, frame.picture()).is_some();
+        if cut {
             self.line.cut(frame.number);
             self.evidence.cut();
         }
         self.evidence.frame(&frame);
-        let forced = self.line.push(frame);
-        self.generations.push_back(self.line.generation());
+        let forced = self.line.push(frame.clone());
+        self.looks.take(frame, self.line.generation(), cut);
         forced.map_or(Ok(()), |release| self.write(&release))
     }
 
-    fn follow(&mut self, seen: Seen) -> Result<(), Fault> {
-        // frames are analysed in the order in which they came
-        let generation = self.generations.pop_front().ok_or_else(|| Fault::internal("an analysis of no frame"))?;
+    /// Asks for what has to be looked at, takes in what has been, and lets go of what is proven.
+    fn settle(&mut self, jobs: &Sender<Frame>) -> Result<(), Fault> {
+        loop {
+            while let Some(frame) = self.looks.wanted() {
+                jobs.send(frame).map_err(|_| Fault::internal("nobody looks at the frames any more"))?;
+            }
+            match self.looks.next() {
+                Next::Seen(seen, generation) => self.follow(*seen, generation)?,
+                Next::Asked => {}
+                Next::Nothing => return self.release(),
+            }
+        }
+    }
+
+    fn follow(&mut self, seen: Seen, generation: u64) -> Result<(), Fault> {
         // there is time to look again, and half a file masked is none
         let detections = seen.found.map_err(|error| self.job.fault(&error))?;
         self.tracker.update(track::Analysis {
@@ -303,7 +284,7 @@ impl<'a> Hand<'a> {
             thumbnail: Some(Thumbnail { size: THUMBNAIL, luma: &seen.thumbnail }),
         });
         let named = self.names.name(&seen.frame, &*self.tracker, Instant::now() + PATIENCE);
-        let (tracks, score) = (self.tracker.tracks(), self.job.engine.settings().score);
+        let (tracks, score) = (self.tracker.tracks(), self.engine.settings().score);
         let analysed = Analysed { number: seen.frame.number, at: seen.frame.stamp.pts, generation };
         let analysis = self.sightings.analysis(analysed, Faces { detections: &detections, tracks, score, named });
         self.count();
@@ -329,13 +310,7 @@ impl<'a> Hand<'a> {
     }
 
     fn write(&mut self, Release { frame, ruling }: &Release) -> Result<(), Fault> {
-        if self.encoder.is_none() {
-            let settings = EncodeSettings { container: self.job.container, fps: self.fps };
-            let file = self.file.take().ok_or_else(|| Fault::internal("the file is open already"))?;
-            self.encoder = Some(Encoder::start(&settings, file)?);
-        }
-        let encoder = self.encoder.as_mut().ok_or_else(|| Fault::internal("there is no encoder"))?;
-        let outcome = encoder.write(&mut self.painter, frame, &self.evidence.check(frame, ruling))?;
+        let outcome = self.encoder.write(&mut self.painter, frame, &self.evidence.check(frame, ruling))?;
         self.done.frames += 1;
         self.done.covered += u64::from(matches!(outcome, Outcome::Covered(_)));
         self.progress.inc(1);
@@ -356,7 +331,7 @@ fn names(engine: &Engine, settings: &Settings) -> Box<dyn Names> {
 }
 
 /// How many frames of this size the delay line may hold beside those under way.
-fn room(frame: &Frame, engine: &Engine) -> usize {
+fn room(frame: &Frame, engine: &Loading<'_>) -> usize {
     let slot = ring::slot_bytes(frame.layout()).unwrap_or(MOST_BYTES).max(1);
     let fitting = ring::slots_that_fit(frame.layout()).unwrap_or(1) as usize;
     let room = fitting.saturating_sub(in_flight(engine)).min((MOST_BYTES / slot) as usize);
