@@ -314,8 +314,10 @@ fn check(name: &str, scale: Scale, largest: [f32; 2]) {
     }
     for (run, report, largest) in runs {
         assert!(report.faces > 500 && report.leaks.is_empty(), "{run}: {:?}", report.leaks);
-        let begun = |(_, cause): &&(u64, &str)| *cause != Cause::Starting.name();
-        assert_eq!(report.covered.iter().filter(begun).count(), 0, "{run}: {:?}", report.covered);
+        // of a live stream nothing comes after the last frame, which was not looked ahead from
+        let last = sequence.found.len() as u64;
+        let amid = |(number, cause): &&(u64, &str)| *cause != Cause::Starting.name() && *number < last;
+        assert_eq!(report.covered.iter().filter(amid).count(), 0, "{run}: {:?}", report.covered);
         assert!(report.area_ratio() <= largest, "{run}: {}", report.area_ratio());
     }
 }
