@@ -51,6 +51,12 @@ enum State {
     Seen(Box<Seen>),
 }
 
+impl Look {
+    fn is_seen(&self) -> bool {
+        matches!(self.state, State::Seen(_))
+    }
+}
+
 /// What comes next.
 pub(super) enum Next {
     /// What was seen in a frame, and the generation that it is of.
@@ -108,15 +114,12 @@ impl Looks {
 
     /// What has been seen, in the frames' order.
     pub fn next(&mut self) -> Next {
-        let Some(end) = self.frames.iter().position(|look| !matches!(look.state, State::Idle(_))) else {
-            return Next::Nothing;
-        };
-        let State::Seen(seen) = &self.frames[end].state else { return Next::Nothing };
-        if end > 0 && !self.agree(seen) {
-            self.ask((end - 1) / 2);
+        if self.judge() {
             return Next::Asked;
         }
-        self.frames.drain(..end);
+        if !self.frames.front().is_some_and(Look::is_seen) {
+            return Next::Nothing;
+        }
         match self.frames.pop_front() {
             Some(Look { state: State::Seen(seen), generation, .. }) => {
                 self.before = seen.found.as_ref().ok().cloned();
@@ -126,9 +129,35 @@ impl Looks {
         }
     }
 
+    /// Leaves out what lies between two that agree, wherever that is, and asks for what lies between others. Whether it asked.
+    fn judge(&mut self) -> bool {
+        let (mut gaps, mut begin, mut left) = (Vec::new(), 0, self.before.as_deref());
+        for (index, look) in self.frames.iter().enumerate() {
+            let found = match &look.state {
+                State::Idle(_) => continue,
+                State::Asked => None,
+                State::Seen(seen) => seen.found.as_deref().ok(),
+            };
+            let known = look.is_seen() && (begin == 0 || self.frames[begin - 1].is_seen());
+            if begin < index && known {
+                gaps.push((begin..index, left.zip(found).is_some_and(|(left, found)| self.agree(left, found))));
+            }
+            (begin, left) = (index + 1, found);
+        }
+        let mut asked = false;
+        for (gap, agree) in gaps.into_iter().rev() {
+            if agree {
+                self.frames.drain(gap);
+            } else {
+                self.ask((gap.start + gap.end - 1) / 2);
+                asked = true;
+            }
+        }
+        asked
+    }
+
     /// Whether what was seen before and what is seen now leave no doubt of what lies between.
-    fn agree(&self, now: &Seen) -> bool {
-        let (Some(before), Ok(now)) = (&self.before, &now.found) else { return false };
+    fn agree(&self, before: &[Detection], now: &[Detection]) -> bool {
         let has_all = |these: &[Detection], those: &[Detection]| {
             those.iter().all(|face| these.iter().any(|other| goes_on(face.rect, other.rect)))
         };

@@ -157,7 +157,7 @@ impl Job<'_> {
 
 /// Frames of which it is not known yet what they show, at most.
 fn unseen(engine: &Loading<'_>) -> usize {
-    5 * engine.sessions()
+    8 * engine.sessions()
 }
 
 /// Frames that are being analysed or may have to be, are on their way, or in the decoder's hands.
