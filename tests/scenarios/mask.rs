@@ -17,7 +17,12 @@ use visor::{
 
 use super::detect::media;
 #[cfg(feature = "media")]
-use super::support::{daemon::visor, leaks, mot, wait::PATIENCE};
+use super::support::{
+    composed::{Scale, compose},
+    daemon::visor,
+    leaks, mot,
+    wait::PATIENCE,
+};
 
 fn mask(input: &Path, output: &Path, arguments: &[&str]) -> Output {
     Command::cargo_bin("visor").unwrap().arg("mask").args([input, output]).args(arguments).output().unwrap()
@@ -43,6 +48,21 @@ fn check_sequence(name: &str) {
     let report = leaks::compare(&video, &masked, &truth, 24.0);
     assert_eq!(Some(report.frames as u64), line["frames"].as_u64());
     assert!(report.faces > 500 && report.leaks.is_empty(), "{:?}", report.leaks);
+}
+
+#[cfg(feature = "media")]
+#[rstest::rstest]
+#[case::half(Scale::Half)]
+#[case::third(Scale::Third)]
+fn no_face_further_away_is_to_be_seen(#[case] scale: Scale) {
+    for name in ["synth_cross5", "synth_grid4"] {
+        let (Some(clip), out) = (compose(name, scale), tempfile::tempdir().unwrap()) else { return };
+        let masked = out.path().join("masked.mp4");
+        line(&mask(&clip.video, &masked, &["--json", "--colour", GREEN]));
+        let report = leaks::compare(&clip.video, &masked, &clip.truth, 24.0);
+        println!("{name} {scale:?}: {} faces, {:?}", report.faces, report.leaks);
+        assert!(report.faces > 500 && report.leaks.is_empty(), "{name}: {:?}", report.leaks);
+    }
 }
 
 #[cfg(feature = "media")]
