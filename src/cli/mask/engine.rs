@@ -27,11 +27,10 @@ pub(super) struct Loading<'a> {
 impl<'a> Loading<'a> {
     /// Nothing is loaded yet: the configuration alone is read.
     pub fn new(args: &'a MaskArgs) -> Result<Self, Fault> {
-        let models = settings::models(args.config.as_deref())?;
         Ok(Self {
             args,
             #[cfg(feature = "media")]
-            sessions: models.sessions(),
+            sessions: settings::models(args.config.as_deref())?.sessions(),
             loaded: OnceLock::new(),
         })
     }
