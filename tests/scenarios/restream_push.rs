@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use visor::sink::restream::CameraConfig;
 use visor::source::Uri;
@@ -28,8 +29,17 @@ impl MediaServer {
         let server = Self { packets: Arc::default(), gone: Arc::default() };
         let listener = eventually("the port to be free", || TcpListener::bind(("127.0.0.1", port)).ok());
         let (packets, gone) = (Arc::clone(&server.packets), Arc::clone(&server.gone));
+        listener.set_nonblocking(true).unwrap();
         std::thread::spawn(move || {
-            let _ = listener.accept().map(|(player, _)| take(&player, &packets, &gone));
+            // whoever gives up on a slow machine comes again
+            while !gone.load(Ordering::Acquire) {
+                let Ok((player, _)) = listener.accept() else {
+                    std::thread::sleep(Duration::from_millis(5));
+                    continue;
+                };
+                let (packets, gone) = (Arc::clone(&packets), Arc::clone(&gone));
+                std::thread::spawn(move || player.set_nonblocking(false).and_then(|()| take(&player, &packets, &gone)));
+            }
         });
         server
     }
