@@ -29,6 +29,12 @@ use place::Near;
 /// Spans further apart are two stays.
 const USUAL_GAP: u64 = 60;
 
+/// The longest that may be asked for: a year.
+const LONGEST_GAP: u64 = 31_536_000;
+
+/// No cursor is larger: what every JSON reader has exactly.
+const MOST_CURSOR: u64 = 9_007_199_254_740_991;
+
 pub(super) fn viewer() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(appearances))
@@ -60,6 +66,7 @@ struct Wanted {
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// `next_cursor` of the page before.
+    #[param(maximum = 9_007_199_254_740_991_i64)]
     cursor: Option<u64>,
 }
 
@@ -174,6 +181,7 @@ async fn appearances(
     known(&api, &id)?;
     let limit = list::limit(wanted.limit)?;
     let filter = Filter::new(&id, &wanted, &api, principal)?;
+    at_most("cursor", wanted.cursor, MOST_CURSOR)?;
     let (seen, more) = api.0.hub.appearances().list(|seen| filter.passes(seen), wanted.cursor, limit);
     let next = seen.last().filter(|_| more).map(|last| last.id.to_string());
     Ok(List::page(seen.iter().map(Seen::from).collect(), next))
@@ -198,6 +206,7 @@ struct Asking {
     #[param(minimum = 0)]
     within: Option<f64>,
     /// Seconds out of sight after which it is another stay. Default: 60.
+    #[param(maximum = 31_536_000)]
     gap: Option<u64>,
 }
 
@@ -238,6 +247,7 @@ async fn timeline(
     Asked(asking): Asked<Asking>,
 ) -> Result<Json<List<Stay>>, ProblemJson> {
     known(&api, &id)?;
+    at_most("gap", asking.gap, LONGEST_GAP)?;
     let gap = Duration::from_secs(asking.gap.unwrap_or(USUAL_GAP));
     let Asking { from, until, camera, near, within, .. } = asking;
     let wanted = Wanted { from, until, camera, near, within, limit: None, cursor: None };
@@ -245,6 +255,13 @@ async fn timeline(
     let (mut seen, _) = api.0.hub.appearances().list(|seen| filter.passes(seen), None, usize::MAX);
     seen.sort_by_key(|seen| seen.from);
     Ok(List::page(stays(&seen, gap), None))
+}
+
+fn at_most(name: &str, value: Option<u64>, most: u64) -> Result<(), ProblemJson> {
+    match value.filter(|value| *value > most) {
+        Some(value) => Err(bad_request(format!("{name}: {value} is more than {most}"))),
+        None => Ok(()),
+    }
 }
 
 /// `seen` is in the order in which it began.
