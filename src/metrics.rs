@@ -61,6 +61,7 @@ metrics! {
     MASK_UNPROVEN Counter "visor_mask_unproven_frames_total" "frames that were to be shown without a proof and were covered instead; must stay 0 {camera}";
     RESTREAM_CLIENTS Gauge "visor_restream_clients" "players that watch a camera's masked video now {camera}";
     RESTREAM_INTERRUPTIONS Counter "visor_restream_interruptions_total" "times that a camera's encoder failed or hung {camera}";
+    RESTREAM_PUSH_UP Gauge "visor_restream_push_up" "1 while a camera's media server takes its masked video, else 0 {camera}";
     RESTREAM_RESTARTS Counter "visor_restream_restarts_total" "RTSP server processes started again, by reason {reason}";
     PREVIEW_CLIENTS Gauge "visor_preview_clients" "who looks at a camera over HTTP now {camera}";
     PREVIEW_SECONDS Histogram "visor_preview_seconds" "processor time of one picture that was made for who looks over HTTP";

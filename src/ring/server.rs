@@ -9,7 +9,7 @@
 //! Serve               ─────▶
 //!                     ◀─────        Listening
 //! Mount + socket      ─────▶
-//!                     ◀─────        Notice, Stats, Lost
+//!                     ◀─────        Notice, Stats, Pushed, Lost
 //! Unmount             ─────▶
 //!                     ◀─────        Alive                      every 500 ms, from the child's main loop
 //! ```
@@ -68,6 +68,13 @@ pub enum FromServer {
         clients: u32,
         /// Frames that came faster than they could be encoded, since the mount is there.
         dropped: u64,
+    },
+    /// Whether a mount's video goes to its media server; when that has changed, and after each attempt.
+    Pushed {
+        /// The mount.
+        id: u32,
+        /// The server takes it.
+        flows: bool,
     },
     /// Something worth a line in the log. Never a credential.
     Notice {

@@ -71,6 +71,7 @@ impl Mount {
             encoder: None,
             software: false,
             watched: None,
+            noted: String::new(),
             frame_at: None,
             slate_at: Monotonic::default(),
             key: false,
@@ -180,6 +181,8 @@ struct Worker {
     software: bool,
     /// Whether somebody watches, as the brain was told last.
     watched: Option<bool>,
+    /// What was noted of an encoder last: with players that come and go the next is mostly the same.
+    noted: String,
     /// When the last frame came.
     frame_at: Option<Monotonic>,
     slate_at: Monotonic,
@@ -307,7 +310,10 @@ impl Worker {
             pace::per_second(rate),
             encoder.chosen.element
         );
-        self.link.notice(Some(*id), NoticeLevel::Info, &text);
+        if self.noted != text {
+            self.link.notice(Some(*id), NoticeLevel::Info, &text);
+            self.noted = text;
+        }
         Ok(encoder)
     }
 

@@ -1,6 +1,7 @@
 //! Video to a media server that takes it by RTSP RECORD, for as long as the mount is there.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -17,7 +18,8 @@ use crate::clock::Monotonic;
 use crate::fault::Fault;
 use crate::gst::{meaning, text};
 use crate::restream::broken;
-use crate::ring::wire::NoticeLevel;
+use crate::ring::server::FromServer;
+use crate::ring::wire::{FailReason, NoticeLevel};
 
 /// The first pause before another attempt, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -27,6 +29,13 @@ const STEADY: Duration = Duration::from_secs(30);
 
 /// How long a server may take nothing before it counts as gone.
 const STALLED: Duration = Duration::from_secs(10);
+
+/// Frames that go into a connection which the server has not agreed to yet: what it takes beyond them it takes.
+const AHEAD: u64 = 8;
+
+/// Connections that do not end though they were told to, each with its threads, before no more is made until one ends: a
+/// server that talks without ever saying anything keeps them.
+const MOST_UNENDED: usize = 2;
 
 /// How often a connection is looked after.
 const TICK: Duration = Duration::from_millis(200);
@@ -68,18 +77,28 @@ pub(super) fn start(mount: &Arc<Mount>, link: &Arc<Link>) -> Result<(), Fault> {
 }
 
 fn push(mount: &Arc<Mount>, target: &Target, link: &Link) {
-    let mut pause = PAUSES.0;
-    loop {
+    let (mut pause, mut told) = (PAUSES.0, String::new());
+    let unended = Arc::new(());
+    while !mount.has_ended() {
         let began = Monotonic::now();
-        let trouble = Connection::open(mount, target).map_or_else(|fault| fault.to_string(), |it| it.watch(mount));
+        let trouble = match Arc::strong_count(&unended) {
+            count if count > MOST_UNENDED => "the connections before do not end".to_owned(),
+            _ => Connection::open(mount, target, &unended)
+                .map_or_else(|fault| fault.to_string(), |it| it.watch(link, target, &mut told)),
+        };
+        link.say(&FromServer::Pushed { id: mount.id, flows: false });
         if mount.has_ended() {
             return;
         }
         if began.elapsed() > STEADY {
             pause = PAUSES.0;
         }
-        let text = format!("video to {} is interrupted for {} s: {trouble}", target.location, pause.as_secs());
-        link.notice(Some(mount.id), NoticeLevel::Warn, &text);
+        // a server that is away for days is worth one line
+        if told != trouble {
+            let text = format!("video to {} is interrupted, and tried again: {trouble}", target.location);
+            link.notice(Some(mount.id), NoticeLevel::Warn, &text);
+            told = trouble;
+        }
         let until = Monotonic::now().plus(pause);
         while Monotonic::now() < until && !mount.has_ended() {
             std::thread::sleep(TICK);
@@ -93,10 +112,14 @@ struct Connection {
     mount: Arc<Mount>,
     pipeline: gst::Pipeline,
     coded: AppSrc,
+    /// Frames that have gone into it.
+    taken: Arc<AtomicU64>,
+    /// Shared with all others that have not ended.
+    unended: Arc<()>,
 }
 
 impl Connection {
-    fn open(mount: &Arc<Mount>, target: &Target) -> Result<Self, Fault> {
+    fn open(mount: &Arc<Mount>, target: &Target, unended: &Arc<()>) -> Result<Self, Fault> {
         let settings = &mount.settings;
         let description = text("push", settings.pipelines.as_deref(), &[("codec", codec::name(settings.codec))])?;
         let pipeline = gst::parse::launch(&description).map_err(|e| broken(DOING, e.message()))?;
@@ -113,44 +136,82 @@ impl Connection {
         let coded = pipeline.by_name("coded").and_then(|coded| coded.downcast::<AppSrc>().ok());
         let coded = coded.ok_or_else(|| missing("coded"))?;
         codec::prepare(&coded, settings.codec);
+        let taken = count(&coded);
         mount.fan.add(coded.clone(), true);
-        let connection = Self { mount: Arc::clone(mount), pipeline, coded };
+        let connection = Self { mount: Arc::clone(mount), pipeline, coded, taken, unended: Arc::clone(unended) };
         // the bus has the reason where this fails
         let _ = connection.pipeline.set_state(gst::State::Playing);
         Ok(connection)
     }
 
-    /// Until it breaks, or the mount ends; why.
-    fn watch(self, mount: &Mount) -> String {
-        let Some(bus) = self.pipeline.bus() else { return "a pipeline without a bus".to_owned() };
-        let tick = gst::ClockTime::from_mseconds(TICK.as_millis() as u64);
-        let mut taken = Monotonic::now();
-        while !mount.has_ended() {
-            let message = bus.timed_pop_filtered(tick, &[gst::MessageType::Error, gst::MessageType::Eos]);
-            match message.as_ref().map(|message| message.view()) {
-                Some(gst::MessageView::Error(error)) => {
-                    let debug = error.debug().unwrap_or_default();
-                    return meaning::meaning(&error.error(), &debug, "server").1;
-                }
-                Some(_) => return "it has ended".to_owned(),
-                None => {}
+    /// Until it breaks, or the mount ends; why. What was `told` of it is settled once video flows.
+    fn watch(self, link: &Link, target: &Target, told: &mut String) -> String {
+        let mut taken = (0, Monotonic::now());
+        let mut flows = false;
+        while !self.mount.has_ended() {
+            if let Some(trouble) = self.trouble() {
+                return trouble;
             }
-            if self.coded.current_level_buffers() == 0 {
-                taken = Monotonic::now();
-            } else if taken.elapsed() > STALLED {
-                return "it takes nothing".to_owned();
+            let count = self.taken.load(Ordering::Relaxed);
+            if count != taken.0 {
+                taken = (count, Monotonic::now());
+            } else if taken.1.elapsed() > STALLED {
+                return if flows { "it takes nothing" } else { meaning::sentence(FailReason::Timeout) }.to_owned();
+            }
+            if !flows && count > AHEAD {
+                flows = true;
+                told.clear();
+                link.say(&FromServer::Pushed { id: self.mount.id, flows });
+                link.notice(Some(self.mount.id), NoticeLevel::Info, &format!("video goes to {}", target.location));
             }
         }
         "the mount has ended".to_owned()
     }
+
+    /// What the server or the pipeline says is wrong; waits a little for it.
+    fn trouble(&self) -> Option<String> {
+        use gst::MessageType as Type;
+        let Some(bus) = self.pipeline.bus() else { return Some("a pipeline without a bus".to_owned()) };
+        let tick = gst::ClockTime::from_mseconds(TICK.as_millis() as u64);
+        let message = bus.timed_pop_filtered(tick, &[Type::Error, Type::Warning, Type::Eos])?;
+        match message.view() {
+            gst::MessageView::Error(error) => {
+                let debug = error.debug().unwrap_or_default();
+                Some(meaning::meaning(&error.error(), &debug, "server").1)
+            }
+            // The server has hung up. The element connects anew by itself then, and sends packets of a session that is no more.
+            gst::MessageView::Warning(warning) => warning
+                .error()
+                .matches(gst::ResourceError::Read)
+                .then(|| meaning::meaning(&warning.error(), "", "server").1),
+            _ => Some("it has ended".to_owned()),
+        }
+    }
+}
+
+/// Counts the frames that leave a source.
+fn count(source: &AppSrc) -> Arc<AtomicU64> {
+    let count = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&count);
+    if let Some(pad) = source.static_pad("src") {
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
+        });
+    }
+    count
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         self.mount.fan.remove(&self.coded);
-        let pipeline = self.pipeline.clone();
+        let (pipeline, unended) = (self.pipeline.clone(), Arc::clone(&self.unended));
         // saying goodbye to a server that hangs may take for ever
-        let _ = std::thread::Builder::new().name("bury".to_owned()).spawn(move || pipeline.set_state(gst::State::Null));
+        let bury = move || {
+            let _ = pipeline.set_state(gst::State::Null);
+            drop(unended);
+        };
+        let _ = std::thread::Builder::new().name("bury".to_owned()).spawn(bury);
     }
 }
 

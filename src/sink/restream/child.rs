@@ -36,8 +36,8 @@ const LINE: u64 = 2048;
 /// go the child would grow for long. Large blocks go back to the system.
 const ALLOCATOR: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "65536")];
 
-/// Lines that one child may have in the log.
-const NOTICES: u32 = 200;
+/// Lines that one child may have in the log in so much time.
+const NOTICES: (u32, Duration) = (200, Duration::from_secs(3600));
 
 /// Why a child is no more.
 pub(super) enum End {
@@ -72,7 +72,8 @@ pub(super) struct Served {
     channel: Arc<ServerEnd>,
     shared: Arc<Shared>,
     hung: u32,
-    notices: u32,
+    /// Lines it has had, and since when.
+    notices: (u32, Monotonic),
 }
 
 impl Served {
@@ -105,7 +106,7 @@ impl Served {
         }
         let channel = Arc::new(channel);
         shared.started(&channel, child.id());
-        Ok(Self { child, channel, shared: Arc::clone(shared), hung: 0, notices: 0 })
+        Ok(Self { child, channel, shared: Arc::clone(shared), hung: 0, notices: (0, Monotonic::now()) })
     }
 
     /// Listens to it until it is no more. Mounts that rest are left alone.
@@ -140,6 +141,7 @@ impl Served {
                 self.shared.listening(&self.channel, address, rests);
             }
             FromServer::Stats { id, clients, dropped } => self.shared.stats(id, clients, dropped),
+            FromServer::Pushed { id, flows } => self.shared.pushed(id, flows),
             FromServer::Notice { id, level, text } => self.notice(id, level, text.as_str()),
             FromServer::Lost { id, hung, text } => {
                 // one that is mounted no more has lost nothing
@@ -156,11 +158,14 @@ impl Served {
     }
 
     fn notice(&mut self, id: Option<u32>, level: NoticeLevel, text: &str) {
-        self.notices += 1;
+        if self.notices.1.elapsed() > NOTICES.1 {
+            self.notices = (0, Monotonic::now());
+        }
+        self.notices.0 += 1;
         let camera = id.and_then(|id| self.shared.camera(id));
         let camera = camera.as_deref();
         match level {
-            _ if self.notices > NOTICES => {}
+            _ if self.notices.0 > NOTICES.0 => {}
             NoticeLevel::Debug => debug!(camera, text, "RTSP server notes"),
             NoticeLevel::Info => info!(camera, text, "RTSP server notes"),
             // capture children say the same of this machine, and once is enough

@@ -17,7 +17,7 @@ use super::outlet::{Mailbox, Outlet};
 use super::rests::Rests;
 use crate::clock::Monotonic;
 use crate::fault::Fault;
-use crate::metrics::{FRAMES_DROPPED, RESTREAM_CLIENTS, RESTREAM_INTERRUPTIONS, RESTREAM_RESTARTS};
+use crate::metrics::{FRAMES_DROPPED, RESTREAM_CLIENTS, RESTREAM_INTERRUPTIONS, RESTREAM_PUSH_UP, RESTREAM_RESTARTS};
 use crate::ring::out::OutEnd;
 use crate::ring::server::{self, MountSettings, ServerEnd, ToServer};
 
@@ -141,6 +141,7 @@ impl Restream {
         state.next += 1;
         let mailbox = Arc::new(Mutex::new(Mailbox { size: mount.size, ..Mailbox::default() }));
         let mounted = Mounted { camera: camera.to_owned(), mount, mailbox: Arc::clone(&mailbox), dropped: 0 };
+        mounted.pushed(false);
         if let Some(child) = state.child.as_ref().filter(|_| state.listening) {
             mounted.introduce(id, child);
         }
@@ -171,7 +172,7 @@ impl Shared {
     fn unmount(&self, id: u32) {
         let mut state = self.lock();
         if let Some(mounted) = state.mounts.remove(&id) {
-            gauge!(RESTREAM_CLIENTS, "camera" => mounted.camera).set(0.0);
+            mounted.interrupted();
         }
         if let Some(child) = &state.child {
             // one that does not read will be replaced, and its successor never hears of this mount
@@ -224,10 +225,11 @@ impl Shared {
 
     /// A mount's video is interrupted; its camera.
     pub(super) fn interrupted(&self, id: u32) -> Option<String> {
-        let camera = self.camera(id)?;
-        counter!(RESTREAM_INTERRUPTIONS, "camera" => camera.clone()).increment(1);
-        gauge!(RESTREAM_CLIENTS, "camera" => camera.clone()).set(0.0);
-        Some(camera)
+        let state = self.lock();
+        let mounted = state.mounts.get(&id)?;
+        counter!(RESTREAM_INTERRUPTIONS, "camera" => mounted.camera.clone()).increment(1);
+        mounted.interrupted();
+        Some(mounted.camera.clone())
     }
 
     /// The camera of a mount.
@@ -245,15 +247,20 @@ impl Shared {
         counter!(FRAMES_DROPPED, "camera" => mounted.camera.clone(), "reason" => "encoder_slow").increment(more);
     }
 
+    /// Whether a mount's media server takes its video.
+    pub(super) fn pushed(&self, id: u32, flows: bool) {
+        if let Some(mounted) = self.lock().mounts.get(&id) {
+            mounted.pushed(flows);
+        }
+    }
+
     /// The child is gone. Whether that was wanted.
     fn gone(&self, end: End) -> bool {
         let mut state = self.lock();
         state.child = None;
         state.id = None;
         state.listening = false;
-        for mounted in state.mounts.values() {
-            gauge!(RESTREAM_CLIENTS, "camera" => mounted.camera.clone()).set(0.0);
-        }
+        state.mounts.values().for_each(Mounted::interrupted);
         let wanted = state.ended || state.replaced;
         if !wanted {
             counter!(RESTREAM_RESTARTS, "reason" => end.reason()).increment(1);
@@ -283,6 +290,19 @@ impl State {
 }
 
 impl Mounted {
+    /// Nothing goes out.
+    fn interrupted(&self) {
+        gauge!(RESTREAM_CLIENTS, "camera" => self.camera.clone()).set(0.0);
+        self.pushed(false);
+    }
+
+    /// Whether its media server, if it has one, takes its video.
+    fn pushed(&self, flows: bool) {
+        if self.mount.push.is_some() {
+            gauge!(RESTREAM_PUSH_UP, "camera" => self.camera.clone()).set(f64::from(u8::from(flows)));
+        }
+    }
+
     /// Has the child serve this mount, and passes the way there to the outlet.
     fn introduce(&self, id: u32, child: &ServerEnd) {
         let Ok((ours, theirs)) = OutEnd::pair() else { return };
