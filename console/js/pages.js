@@ -8,13 +8,14 @@ const MOST = 1000;
 /** Whoever comes or goes is shown so much later, at most. */
 const REFRESH = 3000;
 
-/** Loads anew when an event `concerns` the list, and never in a hidden tab. Gives what ends it. */
+/** Loads anew when an event `concerns` the list, never in a hidden tab, and at once when somebody is forgotten. Gives what ends it. */
 export function refreshed(load, concerns) {
   let due;
   const refresh = () => { due ??= setTimeout(() => { due = undefined; if (!document.hidden) load(); }, REFRESH); };
   const off = [
     store.on('event', (event) => { if (concerns(event)) refresh(); }),
     store.on('events', (events) => { if (events.some(concerns)) refresh(); }),
+    store.on('forgotten', () => load()),
   ];
   return () => { clearTimeout(due); off.forEach((end) => end()); };
 }

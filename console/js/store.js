@@ -26,8 +26,8 @@ export const store = {
   connection: 'connecting',
 
   /**
-   * Hears of `session`, `cameras`, `event` (each new one), `events` (many at once), `tracks`, `connection`. Gives what ends
-   * that.
+   * Hears of `session`, `cameras`, `event` (each new one), `events` (many at once), `tracks`, `connection`, `forgotten`
+   * (somebody was, and what a view shows of people is to be asked for again). Gives what ends that.
    */
   on(name, callback) {
     if (!listeners.has(name)) listeners.set(name, new Set());
@@ -61,6 +61,7 @@ export const store = {
     Object.assign(this, { session, events: [] });
     this.tracks.clear();
     tell('tracks', this.tracks);
+    tell('forgotten');
     run();
   },
   /** Asks for the cameras. */
@@ -136,6 +137,8 @@ function connection(state) {
 
 let stop = null;
 let last = null;
+/** The number of the last time that somebody was forgotten, as far as the page knows. */
+let forgotten = 0;
 
 /** The id of the event that so many ago was the newest. */
 const before = (session, past) => `${session.boot_id}:${Math.max(0, session.newest_event - past)}`;
@@ -217,11 +220,21 @@ function message(text) {
 }
 
 function take(events) {
-  const news = events.filter((event) => event.name !== 'lost');
+  const news = events.filter((event) => event.name !== 'lost' && event.name !== 'forgotten');
   if (events.some((event) => event.name === 'lost' && event.reason === 'restarted')) {
     store.tracks.clear();
     store.events = [];
+    forgotten = 0;
     get('/session').then((session) => { store.session = session; tell('session', session); }).catch(() => {});
+  }
+  const told = events.findLast((event) => event.name === 'forgotten');
+  if (told && told.number !== forgotten) {
+    forgotten = told.number;
+    // what came before it may name whoever it was, also in this very answer
+    if (store.events.length || events[0] !== told) {
+      store.reread().catch(() => setTimeout(() => { if (store.session) store.reread().catch(() => {}); }, LONGEST_PAUSE));
+      return;
+    }
   }
   if (!news.length) return;
   for (const event of news) {

@@ -65,7 +65,10 @@ struct Asked {
 ///
 /// Server-sent events: `event` is the type, `data` the same JSON as over MQTT, `id` is `boot_id:boot_seq`. With `Last-Event-ID` it
 /// goes on after that event, as far back as the history reaches; what is not there any more is said by an event `lost`
-/// with the `count` of events of all cameras (`null`, where Visor was started anew since) and the `reason`.
+/// with the `count` of events of all cameras (`null`, where Visor was started anew since) and the `reason`: `too_late`,
+/// `restarted`, or `erased`, which is no loss but what was asked for. Once somebody is forgotten, or everybody, an event `forgotten`
+/// says so to all: what was read before may name them, and is better read again. It has a `number` that counts up, names nobody,
+/// and whoever comes back hears of the last one first.
 #[utoipa::path(
     get, path = "/events", tag = "events",
     params(Asked, ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that was seen")),
@@ -96,7 +99,9 @@ async fn events(
     let reached = history.reached();
     let place = api.0.streams.enter()?;
     messages.push_front(Message::default().retry(COME_BACK).id(id(&boot_id, seen)));
-    let reader = Reader { boot_id, history, reached, principal, filter, seen, messages, _place: place };
+    // whoever begins has read nothing yet
+    let told = if last.is_some() { 0 } else { reached.borrow().forgotten };
+    let reader = Reader { boot_id, history, reached, principal, filter, seen, told, messages, _place: place };
     Ok(Sse::new(unfold(reader, |mut reader| async { Some((Ok(reader.next().await?), reader)) })))
 }
 
@@ -134,6 +139,12 @@ fn lost(count: Option<u64>, reason: &str) -> Message {
     Message::default().event("lost").data(data.to_string())
 }
 
+/// Somebody was forgotten, for the `number`th time. Says not who: whoever reads may never have heard of them.
+fn forgotten(number: u64) -> Message {
+    let data = serde_json::json!({ "type": "forgotten", "number": number });
+    Message::default().event("forgotten").data(data.to_string())
+}
+
 /// One client's place in the history.
 struct Reader {
     boot_id: Arc<str>,
@@ -143,6 +154,8 @@ struct Reader {
     filter: Filter,
     /// `boot_seq` of the last event that was looked at.
     seen: u64,
+    /// The last time that somebody was forgotten which was told.
+    told: u64,
     /// To be sent before anything else.
     messages: VecDeque<Message>,
     _place: Place,
@@ -155,7 +168,11 @@ impl Reader {
             if let Some(message) = self.messages.pop_front() {
                 return Some(message);
             }
-            let Reached { newest, closed } = *self.reached.borrow_and_update();
+            let Reached { newest, forgotten: times, closed } = *self.reached.borrow_and_update();
+            if times > self.told {
+                self.told = times;
+                return Some(forgotten(times));
+            }
             if newest > self.seen {
                 self.read();
                 continue;
@@ -174,11 +191,13 @@ impl Reader {
     /// Takes what is new out of the history.
     fn read(&mut self) {
         let stretch = self.history.after(self.seen, AT_ONCE);
-        if stretch.lost > 0 {
-            self.seen += stretch.lost;
-            metrics::counter!(EVENTS_LOST, "sink" => NAME, "reason" => "too_late").increment(stretch.lost);
-            self.messages.push_back(lost(Some(stretch.lost), "too_late").id(id(&self.boot_id, self.seen)));
+        for (count, reason) in [(stretch.erased, "erased"), (stretch.lost, "too_late")] {
+            if count > 0 {
+                self.seen += count;
+                self.messages.push_back(lost(Some(count), reason).id(id(&self.boot_id, self.seen)));
+            }
         }
+        metrics::counter!(EVENTS_LOST, "sink" => NAME, "reason" => "too_late").increment(stretch.lost);
         for event in stretch.events {
             self.seen = event.boot_seq;
             if self.principal.sees(&event.camera) && self.filter.passes(&event) {

@@ -17,8 +17,15 @@ const MOST: usize = 10_000;
 /// the others nor what publishes, and takes no memory.
 #[derive(Debug, Default)]
 pub struct History {
-    events: Mutex<VecDeque<Arc<Event>>>,
+    book: Mutex<Book>,
     reached: watch::Sender<Reached>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    events: VecDeque<Arc<Event>>,
+    /// `boot_seq` of the newest event when all were erased the last time.
+    erased: u64,
 }
 
 /// How far the history goes.
@@ -26,6 +33,8 @@ pub struct History {
 pub struct Reached {
     /// `boot_seq` of the newest event; 0 before the first one.
     pub newest: u64,
+    /// How often somebody was forgotten: what was read before may show them.
+    pub forgotten: u64,
     /// There will be no more.
     pub closed: bool,
 }
@@ -33,7 +42,9 @@ pub struct Reached {
 /// What came after an event.
 #[derive(Debug, Default)]
 pub struct Stretch {
-    /// So many are not remembered any more …
+    /// So many were erased on purpose …
+    pub erased: u64,
+    /// … so many are not remembered any more …
     pub lost: u64,
     /// … and then came these.
     pub events: Vec<Arc<Event>>,
@@ -57,20 +68,20 @@ impl History {
 
     /// How many events are remembered, and how many can be at most.
     pub fn fill(&self) -> (usize, usize) {
-        (lock(&self.events).len(), MOST)
+        (lock(&self.book).events.len(), MOST)
     }
 
     /// The events after the one with this `boot_seq`, `most` of them at most.
     pub fn after(&self, boot_seq: u64, most: usize) -> Stretch {
-        let events = lock(&self.events);
-        let Some(oldest) = events.front().map(|event| event.boot_seq) else {
-            // whoever reads must come past what was erased
-            let lost = self.reached.borrow().newest.saturating_sub(boot_seq);
-            return Stretch { lost, events: Vec::new() };
-        };
-        let skipped = usize::try_from((boot_seq + 1).saturating_sub(oldest)).unwrap_or(usize::MAX);
-        let lost = oldest.saturating_sub(boot_seq + 1);
-        Stretch { lost, events: events.iter().skip(skipped).take(most).cloned().collect() }
+        let Book { events, erased } = &*lock(&self.book);
+        let next = boot_seq.saturating_add(1);
+        // whoever reads must come past what was erased, also where nothing came since
+        let oldest =
+            events.front().map_or_else(|| self.reached.borrow().newest.saturating_add(1), |event| event.boot_seq);
+        let gone = oldest.saturating_sub(next);
+        let erased = erased.saturating_sub(boot_seq).min(gone);
+        let skipped = usize::try_from(next.saturating_sub(oldest)).unwrap_or(usize::MAX);
+        Stretch { erased, lost: gone - erased, events: events.iter().skip(skipped).take(most).cloned().collect() }
     }
 }
 
@@ -80,12 +91,12 @@ impl Sink for History {
     }
 
     fn event(&self, event: &Arc<Event>) {
-        let mut events = lock(&self.events);
-        if events.len() == MOST {
-            events.pop_front();
+        let mut book = lock(&self.book);
+        if book.events.len() == MOST {
+            book.events.pop_front();
         }
-        events.push_back(Arc::clone(event));
-        drop(events);
+        book.events.push_back(Arc::clone(event));
+        drop(book);
         self.reached.send_modify(|reached| reached.newest = event.boot_seq);
     }
 
@@ -95,11 +106,17 @@ impl Sink for History {
 
     /// With everybody all events go: they say who was where without a name, too.
     fn forget(&self, whom: Forgotten<'_>) -> usize {
-        let mut events = lock(&self.events);
-        match whom {
-            Forgotten::Person(_) => whom.anonymise(events.iter_mut()),
-            Forgotten::Everybody => std::mem::take(&mut *events).len(),
-        }
+        let mut book = lock(&self.book);
+        let gone = match whom {
+            Forgotten::Person(_) => whom.anonymise(book.events.iter_mut()),
+            Forgotten::Everybody => {
+                book.erased = self.reached.borrow().newest;
+                std::mem::take(&mut book.events).len()
+            }
+        };
+        drop(book);
+        self.reached.send_modify(|reached| reached.forgotten += 1);
+        gone
     }
 
     fn close(&self, _: Instant) {
@@ -137,6 +154,21 @@ mod tests {
         assert_eq!((whole.lost, seqs(&whole)), (0, vec![4]));
         history.close(Instant::now());
         assert!(reached.borrow().closed);
+    }
+
+    #[test]
+    fn what_was_erased_on_purpose_is_not_lost() {
+        let history = History::default();
+        (1..=3).for_each(|seq| history.event(&fixture::event("front", seq)));
+        assert_eq!(history.forget(Forgotten::Everybody), 3);
+        let gone = history.after(1, 9);
+        assert_eq!((gone.erased, gone.lost, gone.events.len()), (2, 0, 0));
+        (4..=MOST as u64 + 5).for_each(|seq| history.event(&fixture::event("front", seq)));
+        let gone = history.after(1, 1);
+        assert_eq!((gone.erased, gone.lost, seqs(&gone)), (2, 2, vec![6]));
+        let rest = history.after(3, 1);
+        assert_eq!((rest.erased, rest.lost, seqs(&rest)), (0, 2, vec![6]));
+        assert_eq!(history.reached().borrow().forgotten, 1);
     }
 
     #[test]

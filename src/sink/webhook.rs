@@ -96,14 +96,19 @@ fn close(receivers: &[Arc<Addressee>], deadline: Instant) {
 }
 
 /// Which of the receivers that there are go on as which of those that are wanted: one of whom all is as it was, or else one at the
-/// same address. The others are `None`.
+/// same address, or else one that has moved: at the same place in the configuration, with all but the address as it was. The
+/// others are `None`.
 fn successions(old: &[Numbered], wanted: &[Numbered]) -> Vec<Option<usize>> {
     let mut taken = vec![None; wanted.len()];
-    let same_address = |a: &Settings, b: &Settings| a.url.expose_secret() == b.url.expose_secret();
-    for alike in [Settings::eq, same_address] {
-        for (place, (_, new)) in wanted.iter().enumerate() {
+    let likenesses: [fn(&Numbered, &Numbered) -> bool; 3] = [
+        |old, new| old.1 == new.1,
+        |old, new| old.1.url.expose_secret() == new.1.url.expose_secret(),
+        |old, new| old.0 == new.0 && old.1.is_alike_elsewhere(&new.1),
+    ];
+    for alike in likenesses {
+        for (place, new) in wanted.iter().enumerate() {
             if taken[place].is_none() {
-                let fits = |index: &usize| !taken.contains(&Some(*index)) && alike(&old[*index].1, new);
+                let fits = |index: &usize| !taken.contains(&Some(*index)) && alike(&old[*index], new);
                 taken[place] = (0..old.len()).find(fits);
             }
         }
@@ -335,6 +340,9 @@ mod tests {
         let only = "cameras = [\"front\"]";
         check_successions(&[("a", ""), ("b", "")], &[("c", ""), ("b", ""), ("a", "")], &[None, Some(1), Some(0)]);
         check_successions(&[("a", "")], &[("a", only)], &[Some(0)]);
+        check_successions(&[("a", ""), ("b", only)], &[("a", ""), ("c", only)], &[Some(0), Some(1)]);
+        check_successions(&[("a", ""), ("b", only)], &[("c", only)], &[None]);
+        check_successions(&[("a", "")], &[("c", only)], &[None]);
         check_successions(&[("a", ""), ("a", only)], &[("a", only)], &[Some(1)]);
         check_successions(&[("a", only)], &[("a", "types = [\"ended\"]"), ("a", only)], &[None, Some(0)]);
         check_successions(&[("a", "")], &[("a", ""), ("a", "")], &[Some(0), None]);
@@ -396,7 +404,7 @@ mod tests {
         let hooks = hooks(Addressee { queue: Arc::clone(&queue), done });
         hooks.event(&of_alice());
         let other = super::super::Settings {
-            webhooks: vec![settings("http://127.0.0.1:9/other", "")],
+            webhooks: vec![settings("http://127.0.0.1:9/other", "cameras = [\"front\"]")],
             ..super::super::Settings::default()
         };
         std::thread::scope(|scope| {

@@ -7,6 +7,7 @@ use visor::restream::child::SimulatedCamera;
 use super::support::browser::{Browser, DESKTOP, PHONE};
 use super::support::curl::{curl, curl_json, eventually_json};
 use super::support::daemon::{Daemon, asset, checkout, models, sample, sample_people, visor};
+use super::support::listener::Listener;
 use super::support::wait::eventually;
 
 /// Drops a picture without a face where pictures are taken.
@@ -198,6 +199,36 @@ fn somebody_in_sight_is_named_before_the_camera_knows_them() {
     eventually_json(&daemon, "/persons", |list| {
         list["items"].as_array().unwrap().iter().any(|person| person["presence"]["camera"] == "front")
     });
+    browser.assert_quiet(&[]);
+    assert!(daemon.stop().success());
+}
+
+/// Whom the page's events are about, the newest first, those that are undecided left out.
+fn told_of(browser: &Browser) -> Vec<String> {
+    let names = "return [...document.querySelectorAll('.event strong a')].map((name) => name.textContent)";
+    serde_json::from_value(browser.run(names, vec![])).unwrap()
+}
+
+#[test]
+fn a_page_that_is_open_lets_go_of_whom_somebody_else_has_forgotten() {
+    let (Some(people), Some((_cameras, table))) = (sample_people(), camera()) else { return };
+    let daemon = Daemon::start(&format!("{}{table}[gallery]\nfolder = \"{}\"\n", models(), people.display()));
+    eventually_json(&daemon, "/persons", |_| true);
+    let Some(browser) = Browser::open(&daemon, DESKTOP) else { return };
+    let stream = Listener::at(&format!("http://{}/api/v1/events", daemon.address().unwrap()), &[]);
+    let forgotten = || std::iter::repeat_with(|| stream.event()).find(|(_, name, _)| name == "forgotten").unwrap().2;
+    browser.go("#/events?type=all");
+    eventually("Robin among the events", || told_of(&browser).contains(&"Robin".to_owned()).then_some(()));
+    // the clip goes on and on, and shows everybody again and again
+    browser.run("window.before = true", vec![]);
+    assert_eq!(curl(&daemon, "DELETE", "/persons/robin", &[]).status, 204);
+    assert_eq!(forgotten(), json!({ "type": "forgotten", "number": 1 }));
+    eventually("a page without Robin", || (!told_of(&browser).contains(&"Robin".to_owned())).then_some(()));
+    let alias = eventually("a stranger among the events", || told_of(&browser).into_iter().next());
+    assert_eq!(curl(&daemon, "DELETE", "/everything", &[]).status, 200);
+    assert_eq!(forgotten()["number"], 2);
+    eventually("a page without that stranger", || (!told_of(&browser).contains(&alias)).then_some(()));
+    assert_eq!(browser.run("return window.before", vec![]), true, "the page was not loaded anew");
     browser.assert_quiet(&[]);
     assert!(daemon.stop().success());
 }

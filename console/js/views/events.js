@@ -67,7 +67,9 @@ export async function show(root, { query }) {
   }
 
   render();
-  const offs = [store.on('event', add), store.on('events', (events) => { if (events.length > 20) render(); else [...events].reverse().forEach(add); })];
+  const offs = [store.on('event', add),
+    store.on('events', (events) => { if (events.length > 20) render(); else [...events].reverse().forEach(add); }),
+    store.on('forgotten', render)];
   return () => offs.forEach((off) => off());
 }
 

@@ -26,9 +26,11 @@ export async function show(root, { id }) {
     try {
       person = await get(`/persons/${part(id)}`, { signal: own.signal });
       draw();
+      return true;
     } catch (error) {
       if (error.status === 404) location.hash = '#/people';
       else toastError(error);
+      return false;
     }
   }
 
@@ -71,6 +73,7 @@ export async function show(root, { id }) {
   const off = [
     store.on('event', (event) => { if (concerns(event)) refresh(); }),
     store.on('events', (events) => { if (events.some(concerns)) refresh(); }),
+    store.on('forgotten', async () => { if (await reload()) { day.refresh(); alike(); } }),
   ];
   return () => { own.abort(); clearTimeout(due); off.forEach((end) => end()); };
 }

@@ -79,12 +79,17 @@ pub struct Settings {
     pub(super) filter: Filter,
 }
 
+impl Settings {
+    /// Whether all but the address is the same: signature and wishes.
+    pub(super) fn is_alike_elsewhere(&self, other: &Self) -> bool {
+        let secret = |settings: &Self| settings.secret.as_ref().map(|secret| secret.expose_secret().to_owned());
+        secret(self) == secret(other) && self.filter == other.filter
+    }
+}
+
 impl PartialEq for Settings {
     fn eq(&self, other: &Self) -> bool {
-        let secret = |settings: &Self| settings.secret.as_ref().map(|secret| secret.expose_secret().to_owned());
-        self.url.expose_secret() == other.url.expose_secret()
-            && secret(self) == secret(other)
-            && self.filter == other.filter
+        self.url.expose_secret() == other.url.expose_secret() && self.is_alike_elsewhere(other)
     }
 }
 
