@@ -186,6 +186,7 @@ impl Ledger {
         let mut nobodies = Vec::new();
         for (track, proposal) in proposals {
             let Some(dossier) = self.dossiers.get_mut(&track) else { continue };
+            keep_up(&mut dossier.identity, &people.strangers);
             match proposal {
                 Proposal::Known(hit, ahead) => {
                     if let Some(alias) = dossier.alias() {
@@ -274,6 +275,15 @@ fn stranger(dossier: &Dossier, taken: &mut Vec<Arc<str>>, people: &People, bar: 
     people.strangers.meet(&alias, Some(fused), now);
     taken.push(Arc::clone(&alias));
     Identity::Stranger { alias, score }
+}
+
+/// A stranger who was found to be another one, too, has that one's alias from then on.
+fn keep_up(identity: &mut Identity, strangers: &Strangers) {
+    if let Identity::Stranger { alias, .. } = identity
+        && let Some(present) = strangers.present_alias(alias)
+    {
+        *alias = present;
+    }
 }
 
 fn is_still_known(identity: &Identity, gallery: &Gallery) -> bool {

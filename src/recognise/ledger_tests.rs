@@ -246,6 +246,20 @@ fn an_enrolled_stranger_becomes_known() {
 }
 
 #[test]
+fn a_track_in_sight_takes_on_the_alias_that_its_own_was_merged_into() {
+    let people = people();
+    let mut camera = Camera::new(&people);
+    assert_eq!(names(&camera.watch(&[good(1, ALICE), good(2, BOB)], 25).0), ["visitor-1", "visitor-2"]);
+    camera.see_and_lose(&[good(1, ALICE)], &[2]);
+    assert!(people.strangers.merge("visitor-1", "visitor-2"));
+    let verdicts = camera.see_and_lose(&[good(1, ALICE)], &[2]);
+    assert_eq!((names(&verdicts).remove(0), changes(&verdicts)[0]), ("visitor-2".into(), Some(Change::Revised)));
+    assert_eq!(changes(&camera.see_and_lose(&[good(1, ALICE)], &[2]))[0], None);
+    let verdicts = camera.see(&[good(1, ALICE), good(2, BOB)]);
+    assert_eq!(names(&verdicts), ["visitor-2", "ambiguous"], "one stranger is not at two places");
+}
+
+#[test]
 fn two_tracks_are_never_one_person() {
     let mut camera = Camera::new(&with(&[ALICE, BOB]));
     let weaker = Shown { cosine: 0.8, ..good(1, ALICE) };

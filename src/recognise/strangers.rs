@@ -2,6 +2,7 @@
 //!
 //! In memory only, bounded, and overwritten with zeros when it goes.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ const MOST: usize = 2000;
 const FACES: usize = 4;
 /// Faces kept of a stranger who was found to be several.
 const MERGED_FACES: usize = 3 * FACES;
+/// Aliases of those several that are remembered; the oldest goes for a newer one.
+const MERGED_ALIASES: usize = 32;
 /// A face this many scales above the threshold says nothing new.
 const FAMILIAR: f32 = 5.0;
 
@@ -39,6 +42,8 @@ struct Book {
 
 struct Stranger {
     alias: Arc<str>,
+    /// Aliases that were this stranger's, too, before it was known that they are one.
+    former: VecDeque<Arc<str>>,
     /// Of length one.
     faces: Vec<Embedding>,
     /// Of the best face they came with.
@@ -136,6 +141,15 @@ impl Strangers {
         }
     }
 
+    /// The alias that a stranger has by now who was given this one; `None`: there is no such stranger any more.
+    pub fn present_alias(&self, alias: &str) -> Option<Arc<str>> {
+        let book = self.lock();
+        let is_own = |stranger: &&Stranger| *stranger.alias == *alias;
+        let was_own = |stranger: &&Stranger| stranger.former.iter().any(|former| **former == *alias);
+        let found = book.strangers.iter().find(is_own).or_else(|| book.strangers.iter().find(was_own));
+        found.map(|stranger| Arc::clone(&stranger.alias))
+    }
+
     /// Somebody is no stranger any more.
     pub fn forget(&self, alias: &str) {
         self.lock().strangers.retain(|stranger| *stranger.alias != *alias);
@@ -174,6 +188,10 @@ impl Strangers {
         let Some(kept) = book.strangers.iter_mut().find(|stranger| stranger.alias == alias) else { return false };
         let room = MERGED_FACES.saturating_sub(kept.faces.len());
         kept.faces.extend(gone.faces.into_iter().take(room));
+        kept.former.extend(gone.former);
+        kept.former.push_back(gone.alias);
+        let too_many = kept.former.len().saturating_sub(MERGED_ALIASES);
+        kept.former.drain(..too_many);
         kept.first_seen = kept.first_seen.min(gone.first_seen);
         kept.last_seen = kept.last_seen.max(gone.last_seen);
         true
@@ -238,8 +256,16 @@ impl Book {
         self.ever += 1;
         let alias: Arc<str> = format!("visitor-{}", self.ever).into();
         let (first_seen, last_seen, ignored) = (now, now, false);
-        let faces = vec![face];
-        self.strangers.push(Stranger { alias: Arc::clone(&alias), faces, quality, first_seen, last_seen, ignored });
+        let (former, faces) = (VecDeque::new(), vec![face]);
+        self.strangers.push(Stranger {
+            alias: Arc::clone(&alias),
+            former,
+            faces,
+            quality,
+            first_seen,
+            last_seen,
+            ignored,
+        });
         alias
     }
 }
@@ -348,6 +374,12 @@ mod tests {
         assert!(strangers.ignore("visitor-2", true) && strangers.list(at(40))[0].ignored);
         assert!(strangers.faces("visitor-1").is_none());
         assert_eq!(strangers.faces("visitor-2").unwrap().len(), 2);
+        assert_eq!(&*admit(&strangers, 3, 40), "visitor-3");
+        assert!(strangers.merge("visitor-2", "visitor-3"));
+        let now = |alias: &str| strangers.present_alias(alias);
+        let merged = ["visitor-1", "visitor-2", "visitor-3"];
+        assert!(merged.into_iter().all(|alias| now(alias).as_deref() == Some("visitor-3")));
+        assert_eq!(now("visitor-9"), None);
         assert_eq!((strangers.clear(), strangers.len()), (1, 0));
     }
 
