@@ -238,7 +238,7 @@ impl Supervisor {
         let outlet = self.outlets.of(id, camera.restream.as_ref());
         match Running::start(id, camera, &self.context, outlet) {
             Ok(running) => {
-                let switches = hub.board().cameras().get(id).map(|camera| camera.switches.clone());
+                let switches = hub.board().camera(id).map(|camera| camera.switches);
                 switches.into_iter().flatten().for_each(|(switch, on)| running.switch(switch, on));
                 self.cameras.insert(id.to_owned(), running);
             }

@@ -148,6 +148,11 @@ impl Board {
         lock(&self.cameras).clone()
     }
 
+    /// One camera, where there is such a one.
+    pub fn camera(&self, id: &str) -> Option<CameraState> {
+        lock(&self.cameras).get(id).cloned()
+    }
+
     /// What the self-audit saw, by camera; of one that it has not looked at, nothing.
     pub fn audits(&self) -> BTreeMap<Arc<str>, Audited> {
         lock(&self.audits).clone()

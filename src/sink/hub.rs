@@ -18,8 +18,10 @@ use super::appearances::{Appearances, Who};
 use super::board::{Board, CameraStats, CameraStatus, GalleryStats};
 use super::presence::Roster;
 use super::{
-    Context, Forgotten, PersonCommand, Previews, SINKS, Settings, Sink, Snapshot, Subjects, Switch, SwitchWishes, lock,
+    Context, Forgotten, PersonCommand, Previews, SINKS, Settings, Sink, Snapshot, Subject, Subjects, Switch,
+    SwitchWishes, lock,
 };
+use crate::clock::Monotonic;
 use crate::event::{Draft, TrackNumbers};
 use crate::fault::Fault;
 
@@ -88,7 +90,7 @@ impl Hub {
         deadline: Instant,
         open: impl FnOnce() -> Result<Option<Arc<dyn Sink>>, Fault>,
     ) -> Result<(), Fault> {
-        let parking = Arc::new(Parking::default());
+        let parking = Arc::new(Parking::new(name, &self.shared.board));
         let old = lock(&self.shared.order).park(name, &parking);
         close_all(&old, deadline);
         lock(&self.shared.order).pass_on(&parking);
@@ -100,8 +102,8 @@ impl Hub {
                 parking.take().iter().for_each(|event| new.event(event));
                 new.changed();
             }
-            None if opened.is_err() => parking.lose(name),
-            None => {}
+            None if opened.is_err() => parking.lose(),
+            None => parking.dissolve(),
         }
         order.replace(parking::NAME, new);
         opened.map(drop)
@@ -144,6 +146,15 @@ impl Hub {
         if moved {
             order.sinks.iter().for_each(|sink| sink.changed());
         }
+    }
+
+    /// Takes in all tracks of `camera` that are in sight, as a frame that came at `arrived` shows them; nobody of them who
+    /// was forgotten while it was looked at.
+    pub fn see(&self, camera: &Arc<str>, arrived: Monotonic, mut present: Vec<Subject>) {
+        let order = lock(&self.shared.order);
+        let was_erased = order.erased_at.is_some_and(|erased| arrived <= erased);
+        present.retain(|subject| !was_erased && subject.person().is_none_or(|person| order.knows(person)));
+        self.shared.subjects.see(camera, present);
     }
 
     /// How often pictures have been withdrawn: for [`Hub::show`], asked before a picture is taken out of where
@@ -209,6 +220,7 @@ impl Hub {
         let mut order = lock(&self.shared.order);
         order.withdrawals += 1;
         order.erased = order.withdrawals;
+        order.erased_at = Some(Monotonic::now());
         let kept = order.all().map(|sink| (sink.name(), sink.forget(Forgotten::Everybody))).collect();
         let appearances = self.shared.appearances.clear();
         self.shared.subjects.sweep(|_| false);
@@ -377,6 +389,7 @@ fn close_all(sinks: &[Arc<dyn Sink>], deadline: Instant) {
 mod tests {
     use super::*;
     use crate::event::{Event, fixture};
+    use crate::recognise::Identity;
 
     /// Keeps everything.
     #[derive(Default)]
@@ -596,5 +609,31 @@ mod tests {
         assert_eq!(lock(&notes.snapshots).len(), 2, "a stranger's, chosen before");
         assert!(hub.show(&shot(None), hub.withdrawals()));
         assert_eq!(lock(&notes.snapshots).len(), 3);
+    }
+
+    #[test]
+    fn a_face_that_was_forgotten_is_not_put_back_by_a_frame_that_was_under_way() {
+        let hub = Hub::new();
+        let gallery = Arc::new(Mutex::new(vec!["alice"]));
+        let known = Arc::clone(&gallery);
+        hub.known_by(move |person| lock(&known).contains(&person));
+        let subject = |track: &str, identity: Identity| {
+            let (track, seen) = (track.into(), Instant::now());
+            Subject { track, identity, reason: None, impression: None, model: None, seen }
+        };
+        let alice = Identity::Known { person: "alice".into(), name: "Alice".into(), score: 0.7, margin: None };
+        let seen = |arrived: Monotonic| {
+            let present = vec![subject("front-1", alice.clone()), subject("front-2", Identity::OFF)];
+            hub.see(&Arc::from("front"), arrived, present);
+            ["front-1", "front-2"].map(|track| hub.subjects().find("front", track).is_some())
+        };
+        let arrived = Monotonic::now();
+        assert_eq!(seen(arrived), [true, true]);
+        lock(&gallery).clear();
+        hub.forget("alice");
+        assert_eq!(seen(arrived), [false, true]);
+        hub.forget_everybody();
+        assert_eq!(seen(arrived), [false, false], "this frame was looked at before");
+        assert_eq!(seen(Monotonic::now().plus(Duration::from_nanos(1))), [false, true], "and this one after");
     }
 }

@@ -43,7 +43,7 @@ pub struct Subjects(Mutex<BTreeMap<Arc<str>, Vec<Subject>>>);
 
 impl Subjects {
     /// Takes in all tracks of `camera` that are in sight now.
-    pub fn see(&self, camera: &Arc<str>, present: Vec<Subject>) {
+    pub(super) fn see(&self, camera: &Arc<str>, present: Vec<Subject>) {
         let mut cameras = lock(&self.0);
         let mut subjects = present;
         for old in cameras.remove(camera).unwrap_or_default() {

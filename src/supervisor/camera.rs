@@ -10,6 +10,7 @@ use tracing::warn;
 
 use super::masked::Seeing;
 use super::{Context, masked, outlets};
+use crate::clock::Monotonic;
 use crate::config::Camera;
 use crate::detect::Mode;
 use crate::detect::motion::Gate;
@@ -310,7 +311,7 @@ impl Observer for Teller {
         let started = drafts.iter().filter(|draft| draft.kind() == EventType::Started).count();
         self.control.tally.started(started);
         self.publish(drafts);
-        self.hub.subjects().see(&self.id, self.subjects(observation));
+        self.hub.see(&self.id, observation.stamp.arrived_at, self.subjects(observation));
         self.hub.faces(&self.id, self.journal.faces());
     }
 
@@ -318,7 +319,7 @@ impl Observer for Teller {
         self.idle();
         let drafts = self.journal.close();
         self.publish(drafts);
-        self.hub.subjects().see(&self.id, Vec::new());
+        self.hub.see(&self.id, Monotonic::now(), Vec::new());
         self.hub.faces(&self.id, 0);
     }
 

@@ -136,7 +136,7 @@ async fn one(
 
 /// The state of a camera that exists for whoever asks.
 fn find(api: &Api, principal: &Principal, id: &str) -> Result<CameraState, ProblemJson> {
-    let camera = principal.sees(id).then(|| api.0.hub.board().cameras().remove(id)).flatten();
+    let camera = principal.sees(id).then(|| api.0.hub.board().camera(id)).flatten();
     camera.ok_or_else(|| unknown(id))
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::{Board, Sink};
 use super::parking::Parking;
+use crate::clock::Monotonic;
 use crate::event::{Event, Number, TrackNumbers};
 
 /// What the lock guards: counters and the fan-out belong together, or two cameras' events could overtake each other.
@@ -24,6 +25,8 @@ pub(super) struct Order {
     pub(super) known: Option<Known>,
     /// The number of the withdrawal by which everybody was forgotten the last time.
     pub(super) erased: u64,
+    /// And when that was.
+    pub(super) erased_at: Option<Monotonic>,
 }
 
 /// Whether somebody is known, by id.
