@@ -107,7 +107,7 @@ impl Desk {
     /// Has `work` done at the next free place. Where whoever asked has gone by then, nothing is done.
     ///
     /// # Errors
-    /// `503` where too much waits already, `500` where the work failed by a bug.
+    /// `503` where too much waits already or the daemon ends, `500` where the work failed by a bug.
     pub(super) async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Looker) -> T + Send + 'static,
@@ -123,8 +123,14 @@ impl Desk {
                 .because("busy")
                 .retry_after(1)
         };
+        if self.door.closed.load(Ordering::SeqCst) {
+            return Err(closing());
+        }
         self.work.try_send(work).map_err(|_| busy())?;
         answered.await.map_err(|_| {
+            if self.door.closed.load(Ordering::SeqCst) {
+                return closing();
+            }
             ProblemJson::new(StatusCode::INTERNAL_SERVER_ERROR, "this could not be answered; the log says why")
         })
     }
@@ -146,6 +152,12 @@ impl Desk {
         };
         self.work(timed).await?
     }
+}
+
+fn closing() -> ProblemJson {
+    ProblemJson::new(StatusCode::SERVICE_UNAVAILABLE, "visor ends or is started again; try again")
+        .because("closing")
+        .retry_after(5)
 }
 
 /// One place: takes work until the desk is closed.
@@ -179,5 +191,32 @@ fn sit(waiting: &Receiver<Work>, door: &Door, engine: &Arc<Engine>) {
 fn give_way() {
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         warn!(%error, "pictures cannot be made to give way to cameras");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_while_the_desk_closes_is_told_to_come_back() {
+        let (work, waiting) = bounded::<Work>(2);
+        let desk = Desk { work, door: Arc::default() };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let ask = || runtime.block_on(desk.work(|_| ())).unwrap_err();
+        std::thread::scope(|scope| {
+            scope.spawn(|| drop(waiting.recv()));
+            assert_eq!(ask().status, StatusCode::INTERNAL_SERVER_ERROR, "nobody is to close it: a bug");
+            scope.spawn(|| {
+                let taken = waiting.recv();
+                desk.close();
+                drop(taken);
+            });
+            for _ in 0..2 {
+                let problem = ask();
+                let told = (problem.status, problem.reason, problem.retry_after.is_some());
+                assert_eq!(told, (StatusCode::SERVICE_UNAVAILABLE, Some("closing"), true));
+            }
+        });
     }
 }

@@ -1,6 +1,7 @@
 //! The commands. Each is a file with its arguments and a `run`; errors go to standard error with an exit status by meaning.
 
 use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -125,8 +126,17 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { FaultKind::Usage.exit_code() } else { 0 });
         }
     };
-    let outcome =
-        telemetry::init(cli.log.as_deref(), cli.command.default_log()).and_then(|()| run_command(&cli.command));
+    let command =
+        || telemetry::init(cli.log.as_deref(), cli.command.default_log()).and_then(|()| run_command(&cli.command));
+    with_status(command)
+}
+
+/// Runs a command and gives the status that it ends with; of one that panics, that of a bug.
+fn with_status(command: impl FnOnce() -> Outcome) -> ExitCode {
+    // the hook has said where
+    let Ok(outcome) = catch_unwind(AssertUnwindSafe(command)) else {
+        return ExitCode::from(FaultKind::Internal.exit_code());
+    };
     outcome.unwrap_or_else(|fault: Fault| {
         complain(&fault);
         ExitCode::from(fault.kind.exit_code())
@@ -171,5 +181,19 @@ fn print(text: &str) -> Result<(), Fault> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Fault::input(format!("standard output: {e}"))),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_ends_with_the_status_of_what_went_wrong_also_by_a_bug() {
+        let status = |command: fn() -> Outcome| format!("{:?}", with_status(command));
+        let expected = |code: u8| format!("{:?}", ExitCode::from(code));
+        assert_eq!(status(|| Ok(ExitCode::SUCCESS)), expected(0));
+        assert_eq!(status(|| Err(Fault::unavailable("there is no model"))), expected(69));
+        assert_eq!(status(|| panic!("a bug")), expected(70));
     }
 }
