@@ -5,9 +5,9 @@ use std::process::Command;
 
 use jiff::Timestamp;
 
-use super::support::broker::{Broker, free_port};
+use super::support::broker::Broker;
 use super::support::daemon::visor;
-use super::support::proxy::Proxy;
+use super::support::proxy::{Proxy, Reserved};
 use super::support::scene::{RECOVERY, Scene, faces, time};
 use super::support::wait::eventually;
 
@@ -45,9 +45,9 @@ fn a_broker_that_is_cut_off_for_a_while_misses_nothing() {
 #[test]
 fn a_broker_that_is_absent_at_the_start_gets_everything_once_it_comes() {
     let (Some(camera), Some(broker)) = (faces(&[]), Broker::open()) else { return };
-    let (port, upstream) = (free_port(), broker.port);
+    let (port, upstream) = (Reserved::new(), broker.port);
     let front = format!("uri = \"{}\"", camera.url("front").unwrap());
-    let url = format!("mqtt://127.0.0.1:{port}");
+    let url = format!("mqtt://127.0.0.1:{}", port.port());
     let Some(scene) = Scene::with(&url, broker, &front, Command::new(visor())) else { return };
     scene.daemon.wait_ready();
     scene.daemon.wait_for_frames("front", 20.0);

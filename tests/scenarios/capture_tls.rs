@@ -1,6 +1,7 @@
 //! Whose certificate the capture child believes, at cameras that encrypt.
 #![cfg(feature = "media")]
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -8,9 +9,7 @@ use tempfile::TempDir;
 use visor::restream::child::SimulatedCamera;
 use visor::ring::wire::{CaptureSettings, FailReason, Pace, Trust};
 
-use crate::support::broker::free_port;
 use crate::support::capture_child::{CaptureChild, settings};
-use crate::support::wait::eventually;
 
 fn openssl(folder: &Path) -> Command {
     let mut command = Command::new("openssl");
@@ -66,21 +65,27 @@ fn an_rtsps_camera_is_believed_by_its_certificate() {
 }
 
 /// Serves `response`, with its headers, to whoever asks for it.
-struct Served(Child);
+struct Served {
+    process: Child,
+    port: u16,
+}
 
 impl Served {
-    fn start(folder: &Path, port: u16) -> Self {
-        let arguments = format!("s_server -HTTP -accept {port} -cert named.pem -key named.key");
-        let served = Self(openssl(folder).args(arguments.split(' ')).spawn().unwrap());
-        eventually("the camera to listen", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
-        served
+    fn start(folder: &Path) -> Self {
+        let arguments = "s_server -HTTP -accept 127.0.0.1:0 -cert named.pem -key named.key";
+        let mut process = openssl(folder).args(arguments.split(' ')).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port = said.find_map(|line| line.strip_prefix("ACCEPT ")?.rsplit_once(':')?.1.parse().ok());
+        // what it says later is not to fill its pipe
+        std::thread::spawn(move || said.for_each(drop));
+        Self { process, port: port.expect("openssl says its port") }
     }
 }
 
 impl Drop for Served {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -99,9 +104,8 @@ fn an_https_camera_is_believed_by_its_certificate() {
         response.extend_from_slice(b"\r\n");
     }
     std::fs::write(folder.path().join("response"), response).unwrap();
-    let port = free_port();
-    let _served = Served::start(folder.path(), port);
-    let url = format!("https://127.0.0.1:{port}/response");
+    let served = Served::start(folder.path());
+    let url = format!("https://127.0.0.1:{}/response", served.port);
     check_refused(trusting(&url, true, None), FailReason::Unreachable);
     check_refused(trusting(&url, true, Some(folder.path().join("nameless.pem"))), FailReason::Unreachable);
     check_believed(trusting(&url, true, Some(folder.path().join("named.pem"))));

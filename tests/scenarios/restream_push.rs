@@ -10,8 +10,8 @@ use std::time::Duration;
 use visor::sink::restream::CameraConfig;
 use visor::source::Uri;
 
-use super::support::broker::free_port;
 use super::support::player::{metric, mount, open_to_all, play, serve, there_is_one};
+use super::support::proxy::Reserved;
 use super::support::wait::eventually;
 
 /// `pusher:open sesame`, as basic authentication has it.
@@ -33,13 +33,12 @@ struct Seen {
 }
 
 impl MediaServer {
-    fn start(port: u16) -> Self {
-        Self::start_as(port, Seen::default())
+    fn start(listener: TcpListener) -> Self {
+        Self::start_as(listener, Seen::default())
     }
 
-    fn start_as(port: u16, seen: Seen) -> Self {
+    fn start_as(listener: TcpListener, seen: Seen) -> Self {
         let server = Self(Arc::new(seen));
-        let listener = eventually("the port to be free", || TcpListener::bind(("127.0.0.1", port)).ok());
         let seen = Arc::clone(&server.0);
         listener.set_nonblocking(true).unwrap();
         std::thread::spawn(move || {
@@ -130,16 +129,18 @@ fn video_is_pushed_to_a_media_server_that_comes_late_and_goes() {
     if !there_is_one() {
         return;
     }
-    let port = free_port();
+    let reserved = Reserved::new();
+    let port = reserved.port();
     let restream = serve(&open_to_all());
     let (_film, url) = mount(&restream, "pushed", &pushed_to(port));
     // it is not there yet, which players do not notice
     play(&url, "tcp", 10);
-    let server = MediaServer::start(port);
+    let server = MediaServer::start(reserved.listen());
     server.wait_for_video();
     play(&url, "tcp", 10);
     drop(server);
-    MediaServer::start(port).wait_for_video();
+    let again = eventually("the port to be free", || TcpListener::bind(("127.0.0.1", port)).ok());
+    MediaServer::start(again).wait_for_video();
 }
 
 #[test]
@@ -148,8 +149,9 @@ fn a_media_server_that_hangs_up_records_anew_and_one_that_is_deaf_holds_up_nobod
         return;
     }
     let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free_port();
-    let fickle = MediaServer::start_as(port, Seen { most: Some(60), ..Seen::default() });
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let fickle = MediaServer::start_as(listener, Seen { most: Some(60), ..Seen::default() });
     let restream = serve(&open_to_all());
     let (_first, unheard) = mount(&restream, "unheard", &pushed_to(deaf.local_addr().unwrap().port()));
     let (_second, heard) = mount(&restream, "heard", &pushed_to(port));

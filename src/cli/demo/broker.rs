@@ -36,7 +36,12 @@ impl Broker {
         Self { port, url: format!("mqtt://127.0.0.1:{port}"), started }
     }
 
+    /// Somebody else may take a free port before the broker has it: then another one is tried.
     fn start() -> Result<Self, Fault> {
+        Self::try_start().or_else(|_| Self::try_start())
+    }
+
+    fn try_start() -> Result<Self, Fault> {
         let failed = |e: &dyn std::fmt::Display| {
             Fault::unavailable(format!("mosquitto cannot be started: {e}")).remedy("apt-get install mosquitto")
         };

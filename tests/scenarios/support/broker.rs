@@ -17,6 +17,9 @@ pub struct Broker {
     process: Option<Child>,
 }
 
+/// Ports that are tried.
+const TRIES: usize = 10;
+
 impl Broker {
     /// Starts one that lets everybody in. `None`, aloud, where mosquitto is not installed.
     pub fn open() -> Option<Self> {
@@ -26,17 +29,22 @@ impl Broker {
     /// Starts one whose (first) listener has the settings that `settings` gives for its folder.
     pub fn with(settings: impl FnOnce(&Path) -> String) -> Option<Self> {
         program()?;
-        let mut broker = Self { port: free_port(), dir: tempfile::tempdir().unwrap(), process: None };
+        let mut broker = Self { port: 0, dir: tempfile::tempdir().unwrap(), process: None };
         let listener = settings(broker.dir.path());
-        // Without its limits a slow subscriber would lose messages, and a test would blame the publisher. The user is
-        // named so that a broker started by root may read this folder.
-        let config = format!(
-            "user root\npersistence false\nmax_queued_messages 0\nmax_inflight_messages 0\n\
-             per_listener_settings true\nlistener {} 127.0.0.1\n{listener}",
-            broker.port
-        );
-        std::fs::write(broker.config(), config).unwrap();
-        broker.start();
+        // somebody else may take a port between its choice and the broker's start
+        let started = (0..TRIES).any(|_| {
+            broker.port = free_port();
+            // Without its limits a slow subscriber would lose messages, and a test would blame the publisher. The user is
+            // named so that a broker started by root may read this folder.
+            let config = format!(
+                "user root\npersistence false\nmax_queued_messages 0\nmax_inflight_messages 0\n\
+                 per_listener_settings true\nlistener {} 127.0.0.1\n{listener}",
+                broker.port
+            );
+            std::fs::write(broker.config(), config).unwrap();
+            broker.try_start()
+        });
+        assert!(started, "mosquitto starts on none of {TRIES} ports");
         Some(broker)
     }
 
@@ -49,13 +57,25 @@ impl Broker {
 
     /// Starts it (again) on its port and waits until it answers.
     pub fn start(&mut self) {
-        let program = program().unwrap();
-        let config = self.config();
-        let mut command = Command::new(program);
-        command.arg("-c").arg(config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        self.process = Some(command.spawn().unwrap());
+        // a client of the one before may have the port for a moment
+        eventually("mosquitto to listen again", || self.try_start().then_some(()));
+    }
+
+    /// `false` where its port is taken.
+    fn try_start(&mut self) -> bool {
+        if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            return false;
+        }
+        let mut command = Command::new(program().unwrap());
+        command.arg("-c").arg(self.config()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut process = command.spawn().unwrap();
         let port = self.port;
-        eventually("mosquitto to listen", || TcpStream::connect(("127.0.0.1", port)).ok());
+        let listens = eventually("mosquitto to listen", || match process.try_wait().unwrap() {
+            Some(_) => Some(false),
+            None => TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(true),
+        });
+        self.process = listens.then_some(process);
+        listens
     }
 
     /// Kills it at once.
@@ -89,7 +109,7 @@ impl Drop for Broker {
     }
 }
 
-/// A port that nobody uses now.
+/// A port that nobody uses now. Somebody may a moment later: whoever can is to try again with another one.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

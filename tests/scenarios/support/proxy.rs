@@ -13,6 +13,31 @@ pub struct Proxy {
     shared: Arc<Shared>,
 }
 
+/// A port at which nobody listens yet, and nobody else can.
+#[cfg(feature = "media")]
+pub struct Reserved(rustix::fd::OwnedFd);
+
+#[cfg(feature = "media")]
+impl Reserved {
+    /// One that was free.
+    pub fn new() -> Self {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        bind(&socket, &std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self(socket)
+    }
+
+    pub fn port(&self) -> u16 {
+        std::net::SocketAddr::try_from(rustix::net::getsockname(&self.0).unwrap()).unwrap().port()
+    }
+
+    /// Listens there.
+    pub fn listen(self) -> TcpListener {
+        rustix::net::listen(&self.0, 128).unwrap();
+        TcpListener::from(self.0)
+    }
+}
+
 struct Shared {
     upstream: u16,
     open: AtomicBool,
@@ -31,10 +56,10 @@ impl Proxy {
         Self::listening(TcpListener::bind("127.0.0.1:0").unwrap(), upstream, open)
     }
 
-    /// An open relay that listens at a port that was named before.
+    /// An open relay that listens from now on.
     #[cfg(feature = "media")]
-    pub fn at(port: u16, upstream: u16) -> Self {
-        Self::listening(TcpListener::bind(("127.0.0.1", port)).unwrap(), upstream, true)
+    pub fn at(port: Reserved, upstream: u16) -> Self {
+        Self::listening(port.listen(), upstream, true)
     }
 
     fn listening(listener: TcpListener, upstream: u16, open: bool) -> Self {
