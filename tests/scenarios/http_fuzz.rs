@@ -215,6 +215,10 @@ fn soak_broken_requests_and_pictures_are_answered() {
         clients.into_iter().map(|client| client.join().unwrap()).sum()
     });
     eprintln!("{sent} requests in {:?}, seed {seed}", begun.elapsed());
+    for seed in &seeds {
+        let whole = || status(&address, ("POST", "/detect"), ("application/octet-stream", seed), seed.len()).ok();
+        eventually("a whole picture to be looked at after them", || (whole()? == 200).then_some(()));
+    }
     let growth = resident(&daemon).saturating_sub(before);
     assert!(growth < GROWTH, "grew by {} MiB", growth >> 20);
     let failed = daemon.log().into_iter().find(|entry| entry["level"] == "ERROR");
