@@ -2,10 +2,14 @@
 
 const KIND = { excellent: 'ok', fair: 'warn', poor: 'bad', unusable: 'bad' };
 
+/** What the API says, as a sentence. */
+export const sentence = (text) => text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.');
+
 /** `{ word, kind, reasons }` of a camera. */
-export function health({ health }) {
+export function health({ health, status, reason }) {
+  if (status === 'disabled') return { word: 'Switched off', kind: 'off', reasons: [sentence(reason || 'switched off in the configuration')] };
   if (!health) return { word: 'Measuring …', kind: 'off', reasons: ['It takes a few seconds until there is something to say.'] };
-  const reasons = health.reasons.map(({ detail }) => detail[0].toUpperCase() + detail.slice(1) + (/[.!?]$/.test(detail) ? '' : '.'));
+  const reasons = health.reasons.map(({ detail }) => sentence(detail));
   if (!reasons.length) reasons.push('Frames come evenly, are analysed as often as configured, and are answered quickly.');
   return { word: health.grade[0].toUpperCase() + health.grade.slice(1), kind: KIND[health.grade], reasons };
 }

@@ -3,7 +3,7 @@ import { del, get, part, post, put } from '../api.js';
 import { confirm, copy, dialog, fill, h, head, length, toast, toastError } from '../dom.js';
 import { icon } from '../icons.js';
 import { isNameable, ms, placeOf, sinceWords, statusChip, who, whoChip } from '../cameras.js';
-import { health, quantile } from '../health.js';
+import { health, quantile, sentence } from '../health.js';
 import { watch } from '../live.js';
 import { nameStranger, nameTrack } from '../people.js';
 import { store } from '../store.js';
@@ -129,6 +129,7 @@ class Page {
       store.on('tracks', () => this.who()),
       store.on('event', () => this.listEvents()),
       store.on('events', () => this.listEvents()),
+      store.on('forgotten', () => this.listEvents()),
     ];
     const timers = [setInterval(measure, LATENCY_EVERY), setInterval(() => { if (!document.hidden) this.age(); }, 500)];
     return () => {
@@ -157,10 +158,10 @@ class Page {
       if (camera.status !== 'online') {
         this.veil.hidden = false;
         const since = camera.since ? ` since ${sinceWords(camera.since)}` : '';
-        fill(this.veil, h('strong', {}, `${camera.status === 'stalled' ? 'No picture' : 'Lost'}${since}`), h('span', {}, camera.reason));
+        fill(this.veil, h('strong', {}, `${camera.status === 'stalled' ? 'No picture' : 'Lost'}${since}`), h('span', {}, camera.reason && sentence(camera.reason)));
       }
     }
-    if (this.unseen) { this.veil.hidden = false; this.veil.textContent = this.unseen; }
+    if (this.unseen) { this.veil.hidden = false; this.veil.textContent = sentence(this.unseen); }
     this.drawHealth();
     this.age();
     this.who();

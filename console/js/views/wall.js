@@ -2,6 +2,7 @@
 import { empty, fill, h, head, toastError } from '../dom.js';
 import { icon } from '../icons.js';
 import { gradeChip, sinceWords, statusChip, who, whoChip } from '../cameras.js';
+import { sentence } from '../health.js';
 import { watch } from '../live.js';
 import { store } from '../store.js';
 
@@ -99,7 +100,7 @@ class Tile {
     this.element = h('li', { class: 'tile', dataset: { camera: camera.id } },
       h('div', { class: 'tile-frame' }, h('a', { class: 'tile-picture', href: `#/camera/${encodeURIComponent(camera.id)}`, 'aria-label': `Open camera ${camera.id}` }, this.canvas), this.veil),
       h('div', { class: 'tile-text' },
-        h('div', { class: 'spread' }, h('h2', {}, camera.id), this.state),
+        h('div', { class: 'spread' }, h('h2', { title: camera.id }, camera.id), this.state),
         this.numbers, this.present));
     this.last = null;
   }
@@ -137,7 +138,7 @@ class Tile {
     const { status, reason, since } = this.camera;
     if (status === 'online') this.veil.textContent = this.hidden ?? 'Waiting for a picture …';
     else if (status === 'disabled') this.veil.textContent = 'Switched off in the configuration';
-    else fill(this.veil, h('strong', {}, `${status === 'stalled' ? 'No picture' : 'Lost'}${since ? ` since ${sinceWords(since)}` : ''}`), h('span', {}, reason || 'not reached yet'));
+    else fill(this.veil, h('strong', {}, `${status === 'stalled' ? 'No picture' : 'Lost'}${since ? ` since ${sinceWords(since)}` : ''}`), h('span', {}, sentence(reason || 'not reached yet')));
     this.veil.hidden = status === 'online' && !this.hidden && this.element.dataset.live === 'true';
   }
 
