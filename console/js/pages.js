@@ -7,6 +7,8 @@ const PAGE = 60;
 const MOST = 1000;
 /** Whoever comes or goes is shown so much later, at most. */
 const REFRESH = 3000;
+/** Where nobody is recognised it is asked again so much later. */
+const AGAIN = 5000;
 
 /** Loads anew when an event `concerns` the list, never in a hidden tab, and at once when somebody is forgotten. Gives what ends it. */
 export function refreshed(load, concerns) {
@@ -41,8 +43,10 @@ export function paged(path, query, draw, signal) {
       draw();
     } catch (error) {
       if (mine !== turn) return;
-      if (error.reason === 'recognition_off') draw(error);
-      else toastError(error);
+      if (error.reason !== 'recognition_off') { toastError(error); return; }
+      draw(error);
+      // it may be that the gallery is just being read
+      setTimeout(() => { if (mine === turn && !signal.aborted) load(); }, AGAIN);
     }
   }
 

@@ -20,7 +20,7 @@ const REASONS = {
   unreadable: ['No picture', 'Send a JPEG, PNG, WebP, BMP or GIF.'],
   too_large: ['Too large', 'The file or the picture is larger than what is taken.'],
   gallery_full: ['No room', 'There is no memory for more faces.'],
-  recognition_off: ['Recognition is off', 'There is no model that tells people apart, or the gallery is still being read.'],
+  recognition_off: ['Recognition is off', 'There is no model that tells people apart (visor models pull fetches one), or the gallery is still being read.'],
   busy: ['Busy', 'The models are busy with cameras. Try again in a moment.'],
 };
 

@@ -23,7 +23,12 @@ export function thresholdCard(signal) {
     h('h2', { id: 'threshold-title' }, 'How well people are told apart'), body);
   get('/gallery/advice', { signal })
     .then((advice) => fill(body, ...content(advice)))
-    .catch((error) => { if (error.name !== 'AbortError') fill(body, h('p', { class: 'muted' }, error.detail)); });
+    .catch((error) => {
+      if (error.name === 'AbortError') return;
+      // the list above says so
+      if (error.reason === 'recognition_off') card.hidden = true;
+      else fill(body, h('p', { class: 'muted' }, error.detail));
+    });
   return card;
 }
 

@@ -2,6 +2,7 @@
 import { part, post, put } from '../api.js';
 import { copy, field, fill, h, head, toastError } from '../dom.js';
 import { icon } from '../icons.js';
+import { sentence } from '../health.js';
 import { store } from '../store.js';
 
 export async function show(root) {
@@ -69,7 +70,7 @@ export async function show(root) {
   }
 
   function failed(reason) {
-    fill(said, h('p', { class: 'note bad pre' }, h('strong', {}, 'No picture came. '), reason),
+    fill(said, h('p', { class: 'note bad pre' }, h('strong', {}, 'No picture came. '), sentence(reason)),
       h('p', { class: 'muted' }, 'Nothing was saved. Check the address, the user and the password, and that this machine reaches the camera.'));
   }
 
