@@ -125,7 +125,7 @@ pub(super) fn build(session: &Arc<Session>) -> Result<gst::Pipeline, Failure> {
             trust::of_rtsp(&source, &session.settings.trust, move |failure| owner.note(failure))?;
             source.set_property("add-reference-timestamp-meta", true);
             select_video(&source);
-            jitter::begin_at_once(&source, session.settings.transport);
+            jitter::tune(&source, &session.settings, &session.link);
             follow(&source, &bin, session);
         }
         Origin::Http(remote) => {

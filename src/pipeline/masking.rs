@@ -261,6 +261,10 @@ impl Masking {
 
     /// Paints a frame, once, where it is wanted: into the outlet's memory, where somebody watches and that has room.
     pub(super) fn hand_over(&mut self, Release { frame, ruling }: &Release, control: &Control) {
+        // threads that were slow to end have left their place to others by now, whose settings hold
+        if control.stopped() {
+            return;
+        }
         let ruling = &*self.evidence.check(frame, ruling);
         let Exits { outlet, takers } = &mut self.exits;
         let mut wanted = false;

@@ -250,3 +250,14 @@ fn what_a_line_lets_go_without_a_report_is_covered_and_counted() {
         assert!(page.contains("visor_mask_unproven_frames_total{camera=\"test\"} 1"), "{page}");
     });
 }
+
+#[test]
+fn a_camera_that_was_told_to_stop_shows_nothing_more() {
+    let (out, control) = (Out::default(), Control::new("test"));
+    let (mut masking, _reporter) = masking(policy(Lookahead::Own(Hold::new(HOLD, HOLD, HOLD))), &out);
+    let release = crate::mask::Release { frame: frame(0), ruling: Ruling::Covered(Cause::Late) };
+    masking.hand_over(&release, &control);
+    control.stop();
+    masking.hand_over(&release, &control);
+    assert_eq!(out.lock().unwrap().len(), 1);
+}

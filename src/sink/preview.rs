@@ -150,6 +150,14 @@ impl Screen {
         self.viewers.load(Ordering::Acquire) > 0
     }
 
+    /// What was shown until now is not to be seen any more: whoever comes next waits for a new picture.
+    fn clear(&self) {
+        self.shown.send_if_modified(|shown| {
+            shown.still = None;
+            false
+        });
+    }
+
     fn close(&self) {
         self.shown.send_modify(|shown| *shown = Shown { still: None, closed: true });
     }
@@ -185,11 +193,7 @@ impl Drop for Viewer {
         let before = self.screen.viewers.fetch_sub(1, Ordering::AcqRel);
         self.screen.count(before - 1);
         if before == 1 {
-            // whoever comes next waits for a new one
-            self.screen.shown.send_if_modified(|shown| {
-                shown.still = None;
-                false
-            });
+            self.screen.clear();
         }
     }
 }
@@ -291,8 +295,9 @@ pub struct Viewfinder {
 }
 
 impl Viewfinder {
-    /// Shows frames on `screen`.
+    /// Shows frames on `screen`, on which nothing is left of those that were shown before: they may have been masked otherwise.
     pub fn new(screen: Arc<Screen>) -> Self {
+        screen.clear();
         Self { screen, last: None }
     }
 }
@@ -300,6 +305,10 @@ impl Viewfinder {
 impl VideoTaker for Viewfinder {
     fn wants(&mut self, stamp: &Stamp) -> bool {
         self.screen.has_viewers() && self.last.is_none_or(|last| stamp.arrived_at.since(last) >= self.screen.every())
+    }
+
+    fn policy_changed(&mut self) {
+        self.screen.clear();
     }
 
     fn take(&mut self, frame: &MaskedFrame<&[u8]>) {
@@ -317,6 +326,36 @@ impl VideoTaker for Viewfinder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::{ClockSource, Colorimetry, ColourMatrix, ColourRange, Frame, Layout, PixelFormat};
+    use crate::mask::{Config, Painter, Ruling};
+
+    #[test]
+    fn nothing_is_left_on_a_screen_of_what_was_masked_otherwise() {
+        let layout = Layout::packed(
+            Size::new(16, 16),
+            PixelFormat::I420,
+            Colorimetry { matrix: ColourMatrix::Bt601, range: ColourRange::Full },
+        );
+        let (arrived_at, captured_at) = (Monotonic::now(), SystemTime::UNIX_EPOCH);
+        let stamp = Stamp { pts: LINGER, arrived_at, decode: None, captured_at, clock: ClockSource::Arrival };
+        let frame = Frame::new(1, stamp, layout, Arc::new(vec![0; 384])).unwrap();
+        let mut painter = Painter::new("front", &Config::default().resolve(Vec::new()).unwrap()).unwrap();
+        let masked = painter.paint(&frame, &Ruling::Covered(Cause::Failed), vec![0; 4096]).unwrap();
+        let screen = Previews::default().open("front");
+        // somebody who is slow sees it late, or never
+        let viewer = screen.watch();
+        let mut finder = Viewfinder::new(Arc::clone(&screen));
+        let show = |finder: &mut Viewfinder| {
+            finder.take(&masked.view());
+            assert!(viewer.shown.borrow().still.is_some());
+        };
+        show(&mut finder);
+        finder.policy_changed();
+        assert!(viewer.shown.borrow().still.is_none(), "other faces are masked from now on");
+        show(&mut finder);
+        drop(Viewfinder::new(Arc::clone(&screen)));
+        assert!(viewer.shown.borrow().still.is_none(), "other settings hold from now on");
+    }
 
     #[test]
     fn a_screen_stays_until_its_camera_goes() {
