@@ -266,6 +266,7 @@ impl Daemon {
         self.lifecycle.drain();
         let Self { lifecycle, wishes, hub, supervisor, keeper, edge, _runtime: runtime, .. } = self;
         let deadline = Instant::now() + DRAIN_DEADLINE;
+        let left = hub.clone();
         let work = move || {
             supervisor.stop();
             drop(keeper);
@@ -275,6 +276,10 @@ impl Daemon {
             runtime.shutdown_background();
         };
         let drained = drain(&wishes.stop, DRAIN_DEADLINE, work);
+        if drained != Drained::Clean {
+            // whatever still hangs: what waits for a receiver is not lost in silence
+            left.close(Instant::now());
+        }
         lifecycle.stopped();
         if drained == Drained::DeadlinePassed {
             warn!("not everything ended in time");

@@ -120,10 +120,11 @@ impl Hub {
         lock(&self.shared.order).sinks.push(sink);
     }
 
-    /// Closes all sinks at once, each by `deadline`: the end of a daemon.
+    /// Closes all sinks at once, each by `deadline`: the end of a daemon. Called again it does not wait for those that are
+    /// still being closed beyond the new deadline: they say what they have lost.
     pub fn close(&self, deadline: Instant) {
         self.shared.previews.close();
-        let sinks = std::mem::take(&mut lock(&self.shared.order).sinks);
+        let sinks = lock(&self.shared.order).dismiss();
         close_all(&sinks, deadline);
     }
 
@@ -397,6 +398,7 @@ mod tests {
         events: Mutex<Vec<Arc<Event>>>,
         snapshots: Mutex<Vec<Arc<Snapshot>>>,
         changes: Mutex<usize>,
+        closed: Mutex<Vec<Instant>>,
     }
 
     impl Sink for Notes {
@@ -426,7 +428,9 @@ mod tests {
 
         fn succeeded_by(&self, _: &Settings) {}
 
-        fn close(&self, _: Instant) {}
+        fn close(&self, deadline: Instant) {
+            lock(&self.closed).push(deadline);
+        }
     }
 
     fn with_notes() -> (Hub, Arc<Notes>) {
@@ -520,6 +524,16 @@ mod tests {
         assert_eq!(*lock(&after.changes), 1);
         hub.change_over("notes", Instant::now(), || Err(Fault::internal("no thread"))).unwrap_err();
         assert!(lock(&hub.shared.order).sinks.is_empty());
+    }
+
+    #[test]
+    fn an_end_that_cannot_wait_reaches_sinks_that_are_being_closed() {
+        let (hub, notes) = with_notes();
+        let (later, now) = (Instant::now() + Duration::from_secs(60), Instant::now());
+        hub.close(later);
+        hub.publish(vec![fixture::draft("front")]);
+        hub.close(now);
+        assert_eq!((lock(&notes.closed).clone(), lock(&notes.events).len()), (vec![later, now], 0));
     }
 
     /// Delivers nothing, and closes while somebody is forgotten.

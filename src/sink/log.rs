@@ -126,12 +126,15 @@ impl Sink for LineSink {
 
     fn close(&self, deadline: Instant) {
         // The thread ends once the only sender is gone and the queue is empty.
-        if lock(&self.queue).take().is_none() || !self.done.recv_deadline(deadline).is_err_and(|e| e.is_timeout()) {
+        drop(lock(&self.queue).take());
+        if !self.done.recv_deadline(deadline).is_err_and(|e| e.is_timeout()) {
             return;
         }
         let left = self.waiting.try_iter().count();
-        self.lose(left);
-        warn!(sink = self.name, events = left, "events lost: lines are written too slowly to finish");
+        if left > 0 {
+            self.lose(left);
+            warn!(sink = self.name, events = left, "events lost: lines are written too slowly to finish");
+        }
     }
 }
 

@@ -110,6 +110,23 @@ fn a_second_signal_ends_it_at_once_and_a_hangup_reloads() {
 }
 
 #[test]
+fn what_a_second_signal_leaves_undelivered_is_told() {
+    let (Some(clip), Some(broker)) = (sample(), Broker::absent()) else { return };
+    let (_camera, url) = camera(&clip, "front");
+    let mut daemon = Daemon::start(&config(&broker, &[("front", &url)]));
+    eventually("an event", || {
+        let (_, session) = daemon.get("/api/v1/session")?;
+        let session: Value = serde_json::from_str(&session).ok()?;
+        (session["newest_event"].as_u64()? > 0).then_some(())
+    });
+    daemon.signal(Signal::TERM);
+    daemon.signal(Signal::INT);
+    assert!(daemon.wait().success());
+    let lost = daemon.wait_for_log("events lost: the broker did not take them before the end", |_| true);
+    assert!(lost["events"].as_u64() > Some(0), "{lost}");
+}
+
+#[test]
 fn detection_is_switched_over_mqtt() {
     let (Some(clip), Some(broker)) = (sample(), Broker::open()) else { return };
     let recorder = Recorder::at(broker.port);

@@ -63,6 +63,12 @@ impl Order {
         old
     }
 
+    /// From now on nobody gets anything more. Gives those that are to be closed, or are being closed already.
+    pub(super) fn dismiss(&mut self) -> Vec<Arc<dyn Sink>> {
+        self.leaving.append(&mut self.sinks);
+        self.leaving.clone()
+    }
+
     /// What closed sinks could not deliver waits with what came since.
     pub(super) fn pass_on(&mut self, parking: &Parking) {
         parking.inherit(self.leaving.drain(..).flat_map(|sink| sink.bequeath()).collect());

@@ -33,6 +33,8 @@ impl Reserved {
 
     /// Listens there.
     pub fn listen(self) -> TcpListener {
+        // not before: until now the port was to be nobody else's. Who comes after may have it while connections die out.
+        rustix::net::sockopt::set_socket_reuseaddr(&self.0, true).unwrap();
         rustix::net::listen(&self.0, 128).unwrap();
         TcpListener::from(self.0)
     }
