@@ -240,10 +240,11 @@ class Page {
 
   drawHealth() {
     const { word, kind, reasons } = health(this.camera);
+    const pictogram = kind === 'off' && this.camera.status !== 'disabled' ? 'eye' : kind;
     const key = word + reasons.join();
     if (this.graded === key) return;
     this.graded = key;
-    fill(this.health, h('p', {}, h('span', { class: `state big ${kind}` }, icon(kind === 'off' ? 'eye' : kind), word)),
+    fill(this.health, h('p', {}, h('span', { class: `state big ${kind}` }, icon(pictogram), word)),
       h('ul', { class: 'reasons' }, reasons.map((reason) => h('li', {}, reason))));
   }
 
