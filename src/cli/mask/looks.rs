@@ -95,11 +95,6 @@ impl Looks {
         }
     }
 
-    /// There are no more frames: the last one is an end of what lies before it.
-    pub fn end(&mut self) {
-        self.ask_last();
-    }
-
     /// A frame that somebody should look at.
     pub fn wanted(&mut self) -> Option<Frame> {
         self.wanted.pop_front()
@@ -173,17 +168,22 @@ impl Looks {
         faces.iter().all(|face| face.score >= self.score) && !faces.iter().enumerate().any(crosses)
     }
 
-    fn ask_last(&mut self) {
-        if let Some(last) = self.frames.len().checked_sub(1) {
-            self.ask(last);
-        }
+    /// Wants the frame that was taken in last. Whether that is news.
+    pub fn ask_last(&mut self) -> bool {
+        self.frames.len().checked_sub(1).is_some_and(|last| self.ask(last))
     }
 
-    fn ask(&mut self, index: usize) {
-        let Some(look) = self.frames.get_mut(index) else { return };
+    fn ask(&mut self, index: usize) -> bool {
+        let Some(look) = self.frames.get_mut(index) else { return false };
         match std::mem::replace(&mut look.state, State::Asked) {
-            State::Idle(frame) => self.wanted.push_back(frame),
-            known => look.state = known,
+            State::Idle(frame) => {
+                self.wanted.push_back(frame);
+                true
+            }
+            known => {
+                look.state = known;
+                false
+            }
         }
     }
 }
@@ -226,7 +226,7 @@ mod tests {
         for number in 0..count {
             looks.take(frame(number), 0, cut == Some(number));
         }
-        looks.end();
+        looks.ask_last();
         let mut order = Vec::new();
         loop {
             asked.extend(std::iter::from_fn(|| looks.wanted()));
@@ -289,7 +289,7 @@ mod tests {
             frame.stamp.pts = Duration::from_millis(number * 5);
             looks.take(frame, 0, false);
         }
-        looks.end();
+        looks.ask_last();
         let wanted: Vec<u64> = std::iter::from_fn(|| looks.wanted()).map(|frame| frame.number).collect();
         assert_eq!(wanted, [0, 8]);
         let see = |looks: &mut Looks, number, faces| {

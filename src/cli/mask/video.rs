@@ -155,9 +155,9 @@ impl Job<'_> {
     }
 }
 
-/// Frames of which it is not known yet what they show, at most.
+/// Frames of which it is not known yet what they show, at most: the delay line holds those that are looked ahead to as well.
 fn unseen(engine: &Loading<'_>) -> usize {
-    8 * engine.sessions()
+    (8 * engine.sessions()).min(MOST_HELD / 3)
 }
 
 /// Frames that are being analysed or may have to be, are on their way, or in the decoder's hands.
@@ -218,14 +218,20 @@ impl<'a> Hand<'a> {
             if !reading && self.looks.unseen() == 0 {
                 break;
             }
-            let room = reading && self.looks.unseen() < unseen(self.job.engine);
+            let full = self.line.is_full();
+            // no frame comes then by which those after the last analysis could be proven
+            if full && self.looks.ask_last() {
+                continue;
+            }
+            let room = reading && !full && self.looks.unseen() < unseen(self.job.engine);
             crossbeam_channel::select! {
                 recv(if room { inbox } else { &nothing }) -> read => match read {
                     Ok(Read::Rate(fps)) => self.encoder.expect(fps),
                     Ok(Read::Frame(frame)) => self.take(*frame)?,
                     Err(_) => {
                         reading = false;
-                        self.looks.end();
+                        // an end of what lies before it
+                        self.looks.ask_last();
                     }
                 },
                 recv(seen) -> seen => {
