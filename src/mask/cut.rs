@@ -13,9 +13,9 @@ use crate::frame::Picture;
 use crate::geometry::Size;
 
 /// Columns of blocks in which a picture is compared.
-const COLUMNS: usize = 128;
+pub(super) const COLUMNS: usize = 128;
 /// Rows of them.
-const ROWS: usize = 72;
+pub(super) const ROWS: usize = 72;
 /// Samples of a block, across and down.
 const SAMPLES: usize = 2;
 /// So many blocks away what moved is looked for.
@@ -69,6 +69,16 @@ impl Signature {
         let mut signature = Self::default();
         signature.take(picture, &columns(picture.size()));
         signature
+    }
+
+    /// Levels of each block, row by row.
+    pub(super) fn blocks(&self) -> &[u8] {
+        &self.blocks
+    }
+
+    #[cfg(test)]
+    pub(super) fn from_blocks(blocks: Vec<u8>) -> Self {
+        Self { blocks }
     }
 
     fn take(&mut self, picture: Picture<'_>, columns: &[usize]) {
@@ -134,6 +144,11 @@ impl Cuts {
         let mut signature = std::mem::take(&mut self.spare);
         signature.take(picture, &self.columns);
         self.judge(at, signature)
+    }
+
+    /// The last picture that was looked at, in small.
+    pub fn last(&self) -> Option<&Signature> {
+        self.last.as_ref()
     }
 
     /// The same of a picture in small.

@@ -77,6 +77,31 @@ fn no_face_of_a_video_call_is_to_be_seen() {
     check_sequence("synth_grid4");
 }
 
+/// Boxes of 32 pixels and more that another detector found in real videos.
+#[cfg(feature = "media")]
+#[test]
+fn no_face_of_real_videos_is_to_be_seen() {
+    let (mut faces, mut leaks) = (0, Vec::new());
+    for name in [
+        "facenet_video",
+        "face-demographics-walking-and-pause",
+        "head-pose-face-detection-female",
+        "head-pose-face-detection-male",
+    ] {
+        let (Some(video), out) = (media(&format!("video/real/{name}.mp4")), tempfile::tempdir().unwrap()) else {
+            return;
+        };
+        let Some(truth) = media(&format!("tracking/pseudo_gt/{name}.gt.txt")) else { return };
+        let masked = out.path().join("masked.mp4");
+        line(&mask(&video, &masked, &["--json", "--colour", GREEN]));
+        let report = leaks::compare(&video, &masked, &mot::read(&std::fs::read_to_string(truth).unwrap(), true), 32.0);
+        println!("{name}: {} frames, {} faces, {:?}", report.frames, report.faces, report.leaks);
+        faces += report.faces;
+        leaks.extend(report.leaks);
+    }
+    assert!(faces > 500 && leaks.len() * 1000 <= faces, "{} of {faces}: {leaks:?}", leaks.len());
+}
+
 #[cfg(feature = "media")]
 #[test]
 fn sound_is_dropped_unless_it_is_asked_for() {

@@ -262,7 +262,8 @@ impl<'a> Hand<'a> {
         }
         self.evidence.frame(&frame);
         let forced = self.line.push(frame.clone());
-        self.looks.take(frame, self.line.generation(), cut);
+        let signature = self.cuts.last().cloned().unwrap_or_default();
+        self.looks.take(frame, signature, self.line.generation(), cut);
         forced.map_or(Ok(()), |release| self.write(&release))
     }
 
