@@ -102,6 +102,18 @@ fn no_face_of_real_videos_is_to_be_seen() {
     assert!(faces > 500 && leaks.len() * 1000 <= faces, "{} of {faces}: {leaks:?}", leaks.len());
 }
 
+/// Many frames are looked at, at once, and all that are looked ahead to wait for them.
+#[cfg(feature = "media")]
+#[test]
+fn no_frame_is_covered_on_a_machine_of_many_cores() {
+    let (Some(folder), out) = (media("tracking/synth_grid4"), tempfile::tempdir().unwrap()) else { return };
+    let mut visor = Command::cargo_bin("visor").unwrap();
+    let video = [folder.join("synth_grid4.mp4"), out.path().join("masked.mp4")];
+    let output = visor.env("VISOR__MODELS__SESSIONS", "24").arg("mask").args(video).arg("--json").output().unwrap();
+    assert_eq!(line(&output)["frames"], 200);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "it would say what is covered");
+}
+
 #[cfg(feature = "media")]
 #[test]
 fn sound_is_dropped_unless_it_is_asked_for() {
