@@ -7,12 +7,16 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::link::Link;
+use crate::clock::Monotonic;
 use crate::ring::wire::{CaptureSettings, NoticeLevel, Transport};
 
 /// A picture may be so much later than its time says before the buffer takes the stream for a new one and its times for
 /// those of arrival; it does so at a second anyway. Where B-frames follow what they refer to, each is late by several
 /// pictures, and with less than that none of their times would hold.
 const MOST_LATE: Duration = Duration::from_secs(1);
+
+/// Networks are never that exact.
+const CLEARLY: Duration = Duration::from_millis(20);
 
 /// RTP's ticks of video, whatever the codec.
 const TICKS_MS: u32 = 90;
@@ -53,7 +57,7 @@ fn make_room(buffer: &gst::Element, latency: Duration, link: Arc<Link>) {
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         let packet = info.buffer().and_then(|packet| packet.map_readable().ok());
         let Some(ticks) = packet.as_deref().and_then(timestamp) else { return gst::PadProbeReturn::Ok };
-        let more = order.lock().unwrap_or_else(PoisonError::into_inner).look(ticks);
+        let more = order.lock().unwrap_or_else(PoisonError::into_inner).look(ticks, Monotonic::now());
         if let (Some(more), Some(buffer)) = (more, weak.upgrade()) {
             let wanted = (latency + more).min(MOST_LATE.max(latency));
             buffer.set_property("latency", wanted.as_millis() as u32);
@@ -73,23 +77,35 @@ fn timestamp(packet: &[u8]) -> Option<u32> {
 /// In which order pictures come, by their packets, which are in order themselves.
 #[derive(Debug, Default)]
 struct Order {
-    latest: Option<u32>,
-    most: u32,
+    /// What is to be shown last of all that came, and when it came.
+    latest: Option<(u32, Monotonic)>,
+    /// The furthest that a picture went back, in ticks.
+    back: u32,
+    told: Duration,
 }
 
 impl Order {
-    /// By how much a picture comes after one that is shown later, where that is more than ever before.
-    fn look(&mut self, ticks: u32) -> Option<Duration> {
-        let latest = self.latest.unwrap_or(ticks);
+    /// By how much a picture that comes `now` is late against the one that came earliest, where that is clearly more than ever
+    /// before: by as much as it is shown before that one, and as it has come after it.
+    fn look(&mut self, ticks: u32, now: Monotonic) -> Option<Duration> {
+        let (latest, at) = self.latest.unwrap_or((ticks, now));
         let back = latest.wrapping_sub(ticks);
-        if back == 0 || back > MOST_LATE.as_millis() as u32 * TICKS_MS {
+        if back > MOST_LATE.as_millis() as u32 * TICKS_MS || self.latest.is_none() {
             // it goes on, or is another stream's
-            self.latest = Some(ticks);
+            self.latest = Some((ticks, now));
+        }
+        if back == 0 || back > MOST_LATE.as_millis() as u32 * TICKS_MS {
             return None;
         }
-        let more = back > self.most;
-        self.most = self.most.max(back);
-        more.then(|| Duration::from_millis((back / TICKS_MS).into()))
+        self.back = self.back.max(back);
+        let time = |ticks: u32| Duration::from_millis((ticks / TICKS_MS).into());
+        // a stall of the network is no order of pictures
+        let late = time(back) + now.since(at).min(time(self.back));
+        let more = late > self.told + CLEARLY;
+        more.then(|| {
+            self.told = late;
+            late
+        })
     }
 }
 
@@ -97,17 +113,26 @@ impl Order {
 mod tests {
     use super::*;
 
-    #[test]
-    fn pictures_out_of_order_are_told_from_a_stream_that_begins_anew() {
+    /// What is told of pictures that come every 40 ms, given by when they are to be shown; the counter begins at its end.
+    fn told(shown_ms: &[u32]) -> Vec<Option<u128>> {
         let mut order = Order::default();
-        let mut look = |ms: u32| order.look(ms.wrapping_mul(90).wrapping_sub(9000)).map(|more| more.as_millis());
-        let told: Vec<_> = [0, 160, 80, 40, 120, 320, 240, 200, 280].map(&mut look).to_vec();
-        assert_eq!(
-            told,
-            [None, None, Some(80), Some(120), None, None, None, None, None],
-            "over the counter's end, too"
-        );
-        assert_eq!([90_000, 100, 260, 60].map(&mut look), [None, None, None, Some(200)]);
+        let look = |(n, ms): (u64, &u32)| {
+            let now = Monotonic::from_nanos(n * 40_000_000);
+            order.look(ms.wrapping_mul(TICKS_MS).wrapping_sub(9000), now).map(|more| more.as_millis())
+        };
+        (0..).zip(shown_ms).map(look).collect()
+    }
+
+    #[test]
+    fn pictures_out_of_order_are_late_by_their_way_back_and_their_wait() {
+        assert_eq!(told(&[0, 160, 80, 40, 120, 320, 240]), [None, None, Some(120), Some(200), None, None, None]);
+        assert_eq!(told(&[0, 160, 40, 80, 120, 320]), [None, None, Some(160), None, None, None]);
+    }
+
+    #[test]
+    fn a_stream_in_order_or_one_that_begins_anew_is_not_late() {
+        assert_eq!(told(&[0, 0, 40, 40, 80]), [None; 5]);
+        assert_eq!(told(&[90_000, 100, 140]), [None; 3]);
     }
 
     #[test]

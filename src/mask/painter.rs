@@ -114,6 +114,10 @@ impl Painter {
         if !self.proves(plan, frame) {
             return Outcome::Covered(Cause::SlotReused);
         }
+        // a face that is nowhere may be anywhere
+        if !plan.regions().iter().all(Region::is_placed) {
+            return Outcome::Covered(Cause::Failed);
+        }
         let picture = frame.picture();
         let from = Canvas::of(frame.layout());
         let copy = Copy { from: &from, source: picture.bytes(), to: canvas };

@@ -121,6 +121,18 @@ fn a_plan_of_another_frame_covers() {
 }
 
 #[test]
+fn a_face_of_which_nobody_knows_where_it_is_covers() {
+    let frame = frame(PixelFormat::I420);
+    for lost in [f32::NAN, f32::INFINITY] {
+        let ruling = plan(&frame, &[Rect { x: lost, ..HIDDEN }, Rect::new(0.0, 0.0, 9.0, 9.0)]);
+        let place = vec![0; out_layout(frame.layout()).end().unwrap()];
+        let masked = painter(&Config::default(), Vec::new()).paint(&frame, &ruling, place).unwrap();
+        assert_eq!(masked.outcome(), Outcome::Covered(Cause::Failed), "{lost}");
+        assert!(!samples(&masked).contains(&FACE), "{lost}: some of the face shows");
+    }
+}
+
+#[test]
 fn pixels_that_changed_since_are_covered() {
     let (frame, mut bytes) = (frame(PixelFormat::I420), Vec::new());
     let ruling = plan(&frame, &[HIDDEN]);

@@ -30,6 +30,12 @@ pub struct Region {
 }
 
 impl Region {
+    /// Whether all of it is somewhere.
+    pub fn is_placed(&self) -> bool {
+        let finite = |rect: &Rect| [rect.x, rect.y, rect.w, rect.h].iter().all(|value| value.is_finite());
+        self.boxes.iter().all(finite)
+    }
+
     /// The smallest box around all of it.
     pub fn bounds(&self) -> Rect {
         let around = |a: Rect, b: &Rect| {

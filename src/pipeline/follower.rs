@@ -41,8 +41,8 @@ pub struct Named<'a> {
     pub verdicts: &'a [Verdict],
     /// Name of the model that they rest on.
     pub embedder: &'a str,
-    /// The gallery's revision.
-    pub revision: u64,
+    /// Which gallery they rest on, as the camera counts them, and that one's revision.
+    pub revision: (u64, u64),
 }
 
 /// The end of `see-<id>` that has an order: track → recognise → observe.

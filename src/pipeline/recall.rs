@@ -29,12 +29,14 @@ pub struct Recall {
     current: Arc<ArcSwapOption<Recognition>>,
     /// With what it was made from; without it where that failed, which was said.
     made: Option<(Arc<Recognition>, Option<Recogniser>)>,
+    /// How often that was.
+    times: u64,
 }
 
 impl Recall {
     /// Recognition of `camera` with the `current` models and people.
     pub fn new(camera: &str, current: Arc<ArcSwapOption<Recognition>>) -> Self {
-        Self { camera: camera.into(), vigil: None, current, made: None }
+        Self { camera: camera.into(), vigil: None, current, made: None, times: 0 }
     }
 
     /// The same, for a camera on which some people may go unmasked.
@@ -61,6 +63,7 @@ impl Recall {
         let made = recogniser(settings, current);
         let made = made.inspect_err(|fault| error!(camera = &*self.camera, error = %fault, "no recognition")).ok();
         self.made = Some((Arc::clone(current), made));
+        self.times += 1;
     }
 }
 
@@ -70,7 +73,7 @@ impl Names for Recall {
         let (with, recogniser) = self.made.as_mut()?;
         let tracks = (tracker.tracks(), tracker.ended());
         // first: a change in between is then seen as one after
-        let revision = with.people.gallery.revision();
+        let revision = (self.times, with.people.gallery.revision());
         let verdicts = recogniser.as_mut()?.recognise(frame.picture(), &frame.stamp, tracks, deadline);
         Some(Named { verdicts, embedder: &with.models.embedder.manifest().name, revision })
     }

@@ -44,7 +44,7 @@ pub struct Faces<'a> {
 pub struct Sightings {
     exemptions: Exemptions,
     /// Of the gallery by which people went unmasked.
-    revision: Option<u64>,
+    revision: Option<(u64, u64)>,
 }
 
 impl Sightings {

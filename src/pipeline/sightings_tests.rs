@@ -237,7 +237,7 @@ impl World {
         let tracks: Vec<Track> = (0..3).map(|person| self.track(person, number, found[person])).collect();
         let verdicts = self.recognise(&tracks, unfit);
         let detections: Vec<Detection> = tracks.iter().filter_map(|track| track.detection).collect();
-        let named = Named { verdicts: &verdicts, embedder: "made-up", revision: self.people.gallery.revision() };
+        let named = Named { verdicts: &verdicts, embedder: "made-up", revision: (0, self.people.gallery.revision()) };
         let frame = Analysed { number, at: ms(number * FRAME), generation: self.line.generation() };
         let faces = Faces { detections: &detections, tracks: &tracks, score: 0.5, named: Some(named) };
         let analysis = self.sightings.analysis(frame, faces);

@@ -172,7 +172,7 @@ impl Names for Parrot {
         let identity = Identity::Stranger { alias: "visitor-1".into(), score: None };
         let (quality, change, verified, tags, impression) = (None, None, None, Arc::default(), None);
         self.1 = vec![Verdict { track, identity, quality, doubtful: false, change, verified, tags, impression }];
-        Some(Named { verdicts: &self.1, embedder: "parrot", revision: 0 })
+        Some(Named { verdicts: &self.1, embedder: "parrot", revision: (0, 0) })
     }
 
     fn lost(&mut self) {
