@@ -210,8 +210,22 @@ impl Line {
         if let (Some(era), Some((.., size))) = (self.eras.back_mut(), self.last) {
             era.strands.take((mark.at, mark.shot), size, &analysis.sightings);
         }
+        self.follow(mark);
         self.prove(self.newest, mark);
         self.newest = Some(mark);
+    }
+
+    /// Follows faces by their looks from frame to frame up to one that was analysed, if that one is held.
+    fn follow(&mut self, to: Mark) {
+        let Some(era) = self.eras.back_mut().filter(|_| !self.policy.nobody) else { return };
+        let goes_on = |held: &&Held| {
+            let number = held.frame.number;
+            held.era == era.number && number <= to.number && self.shots.of(number) == to.shot
+        };
+        let frames: Vec<&Frame> = self.held.iter().filter(goes_on).map(|held| &held.frame).collect();
+        if frames.last().is_some_and(|last| last.number == to.number) {
+            era.strands.follow(&frames);
+        }
     }
 
     /// Says what the frames up to `to` are worth, now that it was analysed.

@@ -11,6 +11,8 @@
 //! | [`sighting`](Sighting) | what one analysis knows of faces |
 //! | `strands` | the faces of the frames that are held |
 //! | `strand` | where each may be at any instant |
+//! | `unseen` | where it may be while no analysis finds it |
+//! | `looks` `trail` | where it was in frames that nobody analysed, by what it looks like |
 //! | `links` | which faces are found again as other tracks |
 //! | `motion` `way` | boxes that move, and those that stand for where they came along |
 //! | [`hold`] | how long a frame is held |
@@ -38,6 +40,7 @@ mod line;
 #[cfg(test)]
 mod line_tests;
 mod links;
+mod looks;
 mod masked;
 mod motion;
 mod painter;
@@ -57,6 +60,10 @@ mod strands;
 mod strands_tests;
 mod stretch;
 mod test_face;
+mod trail;
+#[cfg(test)]
+mod trail_tests;
+mod unseen;
 mod way;
 mod who;
 

@@ -37,7 +37,11 @@ pub(super) fn velocity_between(a: Rect, b: Rect, seconds: f32) -> Point {
 
 /// `rect` after so many seconds, or before; nobody goes straight on for long.
 pub(super) fn moved(rect: Rect, velocity: Point, seconds: f32) -> Rect {
-    let seconds = seconds.clamp(-STRAIGHT, STRAIGHT);
+    moved_on(rect, velocity, seconds.clamp(-STRAIGHT, STRAIGHT))
+}
+
+/// The same of what goes straight on.
+pub(super) fn moved_on(rect: Rect, velocity: Point, seconds: f32) -> Rect {
     Rect { x: rect.x + velocity.x * seconds, y: rect.y + velocity.y * seconds, ..rect }
 }
 

@@ -3,42 +3,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::motion::{distance, mixed, moved, seconds, speed, velocity_between};
+use super::motion::{distance, mixed, moved, seconds, velocity_between};
 use super::sighting::Sighting;
+use super::trail::{Trail, signed};
 use super::way::{Place, sweep};
 use crate::geometry::{Point, Rect};
 
 /// What may be a face and is not taken for one is held for so many seconds, unless all that time has been looked at and it was not
 /// found any more; it is masked that far back.
-const WEAK: f32 = 0.1;
-/// A face that is found for the first time is masked this far back, as far as frames are held, but no further than in which it
-/// would get as far as one that is held once it is lost.
-const BACK: f32 = 0.5;
-/// A face found once is held for so many seconds, and masked that far back; by as much longer as it has been known.
-const FIRST: f32 = 0.25;
-/// A face that is not found any more is held for the time in which it would get this far, in sizes: where it is after that
-/// nobody knows …
-const TRAVEL: f32 = 0.75;
-/// … but for so many seconds at least …
-const LEAST_HELD: f32 = 0.3;
-/// … and until nearly so many analyses have looked for it in vain.
-const ROUNDS: f32 = 1.8;
-/// Whoever has gone further than this since, in sizes, as it moved, is not where it was.
-const GONE: f32 = 0.6;
-/// A face that is first found beside another one may have come from behind it: so much of the way there is hidden.
-const BEHIND: f32 = 0.7;
-/// A gap that a face was lost in and found again after is bridged where it is no longer than so many seconds.
-const BRIDGE: f32 = 1.0;
-/// Where it stays is doubtful by this share of its size for each second in which it is not seen …
-const DRIFT: f32 = 0.8;
-/// … and by this share of how far it would get in that time …
-const TURN: f32 = 0.3;
-/// … by this share of its size at most.
-const MOST_DOUBT: f32 = 0.2;
-/// Where nothing says how it moves it is doubtful by so many sizes a second …
-const UNKNOWN: f32 = 4.0;
-/// … and so many at most.
-const MOST_UNKNOWN: f32 = 0.5;
+pub(super) const WEAK: f32 = 0.1;
 /// Whoever cannot be told from another at some instant is masked this far back, as far as frames are held.
 const DOUBTED_BACK: Duration = Duration::from_millis(500);
 /// Acceleration, in sizes a second squared, by which a way between two knots may differ from a straight one.
@@ -54,9 +27,7 @@ pub(super) const SURE: f32 = 0.4;
 /// Two knots further apart than so many sizes are no way: all places changed at once …
 const FAR: f32 = 2.5;
 /// … unless that is no more than so many sizes a second.
-const FAST: f32 = 6.0;
-/// Analyses further apart than so many seconds are few.
-const SELDOM: f32 = 0.25;
+pub(super) const FAST: f32 = 6.0;
 /// Faces no further apart than this, in sizes, may have been taken for each other.
 pub(super) const CLOSE: f32 = 1.5;
 /// How a face moves is taken from knots so many seconds apart …
@@ -84,6 +55,8 @@ pub(super) struct Strand {
     /// When it was first found.
     pub since: Duration,
     pub knots: VecDeque<Knot>,
+    /// Where it was in between, by its looks.
+    pub trail: Trail,
 }
 
 /// The stream times of the analyses around a frame.
@@ -104,6 +77,8 @@ pub(super) struct Neighbours {
     pub rivals: Vec<Rect>,
     /// Where those are from behind which it may come.
     pub hiders: Vec<Rect>,
+    /// Where those are that an analysis around the frame found.
+    pub beside: Vec<Rect>,
 }
 
 impl Strand {
@@ -132,7 +107,7 @@ impl Strand {
     }
 
     /// Whether a face that is found at `rect` is surely the one that it was at `from`.
-    fn is_surely(&self, from: &Knot, rect: Rect, at: Duration) -> bool {
+    pub fn is_surely(&self, from: &Knot, rect: Rect, at: Duration) -> bool {
         distance(from.sighting.rect, rect) <= SURE || distance(self.expected(from, at), rect) <= SURE
     }
 
@@ -172,6 +147,11 @@ impl Strand {
         match (self.seen_before(at), self.seen_after(at)) {
             (Some(from), Some(to)) if from.at == to.at => self.found(to, &mut places),
             (Some(from), Some(to)) if from.at >= between.from && to.at <= between.to => {
+                if let Some(place) = self.followed(from, to, at) {
+                    return vec![place];
+                }
+                self.astray(from, at, &mut places);
+                self.astray(to, at, &mut places);
                 self.way(from, to, at, &mut places);
                 others.rivals.iter().for_each(|rival| other_way((from, *rival), (to.at, at), &mut places));
             }
@@ -180,7 +160,7 @@ impl Strand {
                 let open = |from: &Knot| to.is_none_or(|to| to.sighting.track != from.sighting.track);
                 let in_vain = |from: &Knot| to.is_none() && self.was_nothing(from, between, others.newest);
                 for from in self.last_seen(from, at).filter(|from| !in_vain(from)) {
-                    self.lost(from, (at, between), open(from), &mut places);
+                    self.lost(from, (at, between), (open(from), others), &mut places);
                 }
                 for to in self.next_seen(to, at) {
                     self.coming(to, (at, between), &others.hiders, &mut places);
@@ -228,6 +208,17 @@ impl Strand {
         firm.into_iter().chain(weak)
     }
 
+    /// Between two analyses in a row, if it was followed from one to the other by its looks.
+    fn followed(&self, from: &Knot, to: &Knot, at: Duration) -> Option<Place> {
+        let (one, other) = (from.sighting.rect, to.sighting.rect);
+        if !self.trail.joins((from.at, one), (to.at, other)) {
+            return None;
+        }
+        let centre = self.trail.between(from.at, to.at, at)?.centre();
+        let Rect { w, h, .. } = mixed(one, other, signed(from.at, at) / signed(from.at, to.at).max(1e-6));
+        Some(Place { rect: Rect::new(centre.x - w / 2.0, centre.y - h / 2.0, w, h), doubt: 0.0 })
+    }
+
     /// Between two analyses in a row.
     fn way(&self, from: &Knot, to: &Knot, at: Duration, places: &mut Vec<Place>) {
         let gap = seconds(to.at.saturating_sub(from.at));
@@ -254,86 +245,8 @@ impl Strand {
         }
     }
 
-    /// After an analysis that found it; `open` where none found it since.
-    fn lost(&self, from: &Knot, (at, between): (Duration, Between), open: bool, places: &mut Vec<Place>) {
-        let away = seconds(at.saturating_sub(from.at));
-        let velocity = self.velocity(from, -1.0);
-        // whatever the analysis before the frame found is masked up to the one after it
-        let next_to = from.at >= between.from;
-        let rounds = ROUNDS * seconds(between.to.saturating_sub(between.from));
-        if !next_to && away > self.held(from, velocity, rounds) {
-            return;
-        }
-        let doubt = doubt(velocity, &from.sighting, away) + if next_to { starved(away) } else { 0.0 };
-        let gone = open && velocity.is_some_and(|velocity| speed(velocity, from.sighting.rect) * away > GONE);
-        if !gone {
-            places.push(Place { rect: from.sighting.rect, doubt });
-        }
-        if open {
-            places.push(Place { rect: self.predicted(from, at, velocity), doubt });
-        }
-    }
-
-    /// For how long it is held after an analysis that found it; `rounds` is how long enough further ones take.
-    fn held(&self, from: &Knot, velocity: Option<Point>, rounds: f32) -> f32 {
-        if !from.sighting.firm {
-            return WEAK;
-        }
-        let known = FIRST + seconds(from.at.saturating_sub(self.since));
-        let speed = velocity.map_or(f32::MAX, |velocity| speed(velocity, from.sighting.rect));
-        from.patience.min(known).min(travel_time(speed).max(rounds))
-    }
-
-    /// Where the tracker believes it.
-    fn predicted(&self, from: &Knot, at: Duration, velocity: Option<Point>) -> Rect {
-        let last = self.knots.iter().rev().find(|knot| knot.at <= at).unwrap_or(from);
-        let velocity = if last.sighting.seen { velocity.unwrap_or_default() } else { last.sighting.velocity };
-        moved(last.sighting.rect, velocity, seconds(at.saturating_sub(last.at)))
-    }
-
-    /// Before an analysis that found it.
-    fn coming(&self, to: &Knot, (at, between): (Duration, Between), hiders: &[Rect], places: &mut Vec<Place>) {
-        let lead = seconds(to.at.saturating_sub(at));
-        let last = self.knots.iter().rev().find(|knot| knot.sighting.seen).unwrap_or(to);
-        let known = FIRST + seconds(last.at.saturating_sub(self.since));
-        let velocity = self.velocity(to, 1.0).or_else(|| self.velocity_unseen(to));
-        let came = velocity.map_or(BACK, |velocity| travel_time(speed(velocity, to.sighting.rect)));
-        let back = if to.sighting.firm { BACK.min(known).min(came) } else { WEAK };
-        let next_to = to.at <= between.to;
-        if !next_to && lead > back {
-            return;
-        }
-        let doubt = doubt(velocity, &to.sighting, lead) + if next_to { starved(lead) } else { 0.0 };
-        places.push(Place { rect: to.sighting.rect, doubt });
-        if let Some(velocity) = velocity {
-            places.push(Place { rect: moved(to.sighting.rect, velocity, -lead), doubt });
-        }
-        from_behind(to, hiders, places);
-    }
-
-    /// Lost, and found again: between the two.
-    fn found_again(&self, from: &Knot, to: &Knot, at: Duration, places: &mut Vec<Place>) {
-        let (away, back) = (seconds(at.saturating_sub(from.at)), seconds(to.at.saturating_sub(at)));
-        let (one, other) = (&from.sighting, &to.sighting);
-        if away + back > if one.firm && other.firm { BRIDGE } else { WEAK } {
-            return;
-        }
-        let doubt = doubt(self.velocity(from, -1.0), one, away.min(back));
-        places.push(Place { rect: mixed(one.rect, other.rect, away / (away + back).max(1e-6)), doubt });
-    }
-
-    /// How it moved, in pixels a second, while it was lost and until it was found again where it was going, by the same track.
-    fn velocity_unseen(&self, to: &Knot) -> Option<Point> {
-        let seen = |knot: &&Knot| knot.at < to.at && knot.sighting.seen && knot.sighting.firm;
-        let from = self.knots.iter().rev().find(seen)?;
-        let gap = seconds(to.at.saturating_sub(from.at));
-        let same = from.shot == to.shot && to.sighting.firm && from.sighting.track == to.sighting.track;
-        let found = same && gap <= BRIDGE && self.is_surely(from, to.sighting.rect, to.at);
-        found.then(|| velocity_between(from.sighting.rect, to.sighting.rect, gap))
-    }
-
     /// How it moves at a knot, in pixels a second: by knots before it (`way` -1) or after it (1) in which it was seen.
-    fn velocity(&self, knot: &Knot, way: f32) -> Option<Point> {
+    pub fn velocity(&self, knot: &Knot, way: f32) -> Option<Point> {
         // in whole durations: a stream that has run for days has times that a float does not tell apart
         let later =
             |other: &Knot| seconds(other.at.saturating_sub(knot.at)) - seconds(knot.at.saturating_sub(other.at));
@@ -348,37 +261,6 @@ impl Strand {
             rank(a).total_cmp(&rank(b))
         });
         found.map(|other| velocity_between(knot.sighting.rect, other.sighting.rect, later(other)))
-    }
-}
-
-/// By which share of its size the place of a face is doubtful that was not seen for so many seconds.
-fn doubt(velocity: Option<Point>, sighting: &Sighting, unseen: f32) -> f32 {
-    match velocity {
-        // what may be a face is masked where it was found
-        _ if !sighting.firm => 0.0,
-        None => (UNKNOWN * unseen).min(MOST_UNKNOWN),
-        Some(velocity) => ((DRIFT + TURN * speed(velocity, sighting.rect)) * unseen).min(MOST_DOUBT),
-    }
-}
-
-/// What comes to the doubt about a face that only one of the analyses around the frame found, and so long ago, or later, that
-/// analyses have become few: it may have gone anywhere.
-fn starved(unseen: f32) -> f32 {
-    (unseen - SELDOM).max(0.0) * FAST
-}
-
-/// The time in which a face of this speed gets as far as its mask follows it unseen, in seconds.
-fn travel_time(speed: f32) -> f32 {
-    (TRAVEL / speed.max(1e-3)).max(LEAST_HELD)
-}
-
-/// Before an analysis that found it beside other faces: part of the way from behind each.
-fn from_behind(to: &Knot, hiders: &[Rect], places: &mut Vec<Place>) {
-    let rect = to.sighting.rect;
-    for hider in hiders.iter().filter(|_| to.sighting.firm) {
-        let (here, there) = (rect.centre(), hider.centre());
-        let behind = Rect { x: rect.x + there.x - here.x, y: rect.y + there.y - here.y, ..rect };
-        sweep((rect, behind), (0.0, BEHIND), 0.0, places);
     }
 }
 

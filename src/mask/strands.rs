@@ -8,12 +8,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::links::{Link, are_alike, links};
-use super::motion::{distance, seconds, size};
+use super::motion::{distance, mixed, seconds, size};
 use super::shape::Region;
 use super::sighting::Sighting;
 use super::strand::{Between, CLOSE, Knot, Neighbours, RECENT, SURE, Strand};
+use super::trail::{Found, Trail, signed};
 use super::way::Place;
 use crate::canvas::CELL;
+use crate::frame::Frame;
 use crate::geometry::{Rect, Size};
 
 /// How much a mask is larger than the face's box, in shares of it.
@@ -81,6 +83,8 @@ const TURNED_HELD: f32 = 2.0;
 const FIRM_HELD: f32 = 0.5;
 /// A box nearer to the picture's edge than this, in sizes, may go over it.
 const EDGE: f32 = 0.7;
+/// In the box of a face that is no further from another one than this, in sizes, there may be something of that one.
+const ALONE: f32 = 1.0;
 /// What is found without a track belongs to a strand whose last box is no further off than this, in sizes.
 const NEAR: f32 = 0.7;
 
@@ -121,6 +125,26 @@ impl Strands {
         self.newest = at;
     }
 
+    /// Follows faces by their looks through the frames that are held, in their order, the last of which was analysed just now.
+    pub fn follow(&mut self, frames: &[&Frame]) {
+        let Some((last, before)) = frames.split_last() else { return };
+        let now = |knot: &&Knot| knot.at == last.stamp.pts && knot.sighting.seen;
+        let found = |strand: &Strand| strand.knots.back().filter(now).map(|knot| (strand.key, knot.sighting.rect));
+        let all: Vec<(u64, Rect)> = self.strands.iter().filter_map(found).collect();
+        for strand in &mut self.strands {
+            strand.trail.forwards(frames.iter().copied());
+            let mut seen = strand.knots.iter().rev().filter(|knot| knot.sighting.seen);
+            let Some(knot) = seen.next().filter(now) else { continue };
+            let rect = knot.sighting.rect;
+            let alone = all.iter().all(|(key, other)| *key == strand.key || distance(*other, rect) > ALONE);
+            let found = Found { rect, velocity: strand.velocity(knot, -1.0).unwrap_or_default(), alone };
+            // back to where it was found before
+            let since = seen.next().map_or(Duration::ZERO, |knot| knot.at);
+            let back = before.iter().rev().copied().take_while(|frame| frame.stamp.pts >= since);
+            strand.trail.begin(last, found, back);
+        }
+    }
+
     /// The track of this sighting follows another face from now on.
     fn hand_over(&mut self, sighting: &Sighting) {
         let followed = self.strands.iter_mut().filter(|strand| strand.is_followed_by(sighting));
@@ -154,7 +178,14 @@ impl Strands {
         });
         found.unwrap_or_else(|| {
             self.issued += 1;
-            self.strands.push(Strand { key: self.issued, track: None, firm: false, since: at, knots: VecDeque::new() });
+            self.strands.push(Strand {
+                key: self.issued,
+                track: None,
+                firm: false,
+                since: at,
+                knots: VecDeque::new(),
+                trail: Trail::default(),
+            });
             self.strands.len() - 1
         })
     }
@@ -173,7 +204,20 @@ impl Strands {
 
     fn neighbours(&self, strand: &Strand, at: Duration, between: Between) -> Neighbours {
         let (rivals, hiders) = (self.rivals(strand, at, between), self.hiders(strand, at, between));
-        Neighbours { newest: self.newest, rivals, hiders }
+        let beside = self.beside(strand, at, between);
+        Neighbours { newest: self.newest, rivals, hiders, beside }
+    }
+
+    /// Where other faces are that an analysis around the frame found.
+    fn beside(&self, strand: &Strand, at: Duration, between: Between) -> Vec<Rect> {
+        let place = |other: &Strand| {
+            let before = other.seen_before(at).filter(|knot| knot.at >= between.from);
+            let after = other.seen_after(at).filter(|knot| knot.at <= between.to);
+            let (one, last) = (before.or(after)?, after.or(before)?);
+            let share = signed(one.at, at) / signed(one.at, last.at).max(1e-6);
+            Some(mixed(one.sighting.rect, last.sighting.rect, share.clamp(0.0, 1.0)))
+        };
+        self.strands.iter().filter(|other| other.key != strand.key).filter_map(place).collect()
     }
 
     /// Faces from behind which `strand` may come, that an analysis after the frame found and the one before did not: where they
@@ -245,6 +289,8 @@ impl Strands {
     pub fn forget_before(&mut self, oldest: Duration) {
         let reach = Duration::from_secs_f32(TURNED_HELD);
         for strand in &mut self.strands {
+            // whoever was followed by its looks for a while goes on from there
+            strand.trail.forget_before(oldest.saturating_sub(Duration::from_secs_f32(RECENT)));
             // the knots before the oldest frame are one end of its way, and know its size and how it moved
             let past = oldest.saturating_sub(Duration::from_secs_f32(SIZE_HELD));
             let mut seen = strand.knots.iter().rev().filter(|knot| knot.at <= past && knot.sighting.seen);
