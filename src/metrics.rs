@@ -181,6 +181,7 @@ visor_mask_audit_faces_total
 visor_mask_unproven_frames_total
 visor_restream_clients
 visor_restream_interruptions_total
+visor_restream_push_up
 visor_restream_restarts_total
 visor_preview_clients
 visor_preview_seconds
