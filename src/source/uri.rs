@@ -37,8 +37,13 @@ impl Uri {
     /// # Errors
     /// A configuration fault that says what is wrong, without quoting the address.
     pub fn target(&self) -> Result<Target, Fault> {
-        let url = Url::parse(self.0.expose_secret()).map_err(|e| {
-            Fault::config(format!("the URI cannot be read: {e}"))
+        let text = self.0.expose_secret();
+        let url = Url::parse(text).map_err(|e| {
+            let fault = Fault::config(format!("the URI cannot be read: {e}"));
+            if text.starts_with('/') {
+                return fault.remedy("a file is written as file:///folder/name, a webcam as v4l2:///dev/video0");
+            }
+            fault
                 .remedy("write it as rtsp://host/path; in user names and passwords, write @ as %40, # as %23, / as %2F")
         })?;
         Target::new(url)
@@ -297,6 +302,12 @@ mod tests {
         check_peer("file:///clip.mp4", None);
         check_peer("test:", None);
         check_peer("test:?size=640x360&fps=30", None);
+    }
+
+    #[test]
+    fn a_path_in_the_configuration_is_told_how_it_is_written() {
+        let fault = Uri::from("/videos/clip.mp4").target().unwrap_err();
+        assert!(fault.to_string().contains("file:///folder/name"), "{fault}");
     }
 
     #[test]
