@@ -44,6 +44,16 @@ pub(super) struct Knot {
     pub sighting: Sighting,
     /// For how long it is held when it is not found any more, in seconds.
     pub patience: f32,
+    /// How much wider it is to the left and to the right, beyond the picture's edge, in pixels.
+    pub cut: [f32; 2],
+}
+
+impl Knot {
+    /// What the analysis found, at another place, with what the picture's edge had cut off.
+    pub fn with_cut(&self, rect: Rect) -> Rect {
+        let [left, right] = self.cut;
+        Rect { x: rect.x - left, w: rect.w + left + right, ..rect }
+    }
 }
 
 /// One face.

@@ -108,7 +108,8 @@ impl Strands {
             let patience = patience(sighting, sightings, frame);
             strand.track = sighting.track.or(strand.track);
             strand.firm |= sighting.firm;
-            strand.knots.push_back(Knot { at, shot, sighting: *sighting, patience });
+            let cut = cut(sighting.rect, frame);
+            strand.knots.push_back(Knot { at, shot, sighting: *sighting, patience, cut });
         };
         // first, so that nobody takes their place
         for Link { strand, sighting } in &links {
@@ -337,6 +338,12 @@ fn patience(sighting: &Sighting, all: &[Sighting], frame: Size) -> f32 {
     let near = |other: &Sighting| other.rect != rect && distance(other.rect, rect) < CLOSE;
     let goes = edge < EDGE * size(rect) || all.iter().any(near);
     if goes { FIRM_HELD } else { TURNED_HELD }
+}
+
+/// How much of a face the picture's edge cuts off, on its left and on its right: it comes into sight when the face comes in.
+fn cut(rect: Rect, frame: Size) -> [f32; 2] {
+    let (reach, missing) = (CARRIED * size(rect), (NARROW * rect.h - rect.w).max(0.0));
+    [rect.x, frame.width as f32 - rect.right()].map(|room| if room < reach { missing } else { 0.0 })
 }
 
 /// `rect` about the same centre, at least `w` wide and `h` high.

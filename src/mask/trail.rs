@@ -117,6 +117,12 @@ impl Trail {
         found.map(|glimpse| (glimpse.rect, glimpse.sure))
     }
 
+    /// The first and the last frame in which what an analysis at `since` found was seen.
+    pub fn seen_around(&self, since: Duration) -> (Duration, Duration) {
+        let own = self.glimpses.iter().filter(|glimpse| glimpse.since == since);
+        own.fold((since, since), |(first, last), glimpse| (first.min(glimpse.at), last.max(glimpse.at)))
+    }
+
     /// Whether what two analyses found is one face: it was followed from one to the other.
     pub fn joins(&self, from: (Duration, Rect), to: (Duration, Rect)) -> bool {
         let comes = |one: (Duration, Rect), other: (Duration, Rect)| {

@@ -35,7 +35,8 @@ fn frame(number: u64, faces: &[(u64, f32)]) -> Frame {
     for (who, x) in faces {
         for (row, levels) in pixels.chunks_exact_mut(SIZE.width as usize).skip(60).take(50).enumerate() {
             let left = x.max(0.0) as usize;
-            for (column, level) in levels[left..left + 40].iter_mut().enumerate() {
+            let right = (left + 40).min(SIZE.width as usize);
+            for (column, level) in levels[left..right].iter_mut().enumerate() {
                 let (across, down, own) = (column as f32, row as f32, *who as f32);
                 let waves =
                     [(across / (4.0 + own)).sin(), (down / 7.0 + own).sin(), ((across + 2.0 * down) / 12.0).cos()];
@@ -135,6 +136,40 @@ fn a_face_that_would_be_behind_another_by_now_is_hidden_there() {
     };
     assert_eq!(shows(&run(place(28))[27], place(27)).0, 0, "there is somebody to hide it");
     assert_eq!(shows(&run(0.0)[27], place(27)).0, 40, "there is nobody");
+}
+
+#[test]
+fn a_face_that_one_analysis_found_may_come_out_again_from_behind_another() {
+    // it comes from behind somebody just before frame 10, is lost behind somebody else by frame 15, and comes out for a moment at frame 21
+    let place = |n: u64| 400.0 - 9.0 * n as f32;
+    let other = 200.0;
+    let seen = |n: u64| match n {
+        7..=13 | 21 => vec![(2, other), (1, place(n))],
+        _ => vec![(2, other)],
+    };
+    let found = |n: u64| match n {
+        10 => vec![sighting(2, other), sighting(1, place(n))],
+        _ => vec![sighting(2, other)],
+    };
+    let masks = masks(seen, found, 40);
+    assert_eq!(shows(&masks[21], place(21)).0, 0, "{:?}", masks[21]);
+    assert!(shows(&masks[27], place(27)).0 > 20, "it is not held for ever: {:?}", masks[27]);
+}
+
+#[test]
+fn a_face_that_comes_in_over_the_edge_is_hidden_as_it_comes_into_sight() {
+    // half of it is found at frame 10, and nothing after that
+    let place = |n: u64| 616.0 - 6.0 * n.saturating_sub(10) as f32;
+    let found = |n: u64| match n {
+        10 => vec![Sighting { rect: Rect { w: 24.0, ..rect(place(n)) }, ..sighting(1, place(n)) }],
+        _ => Vec::new(),
+    };
+    let masks = masks(|n| if n < 9 { vec![] } else { vec![(1, place(n))] }, found, 24);
+    for (n, masks) in (0..).zip(&masks).take(14).skip(11) {
+        let hidden = columns(masks);
+        let face = place(n) as usize..(place(n) as usize + 37).min(SIZE.width as usize);
+        assert!(hidden[face].iter().filter(|hidden| !**hidden).count() <= 1, "frame {n}: {masks:?}");
+    }
 }
 
 #[test]

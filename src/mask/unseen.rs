@@ -106,7 +106,7 @@ impl Strand {
     /// is all.
     fn by_looks(&self, knot: &Knot, at: Duration, places: &mut Vec<Place>) -> bool {
         let Some((rect, sure)) = self.trail.seen(knot.at, at) else { return self.astray(knot, at, places) };
-        places.push(Place { rect, doubt: 0.0 });
+        places.push(Place { rect: knot.with_cut(rect), doubt: 0.0 });
         let going = if sure { None } else { self.going(knot, at) };
         places.extend(going.filter(|going| distance(going.rect, rect) > AGREED));
         sure || going.is_some()
@@ -150,7 +150,7 @@ impl Strand {
         let last = self.last_towards(from, at, true);
         let velocity = last.velocity?;
         let rect = moved_on(last.rect, velocity, signed(last.at, at));
-        let in_time = signed(from.at, at) <= HIDDEN.min(self.known(from));
+        let in_time = signed(from.at, at) <= HIDDEN.min(self.known_by_looks(from));
         let is_hidden = from.sighting.firm && in_time && beside.iter().any(|other| distance(*other, rect) < BESIDE);
         is_hidden.then_some(Place { rect, doubt: HIDDEN_DOUBT })
     }
@@ -158,6 +158,12 @@ impl Strand {
     /// For how long it counts as known at a knot.
     fn known(&self, knot: &Knot) -> f32 {
         FIRST + seconds(knot.at.saturating_sub(self.since))
+    }
+
+    /// The same with the frames in which its looks were followed.
+    fn known_by_looks(&self, knot: &Knot) -> f32 {
+        let (first, last) = self.trail.seen_around(knot.at);
+        FIRST + seconds(last.saturating_sub(self.since.min(first)))
     }
 
     /// For how long it is held after an analysis that found it; `rounds` is how long enough further ones take.
