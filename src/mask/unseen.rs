@@ -23,10 +23,9 @@ const LEAST_HELD: f32 = 0.3;
 /// … and until nearly so many analyses have looked for it in vain …
 const ROUNDS: f32 = 1.8;
 /// … and for so many seconds where it would be no further than so many sizes from another face by now: that one may hide it, and
-/// anybody may come out between two analyses. It is doubtful there by this share of its size.
+/// anybody may come out between two analyses.
 const HIDDEN: f32 = 0.6;
 const BESIDE: f32 = 1.0;
-const HIDDEN_DOUBT: f32 = 0.1;
 /// Whoever has gone further than this since, in sizes, as it moved, is not where it was.
 const GONE: f32 = 0.6;
 /// A face that is first found beside another one may have come from behind it: so much of the way there is hidden.
@@ -149,10 +148,11 @@ impl Strand {
     fn hidden(&self, from: &Knot, at: Duration, beside: &[Rect]) -> Option<Place> {
         let last = self.last_towards(from, at, true);
         let velocity = last.velocity?;
-        let rect = moved_on(last.rect, velocity, signed(last.at, at));
+        let later = signed(last.at, at);
+        let rect = moved_on(last.rect, velocity, later);
         let in_time = signed(from.at, at) <= HIDDEN.min(self.known_by_looks(from));
         let is_hidden = from.sighting.firm && in_time && beside.iter().any(|other| distance(*other, rect) < BESIDE);
-        is_hidden.then_some(Place { rect, doubt: HIDDEN_DOUBT })
+        is_hidden.then(|| Place { rect, doubt: doubt(last.velocity, &from.sighting, later) })
     }
 
     /// For how long it counts as known at a knot.
