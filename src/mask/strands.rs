@@ -83,6 +83,8 @@ const TURNED_HELD: f32 = 2.0;
 const FIRM_HELD: f32 = 0.5;
 /// A box nearer to the picture's edge than this, in sizes, may go over it.
 const EDGE: f32 = 0.7;
+/// So many faces are followed by their looks at most: it takes time in which frames wait. Others' masks are as large as without.
+pub(super) const MOST_FOLLOWED: usize = 32;
 /// In the box of a face that is no further from another one than this, in sizes, there may be something of that one.
 const ALONE: f32 = 1.0;
 /// What is found without a track belongs to a strand whose last box is no further off than this, in sizes.
@@ -132,10 +134,16 @@ impl Strands {
         let now = |knot: &&Knot| knot.at == last.stamp.pts && knot.sighting.seen;
         let found = |strand: &Strand| strand.knots.back().filter(now).map(|knot| (strand.key, knot.sighting.rect));
         let all: Vec<(u64, Rect)> = self.strands.iter().filter_map(found).collect();
+        let mut followed = 0;
         for strand in &mut self.strands {
             strand.trail.forwards(frames.iter().copied());
             let mut seen = strand.knots.iter().rev().filter(|knot| knot.sighting.seen);
             let Some(knot) = seen.next().filter(now) else { continue };
+            followed += 1;
+            if followed > MOST_FOLLOWED {
+                strand.trail.stop();
+                continue;
+            }
             let rect = knot.sighting.rect;
             let alone = all.iter().all(|(key, other)| *key == strand.key || distance(*other, rect) > ALONE);
             let found = Found { rect, velocity: strand.velocity(knot, -1.0).unwrap_or_default(), alone };
@@ -144,6 +152,11 @@ impl Strands {
             let back = before.iter().rev().copied().take_while(|frame| frame.stamp.pts >= since);
             strand.trail.begin(last, found, back);
         }
+    }
+
+    #[cfg(test)]
+    pub fn followed(&self) -> usize {
+        self.strands.iter().filter(|strand| strand.trail.is_followed()).count()
     }
 
     /// The track of this sighting follows another face from now on.

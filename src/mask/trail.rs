@@ -111,6 +111,16 @@ impl Trail {
         }
     }
 
+    /// Follows it no further.
+    pub fn stop(&mut self) {
+        self.end = None;
+    }
+
+    #[cfg(test)]
+    pub fn is_followed(&self) -> bool {
+        self.end.is_some()
+    }
+
     /// Where in the frame at `at` what an analysis at `since` found was, and whether that is sure.
     pub fn seen(&self, since: Duration, at: Duration) -> Option<(Rect, bool)> {
         let found = self.glimpses.iter().find(|glimpse| glimpse.at == at && glimpse.since == since);

@@ -8,7 +8,7 @@ use super::line::Line;
 use super::policy::{Analysis, Lookahead, Policy};
 use super::ruling::Ruling;
 use super::sighting::Sighting;
-use super::strands::Margins;
+use super::strands::{MOST_FOLLOWED, Margins, Strands};
 use crate::clock::Monotonic;
 use crate::frame::{ClockSource, Colorimetry, ColourMatrix, ColourRange, Frame, Layout, PixelFormat, Stamp};
 use crate::geometry::{Point, Rect, Size};
@@ -187,4 +187,16 @@ fn of_a_face_beside_another_it_is_not_enough_that_something_looks_like_it() {
         let (shown, _) = shows(masks, place(n));
         assert!(shown <= 6, "frame {n}: {shown} of 40 show: {masks:?}");
     }
+}
+
+#[test]
+fn of_a_crowd_no_more_are_followed_than_there_is_time_for() {
+    let count = MOST_FOLLOWED as u64 + 3;
+    let seen: Vec<(u64, f32)> = (0..count).map(|who| (who, 5.0 + 15.0 * who as f32)).collect();
+    let sightings: Vec<Sighting> = seen.iter().map(|(who, x)| sighting(*who, *x)).collect();
+    let frames: Vec<Frame> = (0..3).map(|number| frame(number, &seen)).collect();
+    let mut strands = Strands::default();
+    strands.take((Duration::ZERO, 0), SIZE, &sightings);
+    strands.follow(&frames.iter().take(1).collect::<Vec<_>>());
+    assert_eq!(strands.followed(), MOST_FOLLOWED);
 }
