@@ -1,6 +1,8 @@
 //! People through the page: added by a picture, seen by a camera, named, forgotten; and all of it erased.
 #![cfg(feature = "media")]
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use visor::restream::child::SimulatedCamera;
 
@@ -8,7 +10,7 @@ use super::support::browser::{Browser, DESKTOP, PHONE};
 use super::support::curl::{curl, curl_json, eventually_json};
 use super::support::daemon::{Daemon, asset, checkout, models, sample, sample_people, visor};
 use super::support::listener::Listener;
-use super::support::wait::eventually;
+use super::support::wait::{PATIENCE, eventually};
 
 /// Drops a picture without a face where pictures are taken.
 const DROP_A_WALL: &str = "const wall = document.createElement('canvas');\
@@ -149,6 +151,7 @@ fn a_stranger_gets_a_name_and_everything_is_erased() {
     browser.wait_for_text("h1", "Kim");
     browser.wait_for_text(".seen", "front");
     browser.go("#/events?type=all");
+    wait_through_the_clip(&browser, "Kim");
     browser.wait_for_text(".events", "Kim");
 
     browser.go("#/privacy");
@@ -203,6 +206,15 @@ fn somebody_in_sight_is_named_before_the_camera_knows_them() {
     assert!(daemon.stop().success());
 }
 
+/// Waits until the page's events name somebody: who has left the clip just now comes into sight again after it began anew, and
+/// it is longer than anything else that is waited for.
+fn wait_through_the_clip(browser: &Browser, name: &str) {
+    let until = Instant::now() + 3 * PATIENCE;
+    while !told_of(browser).iter().any(|told| told == name) && Instant::now() < until {
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
 /// Whom the page's events are about, the newest first, those that are undecided left out.
 fn told_of(browser: &Browser) -> Vec<String> {
     let names = "return [...document.querySelectorAll('.event strong a')].map((name) => name.textContent)";
@@ -218,6 +230,7 @@ fn a_page_that_is_open_lets_go_of_whom_somebody_else_has_forgotten() {
     let stream = Listener::at(&format!("http://{}/api/v1/events", daemon.address().unwrap()), &[]);
     let forgotten = || std::iter::repeat_with(|| stream.event()).find(|(_, name, _)| name == "forgotten").unwrap().2;
     browser.go("#/events?type=all");
+    wait_through_the_clip(&browser, "Robin");
     eventually("Robin among the events", || told_of(&browser).contains(&"Robin".to_owned()).then_some(()));
     // the clip goes on and on, and shows everybody again and again
     browser.run("window.before = true", vec![]);
