@@ -9,31 +9,35 @@ const REACH: usize = 2;
 /// Of a square of three blocks, which a face of 24 pixels in a picture of 720 rows touches, so many are unlike.
 const LEAST: usize = 4;
 
-/// Whether `between` shows something, as large as a small face, that is near there neither `before` nor after it: somebody
-/// who passed a gap.
-pub fn is_glimpse(between: &Signature, before: &Signature, after: &Signature) -> bool {
-    let (least, most) = range(before, after);
-    let unlike: Vec<bool> = between
-        .blocks()
-        .iter()
-        .zip(least.iter().zip(&most))
-        .map(|(block, (least, most))| block.saturating_add(LEVELS) < *least || block.saturating_sub(LEVELS) > *most)
-        .collect();
-    let rows: Vec<&[bool]> = unlike.chunks_exact(COLUMNS).collect();
-    unlike.contains(&true)
-        && rows.windows(3).any(|rows| {
-            (0..COLUMNS - 2)
-                .any(|left| rows.iter().flat_map(|row| &row[left..left + 3]).filter(|unlike| **unlike).count() >= LEAST)
-        })
+/// What two pictures show: the darkest and the lightest near each block, in either of them.
+pub struct Surroundings {
+    least: Vec<u8>,
+    most: Vec<u8>,
 }
 
-/// The darkest and the lightest near each block, in either picture.
-fn range(one: &Signature, other: &Signature) -> (Vec<u8>, Vec<u8>) {
-    let both = |pick: fn(u8, u8) -> u8| -> Vec<u8> {
-        let here = one.blocks().iter().zip(other.blocks()).map(|(a, b)| pick(*a, *b)).collect();
-        near(here, pick)
-    };
-    (both(u8::min), both(u8::max))
+impl Surroundings {
+    /// Of the pictures on both sides of a gap.
+    pub fn of(before: &Signature, after: &Signature) -> Self {
+        let both = |pick: fn(u8, u8) -> u8| -> Vec<u8> {
+            let here = before.blocks().iter().zip(after.blocks()).map(|(a, b)| pick(*a, *b)).collect();
+            near(here, pick)
+        };
+        Self { least: both(u8::min), most: both(u8::max) }
+    }
+
+    /// Whether a picture between the two shows something, as large as a small face, that is near there in neither of them:
+    /// somebody who passed a gap.
+    pub fn lack(&self, between: &Signature) -> bool {
+        let ranges = self.least.iter().zip(&self.most);
+        let is_unlike = |(block, (least, most)): (&u8, (&u8, &u8))| {
+            block.saturating_add(LEVELS) < *least || block.saturating_sub(LEVELS) > *most
+        };
+        let unlike: Vec<bool> = between.blocks().iter().zip(ranges).map(is_unlike).collect();
+        let rows: Vec<&[bool]> = unlike.chunks_exact(COLUMNS).collect();
+        let square =
+            |rows: &[&[bool]], left: usize| rows.iter().flat_map(|row| &row[left..left + 3]).filter(|u| **u).count();
+        unlike.contains(&true) && rows.windows(3).any(|rows| (0..COLUMNS - 2).any(|left| square(rows, left) >= LEAST))
+    }
 }
 
 /// What `pick` picks of all that is near each block.
@@ -71,6 +75,10 @@ mod tests {
             }
         }
         Signature::from_blocks(blocks)
+    }
+
+    fn is_glimpse(between: &Signature, before: &Signature, after: &Signature) -> bool {
+        Surroundings::of(before, after).lack(between)
     }
 
     #[test]

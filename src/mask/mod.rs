@@ -21,7 +21,7 @@
 //! | [`evidence`](Evidence) | the other book, by which each release is checked once more |
 //! | `stretch` `rhythm` | what two analyses prove of the frames between; whether these come as they use to |
 //! | [`cut`](Cuts) `shots` | where a stream is cut, and which frames go on from each other |
-//! | [`glimpse`](is_glimpse) | what is seen between two frames alone |
+//! | [`glimpse`](Surroundings) | what is seen between two frames alone |
 //! | [`ruling`](Ruling) | shown with masks, or covered, and why |
 //! | `shape` `stencil` | which pixels |
 //! | [`kinds`](KINDS) | what takes their place: a file and a table line each |
@@ -70,7 +70,7 @@ mod who;
 pub use config::{Audit, Config, Settings};
 pub use cut::{Cut, Cuts, Signature};
 pub use evidence::Evidence;
-pub use glimpse::is_glimpse;
+pub use glimpse::Surroundings;
 pub use hold::Hold;
 pub use kinds::{KINDS, Kind};
 pub use line::Line;

@@ -13,6 +13,16 @@ pub(super) fn seconds(time: Duration) -> f32 {
     time.as_secs_f32()
 }
 
+/// From one time to another, which may be before it.
+pub(super) fn signed(from: Duration, to: Duration) -> f32 {
+    seconds(to.saturating_sub(from)) - seconds(from.saturating_sub(to))
+}
+
+/// How much of the time from one instant to another has passed at a third: less than 0 before, more than 1 after.
+pub(super) fn share(from: Duration, to: Duration, at: Duration) -> f32 {
+    signed(from, at) / signed(from, to).max(1e-6)
+}
+
 /// Side of the square as large as the box, in pixels.
 pub(super) fn size(rect: Rect) -> f32 {
     rect.area().sqrt()

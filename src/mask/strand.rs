@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::motion::{distance, mixed, moved, seconds, velocity_between};
+use super::motion::{distance, mixed, moved, seconds, share, signed, velocity_between};
 use super::sighting::Sighting;
-use super::trail::{Trail, signed};
+use super::trail::Trail;
 use super::way::{Place, sweep};
 use crate::geometry::{Point, Rect};
 
@@ -225,7 +225,7 @@ impl Strand {
             return None;
         }
         let centre = self.trail.between(from.at, to.at, at)?.centre();
-        let Rect { w, h, .. } = mixed(one, other, signed(from.at, at) / signed(from.at, to.at).max(1e-6));
+        let Rect { w, h, .. } = mixed(one, other, share(from.at, to.at, at));
         Some(Place { rect: Rect::new(centre.x - w / 2.0, centre.y - h / 2.0, w, h), doubt: 0.0 })
     }
 
@@ -257,10 +257,7 @@ impl Strand {
 
     /// How it moves at a knot, in pixels a second: by knots before it (`way` -1) or after it (1) in which it was seen.
     pub fn velocity(&self, knot: &Knot, way: f32) -> Option<Point> {
-        // in whole durations: a stream that has run for days has times that a float does not tell apart
-        let later =
-            |other: &Knot| seconds(other.at.saturating_sub(knot.at)) - seconds(knot.at.saturating_sub(other.at));
-        let apart = |other: &Knot| later(other) * way;
+        let apart = |other: &Knot| signed(knot.at, other.at) * way;
         let near = |other: &&Knot| {
             // how it moved before a cut says nothing of how it moves after it
             other.shot == knot.shot && other.sighting.seen && apart(other) > 0.0 && apart(other) < RECENT
@@ -270,7 +267,7 @@ impl Strand {
             let rank = |other: &Knot| if apart(other) >= TREND { apart(other) } else { 2.0 * RECENT - apart(other) };
             rank(a).total_cmp(&rank(b))
         });
-        found.map(|other| velocity_between(knot.sighting.rect, other.sighting.rect, later(other)))
+        found.map(|other| velocity_between(knot.sighting.rect, other.sighting.rect, signed(knot.at, other.at)))
     }
 }
 

@@ -8,11 +8,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::links::{Link, are_alike, links};
-use super::motion::{distance, mixed, seconds, size};
+use super::motion::{distance, mixed, seconds, share, size};
 use super::shape::Region;
 use super::sighting::Sighting;
 use super::strand::{Between, CLOSE, Knot, Neighbours, RECENT, SURE, Strand};
-use super::trail::{Found, Trail, signed};
+use super::trail::{Found, Trail};
 use super::way::Place;
 use crate::canvas::CELL;
 use crate::frame::Frame;
@@ -206,9 +206,10 @@ impl Strands {
 
     /// What is masked in a frame shown at `at`, which lies between two analyses.
     pub fn regions(&self, at: Duration, between: Between, margins: Margins) -> Vec<Region> {
+        let around = self.around(at, between);
         let region = |strand: &Strand| {
             let whole = |place: Place| Place { rect: self.whole(strand, place.rect, at, between), ..place };
-            let places = strand.places(at, between, &self.neighbours(strand, at, between));
+            let places = strand.places(at, between, &self.neighbours(strand, (at, between), &around));
             let mask = |place: Place| self.carried(margins.around(whole(place)), size(place.rect));
             let boxes: Vec<Rect> = places.into_iter().map(mask).collect();
             (!boxes.is_empty()).then_some(Region { key: strand.key, boxes })
@@ -216,22 +217,23 @@ impl Strands {
         self.strands.iter().filter(|strand| !strand.is_exempt(between)).filter_map(region).collect()
     }
 
-    fn neighbours(&self, strand: &Strand, at: Duration, between: Between) -> Neighbours {
+    /// `around`: where the faces are, and whose they are, that an analysis around the frame found.
+    fn neighbours(&self, strand: &Strand, (at, between): (Duration, Between), around: &[(u64, Rect)]) -> Neighbours {
         let (rivals, hiders) = (self.rivals(strand, at, between), self.hiders(strand, at, between));
-        let beside = self.beside(strand, at, between);
-        Neighbours { newest: self.newest, rivals, hiders, beside }
+        let others = around.iter().filter(|(key, _)| *key != strand.key);
+        Neighbours { newest: self.newest, rivals, hiders, beside: others.map(|(_, rect)| *rect).collect() }
     }
 
-    /// Where other faces are that an analysis around the frame found.
-    fn beside(&self, strand: &Strand, at: Duration, between: Between) -> Vec<Rect> {
-        let place = |other: &Strand| {
-            let before = other.seen_before(at).filter(|knot| knot.at >= between.from);
-            let after = other.seen_after(at).filter(|knot| knot.at <= between.to);
+    /// Where faces are that an analysis around a frame at `at` found, each with its strand's key.
+    fn around(&self, at: Duration, between: Between) -> Vec<(u64, Rect)> {
+        let place = |strand: &Strand| {
+            let before = strand.seen_before(at).filter(|knot| knot.at >= between.from);
+            let after = strand.seen_after(at).filter(|knot| knot.at <= between.to);
             let (one, last) = (before.or(after)?, after.or(before)?);
-            let share = signed(one.at, at) / signed(one.at, last.at).max(1e-6);
-            Some(mixed(one.sighting.rect, last.sighting.rect, share.clamp(0.0, 1.0)))
+            let gone = share(one.at, last.at, at).clamp(0.0, 1.0);
+            Some((strand.key, mixed(one.sighting.rect, last.sighting.rect, gone)))
         };
-        self.strands.iter().filter(|other| other.key != strand.key).filter_map(place).collect()
+        self.strands.iter().filter_map(place).collect()
     }
 
     /// Faces from behind which `strand` may come, that an analysis after the frame found and the one before did not: where they
@@ -288,9 +290,10 @@ impl Strands {
 
     /// Where faces are that go unmasked in that frame.
     pub fn clear(&self, at: Duration, between: Between) -> Vec<Rect> {
+        let around = self.around(at, between);
         let exempt = self.strands.iter().filter(|strand| strand.is_exempt(between));
-        let places = exempt.flat_map(|strand| strand.places(at, between, &self.neighbours(strand, at, between)));
-        places.map(|place| place.rect).collect()
+        let places = |strand: &Strand| strand.places(at, between, &self.neighbours(strand, (at, between), &around));
+        exempt.flat_map(places).map(|place| place.rect).collect()
     }
 
     /// Masks in the frames that are held who went unmasked in them.

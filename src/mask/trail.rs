@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::looks::Looks;
-use super::motion::{distance, mixed, moved, seconds, velocity_between};
+use super::motion::{distance, mixed, moved, seconds, share, signed, velocity_between};
 use crate::frame::Frame;
 use crate::geometry::{Point, Rect};
 
@@ -76,11 +76,6 @@ impl End {
     }
 }
 
-/// From one time to another, which may be before it.
-pub(super) fn signed(from: Duration, to: Duration) -> f32 {
-    seconds(to.saturating_sub(from)) - seconds(from.saturating_sub(to))
-}
-
 /// One face's way by its looks.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trail {
@@ -145,8 +140,7 @@ impl Trail {
     pub fn between(&self, from: Duration, to: Duration, at: Duration) -> Option<Rect> {
         match (self.seen(from, at), self.seen(to, at)) {
             (Some((one, _)), Some((other, _))) => {
-                let share = signed(from, at) / signed(from, to).max(1e-6);
-                (distance(one, other) <= AGREED).then(|| mixed(one, other, share))
+                (distance(one, other) <= AGREED).then(|| mixed(one, other, share(from, to, at)))
             }
             (one, other) => one.or(other).map(|(rect, _)| rect),
         }

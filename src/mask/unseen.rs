@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::motion::{distance, mixed, moved, moved_on, seconds, speed, velocity_between};
+use super::motion::{distance, mixed, moved, moved_on, seconds, signed, speed, velocity_between};
 use super::sighting::Sighting;
 use super::strand::{Between, FAST, Knot, Neighbours, Strand, WEAK};
-use super::trail::{AGREED, Last, signed};
+use super::trail::{AGREED, Last};
 use super::way::{Place, sweep};
 use crate::geometry::{Point, Rect};
 

@@ -6,13 +6,14 @@
 //! a frame between shows something that neither of them shows there, down to each single frame.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::eyes::Seen;
 use crate::detect::Detection;
 use crate::frame::Frame;
 use crate::geometry::Rect;
-use crate::mask::{Signature, is_glimpse};
+use crate::mask::{Signature, Surroundings};
 
 /// A frame is analysed in any case where the last such one was so long before: every third one of 25 or 30 a second.
 const APART: Duration = Duration::from_millis(90);
@@ -158,8 +159,7 @@ impl Looks {
             let known = look.is_seen() && (begin == 0 || self.frames[begin - 1].is_seen());
             if begin < index && known {
                 let agree = left.zip(look.view()).is_some_and(|(left, right)| {
-                    let glimpse = |look: &Look| is_glimpse(&look.signature, left.signature, right.signature);
-                    self.agree(&left, &right) && !self.frames.range(begin..index).any(glimpse)
+                    self.agree(&left, &right) && !self.is_passed(begin..index, (left.signature, right.signature))
                 });
                 gaps.push((begin..index, agree));
             }
@@ -175,6 +175,12 @@ impl Looks {
             }
         }
         asked
+    }
+
+    /// Whether a frame of this gap shows something that is on neither side of it.
+    fn is_passed(&self, gap: Range<usize>, (before, after): (&Signature, &Signature)) -> bool {
+        let known = Surroundings::of(before, after);
+        self.frames.range(gap).any(|look| known.lack(&look.signature))
     }
 
     /// Whether what was seen before and what is seen now leave no doubt of what lies between.
