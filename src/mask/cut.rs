@@ -101,17 +101,20 @@ impl Signature {
     /// By how many levels half of the blocks have become lighter at least.
     fn light_since(&self, before: &Self) -> i32 {
         const DARKEST: i32 = -255;
-        let mut counts = [0_usize; 511];
-        self.blocks.iter().zip(&before.blocks).for_each(|(new, old)| {
-            counts[(i32::from(*new) - i32::from(*old) - DARKEST) as usize] += 1;
-        });
-        let mut left = self.blocks.len() / 2;
-        let reached = |count: &usize| {
-            let rest = left.checked_sub(*count);
+        // several that take turns: most blocks change alike, and one count would wait for itself
+        let mut counts = [[0_u32; 511]; 4];
+        for (new, old) in self.blocks.chunks(4).zip(before.blocks.chunks(4)) {
+            for ((new, old), counts) in new.iter().zip(old).zip(&mut counts) {
+                counts[(i32::from(*new) - i32::from(*old) - DARKEST) as usize] += 1;
+            }
+        }
+        let mut left = self.blocks.len() as u32 / 2;
+        let reached = |level: usize| {
+            let rest = left.checked_sub(counts.iter().map(|counts| counts[level]).sum());
             left = rest.unwrap_or_default();
             rest.is_none()
         };
-        counts.iter().position(reached).map_or(0, |index| index as i32 + DARKEST)
+        (0..511).position(reached).map_or(0, |index| index as i32 + DARKEST)
     }
 }
 
@@ -123,6 +126,8 @@ pub struct Cuts {
     last: Option<Signature>,
     /// Memory for the next one.
     spare: Signature,
+    /// Blocks that have changed.
+    changed: Vec<usize>,
     /// Levels that are new in each block, on either side.
     news: Vec<f32>,
     /// The most that was new in each block, less what is forgotten of it.
@@ -157,12 +162,16 @@ impl Cuts {
         let news = self.last.as_ref().map_or(0.0, |now| {
             self.news.clear();
             self.news.resize(COLUMNS * ROWS, 0.0);
-            let light = now.light_since(&before);
-            add_new_levels(&before.blocks, &now.blocks, light, &mut self.news);
-            add_new_levels(&now.blocks, &before.blocks, -light, &mut self.news);
+            set_new_levels([&before, now], &mut self.changed, &mut self.news);
             self.habits.resize(COLUMNS * ROWS, 0.0);
-            let unusual = |(new, habit): (&f32, &f32)| (new - USED_TO * habit).max(0.0);
-            self.news.iter().zip(&self.habits).map(unusual).sum::<f32>() / (COLUMNS * ROWS) as f32
+            // a sum for each column, so that none waits for another
+            let mut sums = [0.0; COLUMNS];
+            for (news, habits) in self.news.chunks_exact(COLUMNS).zip(self.habits.chunks_exact(COLUMNS)) {
+                for ((sum, new), habit) in sums.iter_mut().zip(news).zip(habits) {
+                    *sum += (new - USED_TO * habit).max(0.0);
+                }
+            }
+            sums.iter().sum::<f32>() / (COLUMNS * ROWS) as f32
         });
         self.spare = before;
         let cut = self.take(at, news);
@@ -211,20 +220,34 @@ fn place(index: usize, parts: usize, side: u32) -> usize {
     (2 * index + 1) * side as usize / (2 * parts)
 }
 
-/// Adds to `levels` those of blocks of `to` that are like nothing near them in `from`, which was darker by `light`.
-fn add_new_levels(from: &[u8], to: &[u8], light: i32, levels: &mut [f32]) {
-    let differs = |from: u8, to: u8| (i32::from(to) - light - i32::from(from)).abs();
-    let changed = || from.iter().zip(to).enumerate().filter(|(_, (from, to))| differs(**from, **to) > SLACK);
-    let step = changed().count().div_ceil(MOST_BLOCKS).max(1);
-    for (index, (_, to)) in changed().step_by(step) {
-        let (row, column) = (index / COLUMNS, index % COLUMNS);
-        let rows = row.saturating_sub(REACH)..(row + REACH + 1).min(ROWS);
-        let columns = column.saturating_sub(REACH)..(column + REACH + 1).min(COLUMNS);
-        let near = rows.flat_map(|row| &from[row * COLUMNS..][columns.clone()]);
-        let least = near.map(|from| differs(*from, *to)).min().unwrap_or(0);
+/// The levels of each block that are like nothing near it in the other of two pictures, apart from the light; `changed` is memory.
+fn set_new_levels([before, now]: [&Signature; 2], changed: &mut Vec<usize>, levels: &mut [f32]) {
+    let (old, new, light) = (&*before.blocks, &*now.blocks, now.light_since(before));
+    let differs = |(_, (old, new)): &(usize, (&u8, &u8))| (i32::from(**new) - light - i32::from(**old)).abs() > SLACK;
+    changed.clear();
+    changed.extend(old.iter().zip(new).enumerate().filter(differs).map(|(index, _)| index));
+    let step = changed.len().div_ceil(MOST_BLOCKS).max(1);
+    for index in changed.iter().copied().step_by(step) {
+        let more = new_levels(old, i32::from(new[index]) - light, index)
+            + new_levels(new, i32::from(old[index]) + light, index);
         // it stands for those that are left out
-        levels[index] += ((least - SLACK).clamp(0, MOST_LEVELS) * step as i32) as f32;
+        levels[index] = (more * step as i32) as f32;
     }
+}
+
+/// By how many levels more than noise one differs from all blocks near this one.
+fn new_levels(blocks: &[u8], level: i32, index: usize) -> i32 {
+    let (row, column) = (index / COLUMNS, index % COLUMNS);
+    let columns = column.saturating_sub(REACH)..(column + REACH + 1).min(COLUMNS);
+    let mut least = SLACK + MOST_LEVELS;
+    for row in row.saturating_sub(REACH)..(row + REACH + 1).min(ROWS) {
+        let near = blocks[row * COLUMNS..][columns.clone()].iter();
+        least = near.map(|block| (i32::from(*block) - level).abs()).fold(least, i32::min);
+        if least <= SLACK {
+            return 0;
+        }
+    }
+    least - SLACK
 }
 
 #[cfg(test)]

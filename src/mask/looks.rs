@@ -76,19 +76,17 @@ impl Sums {
 
 /// Sums over each quarter of `own` and of what lies there so many samples from the grid's corner.
 fn quarters(own: &[u8], grid: &Grid, (x, y): (usize, usize)) -> [Sums; 4] {
-    [(0, 0), (QUARTER, 0), (0, QUARTER), (QUARTER, QUARTER)].map(|(left, top)| {
-        let mut sums = Sums { count: (QUARTER * QUARTER) as u32, ..Sums::default() };
-        for row in top..top + QUARTER {
-            let own = &own[row * SIDE + left..][..QUARTER];
-            let levels = &grid.levels[(y + row) * grid.side + x + left..][..QUARTER];
-            for (level, own) in levels.iter().zip(own) {
-                let (level, own) = (u32::from(*level), u32::from(*own));
-                sums.levels += level;
-                sums.squares += level * level;
-                sums.products += level * own;
-            }
+    let mut products = [[0; 2]; 2];
+    let rows = grid.levels.chunks_exact(grid.side).skip(y).zip(own.chunks_exact(SIDE));
+    for (row, (levels, own)) in rows.enumerate() {
+        let halves = levels[x..x + SIDE].chunks_exact(QUARTER).zip(own.chunks_exact(QUARTER));
+        for (sum, (levels, own)) in products[row / QUARTER].iter_mut().zip(halves) {
+            *sum += levels.iter().zip(own).map(|(level, own)| u32::from(*level) * u32::from(*own)).sum::<u32>();
         }
-        sums
+    }
+    [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(across, down)| {
+        let [levels, squares] = grid.sums.quarter((x + across * QUARTER, y + down * QUARTER));
+        Sums { count: (QUARTER * QUARTER) as u32, levels, squares, products: products[down][across] }
     })
 }
 
@@ -139,6 +137,37 @@ fn peak(scores: &[f32], across: usize, least: f32) -> Option<(f32, f32)> {
 struct Grid {
     side: usize,
     levels: Vec<u8>,
+    sums: Areas,
+}
+
+/// Sums over samples, and over their squares, from the corner of a grid to the left and above each place.
+struct Areas {
+    across: usize,
+    sums: Vec<[u32; 2]>,
+}
+
+impl Areas {
+    fn of(levels: &[u8], side: usize) -> Self {
+        let across = side + 1;
+        let mut sums = vec![[0; 2]; across * across];
+        for (row, levels) in levels.chunks_exact(side).enumerate() {
+            let (above, below) = sums[row * across..].split_at_mut(across);
+            let mut left = [0; 2];
+            for ((level, above), below) in levels.iter().zip(&above[1..]).zip(&mut below[1..]) {
+                let level = u32::from(*level);
+                left = [left[0] + level, left[1] + level * level];
+                *below = [above[0] + left[0], above[1] + left[1]];
+            }
+        }
+        Self { across, sums }
+    }
+
+    /// Over a quarter of a face with that corner.
+    fn quarter(&self, (x, y): (usize, usize)) -> [u32; 2] {
+        let at = |x: usize, y: usize| self.sums[y * self.across + x];
+        let corners = [at(x, y), at(x + QUARTER, y), at(x, y + QUARTER), at(x + QUARTER, y + QUARTER)];
+        [0, 1].map(|n| corners[3][n] + corners[0][n] - corners[1][n] - corners[2][n])
+    }
 }
 
 impl Grid {
@@ -161,7 +190,8 @@ impl Grid {
                 (sum / 4) as u8
             }));
         }
-        Self { side, levels }
+        let sums = Areas::of(&levels, side);
+        Self { side, levels, sums }
     }
 }
 
