@@ -20,7 +20,9 @@ pub const FPS: u32 = 25;
 const PICTURE: (usize, usize) = (1280, 720);
 /// Bits of a frame's number: each a square cell, and its opposite below it.
 const BITS: usize = 12;
-const CELL: usize = 24;
+const CELL: usize = 12;
+/// Where the number begins, on the left and on the right: a mask that reaches into the strip hides one of the two at most.
+const COPIES: [usize; 2] = [CELL, SIZE.width as usize + CELL - BITS * 2 * CELL];
 
 /// How large the sequence is in the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,28 +151,32 @@ pub fn bytes() -> usize {
     SIZE.pixels() as usize * 3 / 2
 }
 
-/// Where the middle of a bit's cell is, or of its opposite.
-fn middle(bit: usize, opposite: bool) -> (usize, usize) {
-    (2 * CELL + bit * 2 * CELL, PICTURE.1 + CELL / 2 + usize::from(opposite) * CELL)
+/// Where the middle of a bit's cell is, or of its opposite, in the number that begins there.
+fn middle(start: usize, bit: usize, opposite: bool) -> (usize, usize) {
+    (start + bit * 2 * CELL, PICTURE.1 + CELL / 2 + usize::from(opposite) * CELL)
 }
 
 fn write_number(picture: &mut [u8], number: u64) {
     let width = SIZE.width as usize;
-    for bit in 0..BITS {
-        for opposite in [false, true] {
-            let lit = (number >> bit & 1 == 1) != opposite;
-            let (x, y) = middle(bit, opposite);
-            for row in y - CELL / 2..y + CELL / 2 {
-                picture[row * width + x - CELL / 2..][..CELL].fill(if lit { 235 } else { 16 });
-            }
+    let cells = COPIES.into_iter().flat_map(|start| (0..BITS).map(move |bit| (start, bit)));
+    for ((start, bit), opposite) in cells.flat_map(|cell| [(cell, false), (cell, true)]) {
+        let lit = (number >> bit & 1 == 1) != opposite;
+        let (x, y) = middle(start, bit, opposite);
+        for row in y - CELL / 2..y + CELL / 2 {
+            picture[row * width + x - CELL / 2..][..CELL].fill(if lit { 235 } else { 16 });
         }
     }
 }
 
-/// The number in the luma of a picture; `None` where it is covered: each bit must be there with its opposite.
+/// The number in the luma of a picture; `None` where it is covered: each bit must be there with its opposite,
+/// in one place at least.
 pub fn number(luma: &[u8]) -> Option<u64> {
+    COPIES.into_iter().find_map(|start| number_at(luma, start))
+}
+
+fn number_at(luma: &[u8], start: usize) -> Option<u64> {
     let at = |bit: usize, opposite: bool| {
-        let (x, y) = middle(bit, opposite);
+        let (x, y) = middle(start, bit, opposite);
         match luma[y * SIZE.width as usize + x] {
             0..=80 => Some(false),
             170.. => Some(true),
@@ -193,9 +199,11 @@ mod tests {
         assert_eq!(number(&picture), None);
         write_number(&mut picture, 2049);
         assert_eq!(number(&picture), Some(2049));
-        let (x, y) = middle(3, true);
-        picture[y * SIZE.width as usize + x] = 16;
-        assert_eq!(number(&picture), None, "a bit without its opposite");
+        for (copy, read) in COPIES.into_iter().zip([Some(2049), None]) {
+            let (x, y) = middle(copy, 3, true);
+            picture[y * SIZE.width as usize + x] = 16;
+            assert_eq!(number(&picture), read, "a bit without its opposite");
+        }
     }
 
     #[test]
