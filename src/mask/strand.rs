@@ -24,6 +24,9 @@ const SCATTER: f32 = 0.12;
 const UNEVEN: f32 = 0.01;
 /// A knot no further than so many sizes from where a face was going is the same face's.
 pub(super) const SURE: f32 = 0.4;
+/// One that is found where it was is the same one if it should have got no further than so many sizes: who is faster than that does
+/// not stop at once.
+const STOPS: f32 = 0.8;
 /// Two knots further apart than so many sizes are no way: all places changed at once …
 const FAR: f32 = 2.5;
 /// … unless that is no more than so many sizes a second.
@@ -118,7 +121,8 @@ impl Strand {
 
     /// Whether a face that is found at `rect` is surely the one that it was at `from`.
     pub fn is_surely(&self, from: &Knot, rect: Rect, at: Duration) -> bool {
-        distance(from.sighting.rect, rect) <= SURE || distance(self.expected(from, at), rect) <= SURE
+        let (was, expected) = (from.sighting.rect, self.expected(from, at));
+        distance(expected, rect) <= SURE || (distance(was, rect) <= SURE && distance(was, expected) <= STOPS)
     }
 
     /// Where it should be at `at` if it goes on as it did up to `from`.

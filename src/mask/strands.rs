@@ -55,7 +55,7 @@ const AMPLE_PX: f32 = 4.0;
 
 impl Margins {
     /// From hair to throat, and both ears.
-    pub const HEAD: Self = Self { side: 0.19, top: 0.25, bottom: 0.19 };
+    pub const HEAD: Self = Self { side: 0.17, top: 0.23, bottom: 0.17 };
     /// What a detector calls a face, and what it may be off by.
     pub const FACE: Self = Self { side: 0.10, top: 0.12, bottom: 0.10 };
 
@@ -169,12 +169,21 @@ impl Strands {
     /// something was found where it should be.
     fn leave_behind(&mut self, index: usize, (at, sighting): (Duration, &Sighting), sightings: &[Sighting]) {
         let strand = &self.strands[index];
-        let found = |rect: Rect| sightings.iter().any(|other| other.seen && distance(other.rect, rect) <= SURE);
+        let there = |rect: Rect| sightings.iter().filter(move |other| other.seen && distance(other.rect, rect) <= SURE);
+        let found = |rect: Rect| there(rect).any(|other| !self.is_somebody_else(index, (at, other)));
         if strand.left_behind_by(sighting, at).is_some_and(|rect| !found(rect)) {
             self.issued += 1;
             let left = Strand { key: self.issued, track: None, ..strand.clone() };
             self.strands.push(left);
         }
+    }
+
+    /// Whether a sighting is, beyond doubt, of another face than that strand's, one that was found before: that one may hide it.
+    fn is_somebody_else(&self, index: usize, (at, sighting): (Duration, &Sighting)) -> bool {
+        let known = |strand: &Strand| strand.knots.iter().any(|knot| knot.at < at && knot.sighting.seen);
+        let goes_on =
+            |strand: &Strand| strand.is_followed_by(sighting) && strand.left_behind_by(sighting, at).is_none();
+        self.strands.iter().enumerate().any(|(n, strand)| n != index && known(strand) && goes_on(strand))
     }
 
     /// The strand that a sighting continues, or a new one. None gets two knots of one instant.

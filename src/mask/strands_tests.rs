@@ -139,9 +139,22 @@ fn a_mask_of_which_there_is_enough_ends_at_the_nearest_cells() {
     };
     let head = masks(Margins::HEAD);
     assert_eq!([head.x, head.y, head.right(), head.bottom()].map(|edge| edge % 2.0), [0.0; 4]);
-    assert!((head.x - (100.3 - 0.19 * 40.0)).abs() <= 1.0, "{head:?}");
+    assert!((head.x - (100.3 - Margins::HEAD.side * 40.0)).abs() <= 1.0, "{head:?}");
     let exact = Margins { side: 0.01, ..Margins::HEAD };
     assert!((masks(exact).x - (100.3 - 0.01 * 40.0)).abs() < 0.01, "no face is cut for it");
+}
+
+#[test]
+fn who_goes_fast_is_not_who_stands_where_it_was_nor_who_hides_it() {
+    let seen = |first: [f32; 4]| {
+        let faces = |n: usize| [face(Some(1), first[n]), face(Some(2), 240.0 - 40.0 * n as f32)];
+        strands(&[(0, &faces(0)), (200, &faces(1)), (400, &faces(2)), (600, &faces(3))])
+    };
+    // another face stands there, and the one that it is taken for has got as far as the one that comes the other way
+    let taken = seen([0.0, 80.0, 90.0, 95.0]);
+    assert!(hides(&regions(&taken, 500, 400, 600), face(None, 200.0).rect), "it comes out behind that one");
+    let slow = seen([0.0, 20.0, 25.0, 30.0]);
+    assert_eq!(regions(&slow, 500, 400, 600).len(), 2, "it is one and the same");
 }
 
 #[test]
