@@ -38,7 +38,7 @@ pub(super) fn links(
     let own = |sighting: &Sighting| strands.iter().position(|strand| strand.is_followed_by(sighting));
     let owners: Vec<Option<usize>> = sightings.iter().map(own).collect();
     let goes_on = |owner: usize, sighting: &Sighting| {
-        sighting.seen && strands[owner].is_open(at) && strands[owner].left_behind_by(sighting, at).is_none()
+        sighting.seen && strands[owner].is_open(at) && strands[owner].goes_on_as(sighting, at)
     };
     let settled: Vec<Option<usize>> =
         owners.iter().zip(sightings).map(|(owner, sighting)| owner.filter(|owner| goes_on(*owner, sighting))).collect();

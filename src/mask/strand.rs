@@ -148,6 +148,11 @@ impl Strand {
         Some((last, self.expected(last, at)))
     }
 
+    /// Whether this is a sighting of the track that follows it, and beyond doubt of this face.
+    pub fn goes_on_as(&self, sighting: &Sighting, at: Duration) -> bool {
+        self.is_followed_by(sighting) && self.left_behind_by(sighting, at).is_none()
+    }
+
     /// Where it should be instead, if a face that an analysis at `at` found and takes for it may be another one. Of who was found
     /// but once that cannot be told.
     pub fn left_behind_by(&self, sighting: &Sighting, at: Duration) -> Option<Rect> {

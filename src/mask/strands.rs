@@ -181,9 +181,8 @@ impl Strands {
     /// Whether a sighting is, beyond doubt, of another face than that strand's, one that was found before: that one may hide it.
     fn is_somebody_else(&self, index: usize, (at, sighting): (Duration, &Sighting)) -> bool {
         let known = |strand: &Strand| strand.knots.iter().any(|knot| knot.at < at && knot.sighting.seen);
-        let goes_on =
-            |strand: &Strand| strand.is_followed_by(sighting) && strand.left_behind_by(sighting, at).is_none();
-        self.strands.iter().enumerate().any(|(n, strand)| n != index && known(strand) && goes_on(strand))
+        let others = self.strands.iter().enumerate().filter(|(n, strand)| *n != index && known(strand));
+        others.map(|(_, strand)| strand).any(|strand| strand.goes_on_as(sighting, at))
     }
 
     /// The strand that a sighting continues, or a new one. None gets two knots of one instant.
