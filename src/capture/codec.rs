@@ -6,6 +6,8 @@ use gstreamer::prelude::*;
 use crate::ring::wire::{Decoder, FailReason};
 
 use super::Failure;
+use crate::gst::caps::{coded_rate, coded_size};
+use crate::gst::threads;
 
 /// A coding that has a pipeline text of its own, or a way out of RTP.
 struct Known {
@@ -125,6 +127,12 @@ fn opens(factory: &gst::ElementFactory) -> bool {
     opened & element.set_state(gst::State::Null).is_ok()
 }
 
+/// libav's decoders' threads.
+const THREADS: &str = "max-threads";
+
+/// Few cameras send a picture in more parts than that, and threads without a part only take memory.
+const MOST_THREADS: usize = 4;
+
 /// Sets what a decoder should do with broken streams and with threads. Each decoder has some of these properties.
 pub(super) fn tune(decoder: &gst::Element, live: bool) {
     let set = |name: &str, value: &str| {
@@ -139,8 +147,23 @@ pub(super) fn tune(decoder: &gst::Element, live: bool) {
     if live {
         // threads over frames would hold back a frame for each thread
         set("thread-type", "slice");
-        set("max-threads", "4");
+        if decoder.has_property(THREADS) {
+            fit_threads(decoder);
+        }
     }
+}
+
+/// Gives the decoder as many threads as its pictures are worth, before it is opened for them.
+fn fit_threads(decoder: &gst::Element) {
+    let (Some(pad), weak) = (decoder.static_pad("sink"), decoder.downgrade()) else { return };
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let (Some(gst::EventView::Caps(event)), Some(decoder)) = (info.event().map(|e| e.view()), weak.upgrade()) {
+            let (size, fps) = (coded_size(event.caps()), coded_rate(event.caps()));
+            let threads = size.map_or(1, |size| threads(size, fps).min(MOST_THREADS));
+            decoder.set_property_from_str(THREADS, &threads.to_string());
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 #[cfg(test)]

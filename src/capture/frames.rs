@@ -15,7 +15,7 @@ use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo};
 use crate::clock::Monotonic;
 use crate::frame::{ClockSource, Layout};
 use crate::geometry::Size;
-use crate::gst::caps::{frame_rate, ring_layout};
+use crate::gst::caps::{coded_size, frame_rate, ring_layout};
 use crate::ring::MAX_SIDE;
 use crate::ring::wire::{StreamInfo, ToBrain};
 
@@ -128,11 +128,8 @@ pub(super) fn watch_coded(
 
 /// Ends the process where pictures are to come that no ring can hold, before a decoder takes memory for some tens of them.
 fn refuse_too_large(caps: &gst::CapsRef, link: &Link) {
-    let side = |name| caps.structure(0).and_then(|structure| structure.get::<i32>(name).ok()).map(i32::unsigned_abs);
-    if let (Some(width), Some(height)) = (side("width"), side("height"))
-        && width.max(height) > MAX_SIDE
-    {
-        link.fail(&Failure::too_large(Size::new(width, height)));
+    if let Some(size) = coded_size(caps).filter(|size| size.width.max(size.height) > MAX_SIDE) {
+        link.fail(&Failure::too_large(size));
     }
 }
 

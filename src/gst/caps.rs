@@ -60,8 +60,22 @@ fn colour(info: &VideoInfo) -> Colorimetry {
 
 /// Nominal frames a second; `None` where the rate is unknown or varies.
 pub fn frame_rate(info: &VideoInfo) -> Option<f64> {
-    let fps = info.fps();
-    (fps.numer() > 0 && fps.denom() > 0).then(|| f64::from(fps.numer()) / f64::from(fps.denom()))
+    per_second(info.fps())
+}
+
+/// Size of the pictures of a coded stream, where its caps tell.
+pub fn coded_size(caps: &gst::CapsRef) -> Option<Size> {
+    let side = |name| caps.structure(0)?.get::<i32>(name).ok().map(i32::unsigned_abs);
+    Some(Size::new(side("width")?, side("height")?))
+}
+
+/// Pictures a second of a coded stream, where its caps tell.
+pub fn coded_rate(caps: &gst::CapsRef) -> Option<f64> {
+    per_second(caps.structure(0)?.get("framerate").ok()?)
+}
+
+fn per_second(rate: gst::Fraction) -> Option<f64> {
+    (rate.numer() > 0 && rate.denom() > 0).then(|| f64::from(rate.numer()) / f64::from(rate.denom()))
 }
 
 #[cfg(test)]

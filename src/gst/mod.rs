@@ -8,8 +8,10 @@ pub mod meaning;
 mod memory;
 mod plugins;
 mod text;
+mod threads;
 
 pub use confine::{Confinement, confine};
 pub use memory::{Memory, on_abort};
 pub use plugins::start;
 pub use text::text;
+pub use threads::threads;

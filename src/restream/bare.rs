@@ -6,19 +6,18 @@ use std::time::{Duration, Instant};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSrc};
+use gstreamer_video::VideoInfo;
 
 use super::broken;
 use super::clip::first_error;
 use super::serve::codec;
 use crate::fault::Fault;
+use crate::geometry::Size;
 use crate::gst::{Memory, confine};
 use crate::ring::server::Codec;
 
 /// Pictures a second.
 const FPS: u64 = 30;
-
-/// Seconds from one keyframe to the next, as of a mount.
-const KEYFRAMES_S: u32 = 2;
 
 /// A mount's bit rate where the configuration names none.
 const KBPS: u32 = 4000;
@@ -36,7 +35,9 @@ pub fn encode_live(file: &Path, time: Duration) -> Result<(), Fault> {
     let _ = confine(Memory::OUTPUT)?;
     super::ready()?;
     let (pictures, caps) = pictures(file)?;
-    let encoder = codec::choose(Codec::H264, false)?.text(KBPS, FPS as u32 * KEYFRAMES_S);
+    let info = VideoInfo::from_caps(&caps).map_err(|e| broken(DOING, e))?;
+    let size = Size::new(info.width(), info.height());
+    let encoder = codec::choose(Codec::H264, false)?.text(KBPS, size, FPS as f64);
     let text = format!(
         "appsrc name=frames is-live=true format=time ! {encoder} ! fakesink sync=false async=false enable-last-sample=false"
     );

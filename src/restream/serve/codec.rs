@@ -5,7 +5,12 @@ use gstreamer::prelude::*;
 use gstreamer_app::AppSrc;
 
 use crate::fault::Fault;
+use crate::geometry::Size;
+use crate::gst::threads;
 use crate::ring::server::Codec;
+
+/// Seconds from one keyframe to the next where nobody asks for one.
+const KEYFRAMES_S: f64 = 2.0;
 
 /// An encoder, and how it is told to keep up with a live picture: no frame is held back, none refers to a later one.
 #[derive(Debug)]
@@ -14,7 +19,7 @@ pub(in crate::restream) struct Encoder {
     pub hardware: bool,
     /// What it takes. Named, since x264 would take the colours of a source in 4:4:4, which few players know.
     pub format: &'static str,
-    /// Properties; `{bitrate_kbps}`, `{bitrate_bps}` and `{gop}` are numbers.
+    /// Properties; `{bitrate_kbps}`, `{bitrate_bps}`, `{gop}` and `{threads}` are numbers.
     settings: &'static str,
 }
 
@@ -42,7 +47,7 @@ const H264: &[Encoder] = &[
         element: "x264enc",
         hardware: false,
         format: "I420",
-        settings: "tune=zerolatency speed-preset=ultrafast bitrate={bitrate_kbps} key-int-max={gop}",
+        settings: "tune=zerolatency speed-preset=ultrafast threads={threads} bitrate={bitrate_kbps} key-int-max={gop}",
     },
     Encoder {
         element: "openh264enc",
@@ -121,13 +126,15 @@ fn opens(encoder: &Encoder) -> bool {
 }
 
 impl Encoder {
-    /// As it stands in a pipeline text.
-    pub fn text(&self, bitrate_kbps: u32, gop: u32) -> String {
+    /// As it stands in a pipeline text, for pictures of this size, `fps` of them a second.
+    pub fn text(&self, bitrate_kbps: u32, size: Size, fps: f64) -> String {
+        let gop = (fps * KEYFRAMES_S).round() as u32;
         let settings = self
             .settings
             .replace("{bitrate_kbps}", &bitrate_kbps.to_string())
             .replace("{bitrate_bps}", &(u64::from(bitrate_kbps) * 1000).to_string())
-            .replace("{gop}", &gop.to_string());
+            .replace("{gop}", &gop.to_string())
+            .replace("{threads}", &threads(size, Some(fps)).to_string());
         format!("{} name=encoder {settings}", self.element)
     }
 }
@@ -139,7 +146,7 @@ mod tests {
     #[test]
     fn settings_are_filled_in() {
         for encoder in H264.iter().chain(H265) {
-            let text = encoder.text(4000, 50);
+            let text = encoder.text(4000, Size::new(1280, 720), 25.0);
             assert!(text.starts_with(encoder.element) && text.contains("4000") && !text.contains('{'), "{text}");
         }
     }

@@ -29,9 +29,6 @@ const WAITING: u64 = 2;
 /// How long the encoder may take for one frame before it counts as hung.
 const HUNG: Duration = Duration::from_secs(3);
 
-/// Seconds from one keyframe to the next where nobody asks for one.
-const KEYFRAMES_S: f64 = 2.0;
-
 /// What is to come out.
 #[derive(Clone, Debug)]
 pub(super) struct Recipe<'a> {
@@ -83,8 +80,7 @@ impl Encoder {
     /// There is no encoder, or it does not start.
     pub fn start(recipe: &Recipe<'_>, fan: &Arc<Fan>) -> Result<Self, Fault> {
         let chosen = codec::choose(recipe.codec, recipe.software)?;
-        let keyframes = (per_second(recipe.rate) * KEYFRAMES_S).round() as u32;
-        let encoder = chosen.text(recipe.bitrate_kbps, keyframes);
+        let encoder = chosen.text(recipe.bitrate_kbps, recipe.form.size, per_second(recipe.rate));
         let values = [("encoder", encoder.as_str()), ("codec", codec::name(recipe.codec))];
         let description = text("out", recipe.pipelines, &values)?;
         let pipeline = gst::parse::launch(&description).map_err(|e| broken(DOING, e.message()))?;
