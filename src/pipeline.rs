@@ -71,9 +71,6 @@ const FILE_DEADLINE: Duration = Duration::from_secs(30);
 /// Without a frame for this long, what was followed is gone; a capture child is replaced sooner.
 const GONE: Duration = Duration::from_secs(5);
 
-/// A test of the detector that has been due for so long cannot wait for the next frame to be analysed.
-const TEST_LATE: Duration = Duration::from_millis(500);
-
 /// Names that a live camera's tracks do not have by then are left for a later frame.
 const LIVE_NAMING: Duration = Duration::from_millis(250);
 
@@ -216,7 +213,7 @@ pub fn run_see<O: Observer>(jobs: &Receiver<Job>, mut eyes: Eyes, mut gate: Opti
     loop {
         // between two frames as a rule, so that none waits for it
         if last_job.elapsed() < GONE {
-            eyes.test(Duration::ZERO);
+            eyes.test();
         }
         let next = jobs.recv_timeout(TICK);
         // Whatever becomes of the frame: it may be too old, or show nothing that moves, or fail the model.
@@ -224,7 +221,6 @@ pub fn run_see<O: Observer>(jobs: &Receiver<Job>, mut eyes: Eyes, mut gate: Opti
         match next {
             Ok(job) => {
                 last_job = Instant::now();
-                eyes.test(TEST_LATE);
                 job.in_order().for_each(|job| see_one(job, &mut eyes, &mut gate, &mut follower));
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -259,7 +255,7 @@ pub fn run_see_all<O: Observer>(jobs: &Receiver<Job>, eyes: Vec<Eyes>, mut follo
         if control.stopped() {
             return Err(unseen);
         }
-        eyes.test(Duration::ZERO);
+        eyes.test();
         let thumbnail = eyes.glance(&job);
         eyes.see(job, thumbnail, FILE_DEADLINE, &control).ok_or(unseen)
     };

@@ -10,7 +10,7 @@ use super::found::Found;
 use super::input::{InputMap, Sampler, View};
 use crate::fault::Fault;
 use crate::geometry::Size;
-use crate::infer::{InferError, Model, Outputs};
+use crate::infer::{InferError, Model, Outputs, Seat};
 
 /// How long the parts of one analysis took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,14 +59,40 @@ impl Detector {
     /// The faces of one picture, strongest first: boxes in its pixels, scores down to the low score. A model that
     /// gives what is not a finite number has failed: a face could have been there.
     pub fn detect<'a>(&mut self, view: impl Into<View<'a>>, deadline: Instant) -> Result<&[Detection], InferError> {
+        self.detect_once(view, deadline, |_| Ok(()))
+    }
+
+    /// The same, once `check` has nothing to say against the session that is to look.
+    pub fn detect_once<'a>(
+        &mut self,
+        view: impl Into<View<'a>>,
+        deadline: Instant,
+        check: impl FnOnce(&mut Seat<'_>) -> Result<(), InferError>,
+    ) -> Result<&[Detection], InferError> {
         let view = view.into();
         let start = Instant::now();
         let (input, map) = self.sampler.fill(view);
         let filled = Instant::now();
-        self.model.run(input, deadline, &mut self.outputs)?;
+        let mut seat = self.model.seat(deadline)?;
+        check(&mut seat)?;
+        seat.run(input, &mut self.outputs)?;
+        drop(seat);
         let ran = Instant::now();
         self.decode(view.size(), map)?;
         self.timings = Timings { input: filled - start, model: ran - filled, decode: ran.elapsed() };
+        Ok(&self.faces)
+    }
+
+    /// The faces of one picture, by a certain session of the model.
+    pub fn detect_on<'a>(
+        &mut self,
+        seat: &mut Seat<'_>,
+        view: impl Into<View<'a>>,
+    ) -> Result<&[Detection], InferError> {
+        let view = view.into();
+        let (input, map) = self.sampler.fill(view);
+        seat.run(input, &mut self.outputs)?;
+        self.decode(view.size(), map)?;
         Ok(&self.faces)
     }
 

@@ -19,11 +19,13 @@ pub mod store;
 mod tensor;
 #[cfg(test)]
 mod tests;
+mod trials;
 
 pub use fetch::Fetcher;
 pub use library::{Uploader, uploader, version as library_version};
 pub use manifest::Manifest;
-pub use model::{InferError, Model};
+pub use model::{InferError, Model, Seat};
 pub use provider::Provider;
 pub use runtime::{Config, InputSize, Runtime};
 pub use tensor::{Input, Outputs, TensorView, Values};
+pub use trials::{Standing, Trial, Trials};

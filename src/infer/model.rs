@@ -7,9 +7,10 @@ use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::{PrimitiveTensorElementType, TensorElementType, TensorRef, ValueType};
 
 use super::manifest::{InputSpec, Kind, Manifest, OutputSpec};
-use super::pool::{Pool, Turn};
+use super::pool::{Lease, Pool, Turn};
 use super::provider::Provider;
 use super::tensor::{Input, Outputs, Values};
+use super::trials::Trials;
 use crate::fault::Fault;
 use crate::metrics::PROVIDER_INFO;
 
@@ -44,6 +45,7 @@ struct Loaded {
     /// Position of each output of the manifest among the graph's.
     order: Vec<usize>,
     sessions: Pool<Session>,
+    trials: Arc<Trials>,
     /// Up while this model is loaded.
     in_use: metrics::Gauge,
 }
@@ -80,7 +82,8 @@ impl Model {
         let order = find_outputs(&manifest, first)?;
         let in_use = metrics::gauge!(PROVIDER_INFO, "provider" => provider.name(), "model" => manifest.name.clone());
         in_use.increment(1.0);
-        let loaded = Loaded { manifest, provider, input, single, order, sessions: Pool::new(sessions), in_use };
+        let (trials, sessions) = (Arc::new(Trials::of(sessions.len())), Pool::new(sessions));
+        let loaded = Loaded { manifest, provider, input, single, order, sessions, trials, in_use };
         Ok(Self { loaded: Arc::new(loaded), turn: Turn::First })
     }
 
@@ -122,16 +125,30 @@ impl Model {
         self.loaded.sessions.oldest()
     }
 
-    /// Runs a batch and copies what comes out to `outputs`, in the manifest's order. Waits for a free session until the deadline;
-    /// a call that has begun is not interrupted by it. After an error `outputs` holds nothing of use.
+    /// What trials of its sessions gave.
+    pub fn trials(&self) -> &Arc<Trials> {
+        &self.loaded.trials
+    }
+
+    /// A session, once one is free.
+    ///
+    /// # Errors
+    /// None is before the deadline.
+    pub fn seat(&self, deadline: Instant) -> Result<Seat<'_>, InferError> {
+        let session = self.loaded.sessions.take(self.turn, deadline).ok_or(InferError::DeadlinePassed)?;
+        Ok(Seat { model: self, session })
+    }
+
+    /// This very session, if it is free.
+    pub fn seat_at(&self, session: usize) -> Option<Seat<'_>> {
+        self.loaded.sessions.take_at(session).map(|session| Seat { model: self, session })
+    }
+
+    /// Runs a batch on the session that is free first, as [`Seat::run`] does. A call that has begun is not interrupted by the
+    /// deadline.
     pub fn run(&self, input: &Input, deadline: Instant, outputs: &mut Outputs) -> Result<(), InferError> {
-        let batch = self.batch_of(input)?;
-        outputs.clear();
-        let mut session = self.loaded.sessions.take(self.turn, deadline).ok_or(InferError::DeadlinePassed)?;
-        if !self.loaded.single {
-            return self.run_part(&mut session, input, 0..batch, outputs);
-        }
-        (0..batch).try_for_each(|item| self.run_part(&mut session, input, item..item + 1, outputs))
+        self.batch_of(input)?;
+        self.seat(deadline)?.run(input, outputs)
     }
 
     /// How long ONNX Runtime alone takes for the first item of `input`: what a benchmark compares [`Model::run`] with.
@@ -208,6 +225,30 @@ impl Model {
             self.loaded.manifest.name,
             spec.dims()
         ))
+    }
+}
+
+/// A session of a model, for one caller until it is dropped.
+pub struct Seat<'a> {
+    model: &'a Model,
+    session: Lease<'a, Session>,
+}
+
+impl Seat<'_> {
+    /// Which of the model's sessions it is.
+    pub fn session(&self) -> usize {
+        self.session.index()
+    }
+
+    /// Runs a batch and copies what comes out to `outputs`, in the manifest's order. After an error `outputs` holds nothing of
+    /// use.
+    pub fn run(&mut self, input: &Input, outputs: &mut Outputs) -> Result<(), InferError> {
+        let batch = self.model.batch_of(input)?;
+        outputs.clear();
+        if !self.model.loaded.single {
+            return self.model.run_part(&mut self.session, input, 0..batch, outputs);
+        }
+        (0..batch).try_for_each(|item| self.model.run_part(&mut self.session, input, item..item + 1, outputs))
     }
 }
 

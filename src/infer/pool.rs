@@ -109,6 +109,17 @@ impl<T> Pool<T> {
         }
     }
 
+    /// This very thing, where it is free and nobody waits for one.
+    pub(super) fn take_at(&self, index: usize) -> Option<Lease<'_, T>> {
+        let mut state = self.lock();
+        let place = state.free.iter().position(|free| *free == index)?;
+        state.free.remove(place);
+        state.taken[index] = Some(Instant::now());
+        drop(state);
+        let thing = self.things[index].lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Lease { pool: self, index, thing })
+    }
+
     /// For how long the thing that is longest in use is so.
     pub(super) fn oldest(&self) -> Option<Duration> {
         self.lock().taken.iter().flatten().min().map(Instant::elapsed)
@@ -126,6 +137,13 @@ impl<T> Pool<T> {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Lease<'_, T> {
+    /// Which one it is.
+    pub(super) fn index(&self) -> usize {
+        self.index
     }
 }
 
@@ -199,6 +217,18 @@ mod tests {
         });
         drop(served);
         assert_eq!(order.iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_certain_thing_is_to_be_had_while_it_is_free() {
+        let pool = Pool::new(vec![7, 8, 9]);
+        let one = pool.take_at(1).unwrap();
+        assert_eq!((*one, one.index()), (8, 1));
+        assert!(pool.take_at(1).is_none() && pool.oldest().is_some());
+        let others = [(); 2].map(|()| pool.take(Turn::First, soon()).unwrap());
+        assert!(others.iter().all(|other| **other != 8));
+        drop(one);
+        assert_eq!(*pool.take(Turn::First, soon()).unwrap(), 8);
     }
 
     #[test]

@@ -4,10 +4,10 @@
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use crate::detect::{Detector, View};
+use crate::detect::{Detection, Detector, Settings, View};
 use crate::fault::Fault;
 use crate::geometry::{Point, Rect, Size};
-use crate::infer::InferError;
+use crate::infer::{InferError, Seat};
 
 const SIZE: Size = Size::new(640, 360);
 
@@ -134,7 +134,26 @@ impl TestFace {
     pub fn is_seen_by(&self, detector: &mut Detector, deadline: Instant) -> Result<bool, InferError> {
         let least = detector.settings().score;
         let found = detector.detect(self.view(), deadline)?;
-        Ok(found.iter().any(|face| face.score >= least && face.rect.iou(self.place()) > FOUND))
+        Ok(self.score(found).is_some_and(|score| score >= least))
+    }
+
+    /// The score that a detector gives it on a certain session, if it finds it where it is.
+    ///
+    /// # Errors
+    /// The detector fails.
+    pub fn score_on(&self, seat: &mut Seat<'_>, detector: &mut Detector) -> Result<Option<f32>, InferError> {
+        detector.detect_on(seat, self.view()).map(|found| self.score(found))
+    }
+
+    /// Whether a face of such a score, and of its extent, is one to a detector with these settings.
+    pub fn counts(&self, score: f32, settings: &Settings) -> bool {
+        let Rect { w, h, .. } = self.place();
+        score >= settings.score && w.min(h) >= settings.min_face_px
+    }
+
+    fn score(&self, found: &[Detection]) -> Option<f32> {
+        let here = found.iter().filter(|face| face.rect.iou(self.place()) > FOUND);
+        here.map(|face| face.score).max_by(f32::total_cmp)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Control, DropReason, Job, Reporter, THUMBNAIL};
 use crate::detect::{Config, Detection, Detector, Settings, Thumbnailer};
 use crate::fault::Fault;
 use crate::frame::{Frame, Picture};
-use crate::infer::Model;
+use crate::infer::{Model, Seat};
 use crate::sink::Screen;
 
 /// A frame whose faces are known.
@@ -52,7 +52,7 @@ impl Eyes {
     /// Eyes whose sight is tested at the start, with each model that they take on, and every second; `reporter` hears of it.
     #[must_use]
     pub fn tested(mut self, reporter: Reporter) -> Self {
-        self.sight = Some(Sight::new(reporter));
+        self.sight = Some(Sight::new(reporter, self.detector.settings()));
         self
     }
 
@@ -62,14 +62,12 @@ impl Eyes {
         Self { screen, ..self }
     }
 
-    /// Tests whether they see, where that has been due for `slack`.
-    pub(super) fn test(&mut self, slack: Duration) {
-        let watched = self.screen.as_ref().is_none_or(|screen| screen.is_watched());
-        let Some(sight) = self.sight.as_mut().filter(|_| watched) else { return };
-        let model = self.current.load_full();
-        if sight.is_due(&model, slack) {
-            let config = &self.config;
-            sight.test(&model, || detector(Arc::clone(&model), config).map_err(|fault| fault.to_string()));
+    /// Tests whether they see, where that is due.
+    pub(super) fn test(&mut self) {
+        if self.renew().is_ok()
+            && let Some(sight) = self.sight.as_mut().filter(|_| is_watched(self.screen.as_ref()))
+        {
+            sight.test(self.detector.model());
         }
     }
 
@@ -87,7 +85,7 @@ impl Eyes {
             Ok(detections) => {
                 let Job { epoch, generation, frame, .. } = job;
                 let (detect_time, score) = (began.elapsed(), self.detector.settings().score);
-                let attested = self.sight.as_ref().is_some_and(|sight| sight.is_of(self.detector.model()));
+                let attested = self.sight.as_ref().is_some_and(|sight| sight.attests(self.detector.model()));
                 Some(Seen { epoch, generation, attested, score, frame, detections, thumbnail, detect_time })
             }
             Err(error) => {
@@ -99,16 +97,34 @@ impl Eyes {
     }
 
     fn look(&mut self, picture: Picture<'_>, deadline: Instant) -> Result<Vec<Detection>, String> {
-        let current = self.current.load();
-        if !Arc::ptr_eq(&current, self.detector.model()) {
-            self.detector = detector(Arc::clone(&current), &self.config).map_err(|fault| fault.to_string())?;
-        }
-        let found = self.detector.detect(picture, deadline).map(<[_]>::to_vec).map_err(|error| error.to_string())?;
+        self.renew()?;
+        let (model, watched) = (Arc::clone(self.detector.model()), is_watched(self.screen.as_ref()));
+        let sight = &mut self.sight;
+        let check = |seat: &mut Seat<'_>| {
+            sight.iter_mut().filter(|_| watched).for_each(|sight| sight.vouch(&model, seat));
+            Ok(())
+        };
+        let found = self.detector.detect_once(picture, deadline, check);
+        let found = found.map(<[_]>::to_vec).map_err(|error| error.to_string())?;
         if self.sight.as_ref().is_some_and(|sight| sight.is_stuck_in(&self.detector)) {
             return Err("the model gave for a frame what it gave for the test face: it no longer looks".to_owned());
         }
         Ok(found)
     }
+
+    /// Takes on the model that is in use now.
+    fn renew(&mut self) -> Result<(), String> {
+        let current = self.current.load();
+        if !Arc::ptr_eq(&current, self.detector.model()) {
+            self.detector = detector(Arc::clone(&current), &self.config).map_err(|fault| fault.to_string())?;
+            self.sight.iter_mut().for_each(|sight| sight.look_for(self.detector.settings()));
+        }
+        Ok(())
+    }
+}
+
+fn is_watched(screen: Option<&Arc<Screen>>) -> bool {
+    screen.is_none_or(|screen| screen.is_watched())
 }
 
 /// A detector with the model's own thresholds where the settings have none.

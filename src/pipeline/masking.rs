@@ -11,6 +11,7 @@ use super::report::{Gone, Report, Reports};
 use super::shutter::Shutter;
 use crate::clock::Monotonic;
 use crate::frame::Frame;
+use crate::infer::Trials;
 use crate::mask::{Cause, Cut, Cuts, Evidence, Line, MaskedFrame, Painter, Policy, Release, out_layout};
 use crate::metrics::{FRAME_AGE, MASK_HOLD};
 use crate::sink::restream::{Outlet, OutletSlot};
@@ -50,8 +51,10 @@ pub struct Masking {
     epoch: u64,
     /// Whether faces are masked, as the switch was when it was looked at last.
     masks: bool,
-    /// Which model has seen the test face last.
-    model: Option<usize>,
+    /// Of the sessions that look for it: all that were found to see.
+    trials: Option<Arc<Trials>>,
+    /// How often one of them was found blind, as far as is known here.
+    failures: u64,
     /// Who looks, where frames are masked only while somebody does.
     screen: Option<Arc<Screen>>,
     /// Frames for takers alone are painted here.
@@ -78,7 +81,8 @@ impl Masking {
             begun: false,
             epoch: 0,
             masks: true,
-            model: None,
+            trials: None,
+            failures: 0,
             screen: None,
             memory: Vec::new(),
             age: histogram!(FRAME_AGE, "camera" => label(), "stage" => "masked"),
@@ -222,18 +226,30 @@ impl Masking {
                 self.evidence.failed(number);
                 self.line.failed(number, generation);
             }
-            Report::Sees { at, model } => {
-                if self.model.replace(model).is_some_and(|before| before != model) {
-                    self.interrupt(Cause::ModelChanged);
-                }
-                self.shutter.sees(at);
-            }
-            Report::Blind => {
-                self.shutter.blind();
-                // at once: it may see again by the next report, and what was held meanwhile is not proven by that
-                self.shut(Some(Cause::Blind));
-            }
+            Report::Sees { at, trials } => self.sees(at, trials),
+            Report::Blind => self.blind(),
         }
+    }
+
+    fn sees(&mut self, at: Monotonic, trials: Arc<Trials>) {
+        let (failures, failed_at) = trials.failures();
+        if self.trials.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &trials)) {
+            if self.trials.replace(trials).is_some() {
+                self.interrupt(Cause::ModelChanged);
+            }
+            self.failures = failures;
+        }
+        // what was seen before a session was found blind is no news
+        if at > failed_at {
+            self.shutter.sees(at);
+        }
+    }
+
+    /// A session was found blind.
+    fn blind(&mut self) {
+        self.shutter.blind();
+        // at once: it may see again by the next report, and what was held meanwhile is not proven by that
+        self.shut(Some(Cause::Blind));
     }
 
     /// Brings the line to where the switches and the clock say.
@@ -252,6 +268,11 @@ impl Masking {
         }
         if !control.detects() {
             self.shutter.rests(Cause::DetectOff);
+        }
+        // whichever camera it was tested for; this one's `see-` may be busy
+        let failures = self.trials.as_ref().map_or(0, |trials| trials.failures().0);
+        if std::mem::replace(&mut self.failures, failures) != failures {
+            self.blind();
         }
         let cause = self.shutter.cause(control, Monotonic::now());
         if cause != self.shut {

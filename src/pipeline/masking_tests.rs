@@ -4,6 +4,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::report::Report;
 use super::*;
+use crate::infer::{Trial, Trials};
 use crate::mask::{Analysis, Cause, Hold, Line, Lookahead, Outcome, Ruling};
 use crate::sink::Previews;
 
@@ -121,12 +122,33 @@ fn nothing_is_shown_before_the_test_face_was_seen_and_what_is_held_is_covered_wh
 }
 
 #[test]
+fn a_session_that_is_found_blind_for_another_camera_covers_what_is_held_here() {
+    let mut rig = Rig::held();
+    rig.sees();
+    (0..3).for_each(|_| rig.feed_and_see());
+    rig.wait_for("shown", |out| !out.is_empty());
+    let before = Monotonic::now();
+    rig.trials.note(0, Trial { at: before, score: None, mark: 0 });
+    // told by a thread that had not heard of it
+    rig.tell(Report::Sees { at: before, trials: Arc::clone(&rig.trials) });
+    (0..3).for_each(|_| rig.feed_and_see());
+    rig.wait_for("covered", |out| out.len() == 6);
+    rig.sees();
+    (0..3).for_each(|_| rig.feed_and_see());
+    let out = rig.end();
+    assert_eq!(out[0], Ok(()));
+    assert!(out[3..6].iter().all(|out| *out == Err(Cause::Blind)), "{out:?}");
+    assert_eq!(out[6..], [Ok(()); 3], "all sessions see again");
+}
+
+#[test]
 fn another_model_proves_nothing_together_with_the_one_before() {
     let mut rig = Rig::held();
     rig.sees();
     (0..3).for_each(|_| rig.feed_and_see());
     drop((rig.feed(), rig.feed()));
-    rig.tell(Report::Sees { at: Monotonic::now(), model: 2 });
+    rig.trials = Arc::new(Trials::of(1));
+    rig.sees();
     (0..3).for_each(|_| rig.feed_and_see());
     let changed = Err(Cause::ModelChanged);
     assert_eq!(rig.end(), [Ok(()), Ok(()), Ok(()), changed, changed, Ok(()), Ok(()), Ok(())]);

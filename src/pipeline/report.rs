@@ -1,10 +1,12 @@
 //! What `see-<id>` of a masked camera tells `cam-<id>`, and how it wakes it.
 
 use std::io;
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::clock::Monotonic;
+use crate::infer::Trials;
 use crate::mask::Analysis;
 use crate::source::Bell;
 
@@ -22,8 +24,8 @@ pub(super) enum Report {
     Sees {
         /// When it was shown to it.
         at: Monotonic,
-        /// Tells models apart: what another one found says nothing about what this one does.
-        model: usize,
+        /// Of whose sessions: what another model found says nothing about what this one does.
+        trials: Arc<Trials>,
     },
     /// The detector did not find the test face, or failed.
     Blind,

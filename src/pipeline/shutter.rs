@@ -29,7 +29,7 @@ impl Shutter {
 
     /// The test face that was shown at `at` was found.
     pub fn sees(&mut self, at: Monotonic) {
-        (self.seen_at, self.unseen) = (Some(at), Cause::Blind);
+        (self.seen_at, self.unseen) = (self.seen_at.max(Some(at)), Cause::Blind);
     }
 
     /// The test face was not found.

@@ -7,6 +7,7 @@ use crossbeam_channel::unbounded;
 use super::*;
 use crate::frame::{ClockSource, Colorimetry, ColourMatrix, ColourRange, Layout, PixelFormat, Stamp};
 use crate::geometry::{Point, Rect};
+use crate::infer::Trials;
 use crate::mask::{self, Analysis, MaskedFrame, Outcome, Painter, Policy, Sighting};
 use crate::sink::VideoTaker;
 use crate::source::{Bell, Losses};
@@ -98,6 +99,7 @@ pub(super) struct Rig {
     pub(super) cam: Option<std::thread::JoinHandle<()>>,
     pub(super) fed: u64,
     pub(super) start: Monotonic,
+    pub(super) trials: Arc<Trials>,
 }
 
 impl Rig {
@@ -122,7 +124,8 @@ impl Rig {
         let in_cam = Arc::clone(&control);
         let cam = std::thread::spawn(move || run_cam(cam, &in_cam, |_| {}));
         let (reporter, start) = (Some(reporter), Monotonic::now());
-        Self { feed: Some(feed), jobs, reporter, bell, control, out, cam: Some(cam), fed: 0, start }
+        let trials = Arc::new(Trials::of(1));
+        Self { feed: Some(feed), jobs, reporter, bell, control, out, cam: Some(cam), fed: 0, start, trials }
     }
 
     pub(super) fn tell(&self, report: Report) {
@@ -130,7 +133,7 @@ impl Rig {
     }
 
     pub(super) fn sees(&self) {
-        self.tell(Report::Sees { at: Monotonic::now(), model: 1 });
+        self.tell(Report::Sees { at: Monotonic::now(), trials: Arc::clone(&self.trials) });
     }
 
     pub(super) fn event(&self, event: SourceEvent) {
