@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info};
 
-use super::LIVE_DEADLINE;
 use super::report::{Report, Reporter};
+use super::{LIVE_DEADLINE, TICK};
 use crate::clock::Monotonic;
 use crate::detect::{Config, Detector, Settings};
 use crate::infer::{Model, Seat, Trial, Trials};
@@ -22,7 +22,7 @@ pub(super) const TEST_EVERY: Duration = Duration::from_secs(1);
 const TEST_BLIND_EVERY: Duration = Duration::from_millis(250);
 
 /// A test that has been due for so long cannot wait until no frame does.
-const TEST_LATE: Duration = Duration::from_millis(500);
+const TEST_LATE: Duration = TICK;
 
 /// Shows the test face to the sessions that look at a camera's frames, and tells the camera whether they see it.
 pub(super) struct Sight {
