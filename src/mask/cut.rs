@@ -67,7 +67,7 @@ impl Signature {
     /// Of a picture's luma: one sample in fifty of 1080p.
     pub fn of(picture: Picture<'_>) -> Self {
         let mut signature = Self::default();
-        signature.take(picture, &columns(picture.size()));
+        signature.take(picture, &mut Grid::of(picture.size()));
         signature
     }
 
@@ -81,20 +81,21 @@ impl Signature {
         Self { blocks }
     }
 
-    fn take(&mut self, picture: Picture<'_>, columns: &[usize]) {
-        let (luma, stride) = (picture.plane(0), picture.layout().planes[0].stride);
+    fn take(&mut self, picture: Picture<'_>, grid: &mut Grid) {
+        let (luma, stride, size) = (picture.plane(0), picture.layout().planes[0].stride, picture.size());
+        let line = |index: usize| &luma[place(index, ROWS * SAMPLES, size.height) * stride..][..size.width as usize];
         self.blocks.resize(COLUMNS * ROWS, 0);
         for (row, blocks) in self.blocks.chunks_exact_mut(COLUMNS).enumerate() {
-            let mut sums = [0_u16; COLUMNS];
-            for line in row * SAMPLES..(row + 1) * SAMPLES {
-                let start = place(line, ROWS * SAMPLES, picture.size().height) * stride;
-                let line = luma.get(start..).unwrap_or_default();
-                for (sum, columns) in sums.iter_mut().zip(columns.chunks_exact(SAMPLES)) {
-                    *sum +=
-                        columns.iter().map(|column| u16::from(line.get(*column).copied().unwrap_or(0))).sum::<u16>();
-                }
+            // whole lines: memory gives those far faster than one sample after the other
+            for (copy, index) in grid.lines.iter_mut().zip(row * SAMPLES..) {
+                copy.clear();
+                copy.extend_from_slice(line(index));
             }
-            blocks.iter_mut().zip(sums).for_each(|(block, sum)| *block = (sum / (SAMPLES * SAMPLES) as u16) as u8);
+            let [upper, lower] = &grid.lines;
+            for (block, [left, right]) in blocks.iter_mut().zip(&grid.columns) {
+                let samples = [upper[*left], upper[*right], lower[*left], lower[*right]];
+                *block = (samples.map(u16::from).iter().sum::<u16>() / samples.len() as u16) as u8;
+            }
         }
     }
 
@@ -122,7 +123,7 @@ impl Signature {
 #[derive(Debug, Default)]
 pub struct Cuts {
     size: Option<Size>,
-    columns: Vec<usize>,
+    grid: Grid,
     last: Option<Signature>,
     /// Memory for the next one.
     spare: Signature,
@@ -144,10 +145,10 @@ impl Cuts {
     /// Whether there is a cut before the next picture, shown at stream time `at`.
     pub fn look(&mut self, at: Duration, picture: Picture<'_>) -> Option<Cut> {
         if self.size != Some(picture.size()) {
-            *self = Self { size: Some(picture.size()), columns: columns(picture.size()), ..Self::default() };
+            *self = Self { size: Some(picture.size()), grid: Grid::of(picture.size()), ..Self::default() };
         }
         let mut signature = std::mem::take(&mut self.spare);
-        signature.take(picture, &self.columns);
+        signature.take(picture, &mut self.grid);
         self.judge(at, signature)
     }
 
@@ -210,9 +211,21 @@ impl Cuts {
     }
 }
 
-/// Where samples are taken in a row.
-fn columns(size: Size) -> Vec<usize> {
-    (0..COLUMNS * SAMPLES).map(|column| place(column, COLUMNS * SAMPLES, size.width)).collect()
+/// Where samples are taken.
+#[derive(Debug, Default)]
+struct Grid {
+    /// In a row, those of each block.
+    columns: Vec<[usize; SAMPLES]>,
+    /// Copies of the lines of one row of blocks.
+    lines: [Vec<u8>; SAMPLES],
+}
+
+impl Grid {
+    fn of(size: Size) -> Self {
+        let column = |index: usize| place(index, COLUMNS * SAMPLES, size.width);
+        let columns = (0..COLUMNS).map(|block| [0, 1].map(|sample| column(block * SAMPLES + sample))).collect();
+        Self { columns, lines: Default::default() }
+    }
 }
 
 /// The middle of part `index` of `parts` of a side.
