@@ -21,11 +21,13 @@ const SAMPLES: usize = 2;
 /// So many blocks away what moved is looked for.
 const REACH: usize = 2;
 /// By so many levels a block differs by noise.
-const SLACK: i32 = 8;
+const SLACK: i16 = 8;
 /// More levels than this are no more than this: a small part of the picture that goes from black to white is not much.
-const MOST_LEVELS: i32 = 50;
+const MOST_LEVELS: i16 = 50;
 /// Most blocks that are looked for, so that a picture that is new as a whole takes no longer than others.
 const MOST_BLOCKS: usize = 2000;
+/// So many blocks are compared before it is asked whether any has changed.
+const TOGETHER: usize = 32;
 /// A cut brings so many times as much that is new as any frame shortly before …
 const STANDS_OUT: f32 = 2.0;
 /// … and so many levels more, as a mean over all blocks.
@@ -98,25 +100,6 @@ impl Signature {
             }
         }
     }
-
-    /// By how many levels half of the blocks have become lighter at least.
-    fn light_since(&self, before: &Self) -> i32 {
-        const DARKEST: i32 = -255;
-        // several that take turns: most blocks change alike, and one count would wait for itself
-        let mut counts = [[0_u32; 511]; 4];
-        for (new, old) in self.blocks.chunks(4).zip(before.blocks.chunks(4)) {
-            for ((new, old), counts) in new.iter().zip(old).zip(&mut counts) {
-                counts[(i32::from(*new) - i32::from(*old) - DARKEST) as usize] += 1;
-            }
-        }
-        let mut left = self.blocks.len() as u32 / 2;
-        let reached = |level: usize| {
-            let rest = left.checked_sub(counts.iter().map(|counts| counts[level]).sum());
-            left = rest.unwrap_or_default();
-            rest.is_none()
-        };
-        (0..511).position(reached).map_or(0, |index| index as i32 + DARKEST)
-    }
 }
 
 /// Finds the cuts of one stream.
@@ -127,10 +110,7 @@ pub struct Cuts {
     last: Option<Signature>,
     /// Memory for the next one.
     spare: Signature,
-    /// Blocks that have changed.
-    changed: Vec<usize>,
-    /// Levels that are new in each block, on either side.
-    news: Vec<f32>,
+    news: News,
     /// The most that was new in each block, less what is forgotten of it.
     habits: Vec<f32>,
     /// When they were learnt.
@@ -160,20 +140,16 @@ impl Cuts {
     /// The same of a picture in small.
     pub fn judge(&mut self, at: Duration, signature: Signature) -> Option<Cut> {
         let before = self.last.replace(signature)?;
-        let news = self.last.as_ref().map_or(0.0, |now| {
-            self.news.clear();
-            self.news.resize(COLUMNS * ROWS, 0.0);
-            set_new_levels([&before, now], &mut self.changed, &mut self.news);
-            self.habits.resize(COLUMNS * ROWS, 0.0);
-            // a sum for each column, so that none waits for another
-            let mut sums = [0.0; COLUMNS];
-            for (news, habits) in self.news.chunks_exact(COLUMNS).zip(self.habits.chunks_exact(COLUMNS)) {
-                for ((sum, new), habit) in sums.iter_mut().zip(news).zip(habits) {
-                    *sum += (new - USED_TO * habit).max(0.0);
-                }
-            }
-            sums.iter().sum::<f32>() / (COLUMNS * ROWS) as f32
-        });
+        if let Some(now) = &self.last {
+            self.news.find(&before, now);
+        }
+        self.habits.resize(COLUMNS * ROWS, 0.0);
+        // a sum for each column: small numbers are not lost in the sum of all
+        let mut sums = [0.0; COLUMNS];
+        for &(index, levels) in &self.news.levels {
+            sums[index % COLUMNS] += (levels - USED_TO * self.habits[index]).max(0.0);
+        }
+        let news = sums.iter().sum::<f32>() / (COLUMNS * ROWS) as f32;
         self.spare = before;
         let cut = self.take(at, news);
         self.learn(at, cut);
@@ -184,8 +160,9 @@ impl Cuts {
     fn learn(&mut self, at: Duration, cut: Option<Cut>) {
         let time = self.at.replace(at).map_or(0.0, |before| at.saturating_sub(before).as_secs_f32());
         let left = (-time / FORGOTTEN).exp();
-        for (habit, new) in self.habits.iter_mut().zip(&self.news) {
-            *habit = (*habit * left).max(if cut == Some(Cut::Rare) { 0.0 } else { *new });
+        self.habits.iter_mut().for_each(|habit| *habit *= left);
+        for &(index, levels) in self.news.levels.iter().filter(|_| cut != Some(Cut::Rare)) {
+            self.habits[index] = self.habits[index].max(levels);
         }
     }
 
@@ -233,29 +210,75 @@ fn place(index: usize, parts: usize, side: u32) -> usize {
     (2 * index + 1) * side as usize / (2 * parts)
 }
 
-/// The levels of each block that are like nothing near it in the other of two pictures, apart from the light; `changed` is memory.
-fn set_new_levels([before, now]: [&Signature; 2], changed: &mut Vec<usize>, levels: &mut [f32]) {
-    let (old, new, light) = (&*before.blocks, &*now.blocks, now.light_since(before));
-    let differs = |(_, (old, new)): &(usize, (&u8, &u8))| (i32::from(**new) - light - i32::from(**old)).abs() > SLACK;
-    changed.clear();
-    changed.extend(old.iter().zip(new).enumerate().filter(differs).map(|(index, _)| index));
-    let step = changed.len().div_ceil(MOST_BLOCKS).max(1);
-    for index in changed.iter().copied().step_by(step) {
-        let more = new_levels(old, i32::from(new[index]) - light, index)
-            + new_levels(new, i32::from(old[index]) + light, index);
-        // it stands for those that are left out
-        levels[index] = (more * step as i32) as f32;
+/// What is new in a picture, and memory to find it.
+#[derive(Debug, Default)]
+struct News {
+    /// By how many levels each block has become lighter.
+    differences: Vec<i16>,
+    /// Blocks that have changed.
+    changed: Vec<usize>,
+    /// Blocks in which something is new, in their order, and how many levels of it on either side.
+    levels: Vec<(usize, f32)>,
+}
+
+impl News {
+    /// Finds the levels of each block that are like nothing near it in the other of two pictures, apart from the light.
+    fn find(&mut self, before: &Signature, now: &Signature) {
+        let (old, new) = (&*before.blocks, &*now.blocks);
+        self.differences.clear();
+        self.differences.extend(new.iter().zip(old).map(|(new, old)| i16::from(*new) - i16::from(*old)));
+        let light = light(&self.differences);
+        self.set_changed(light);
+        let step = self.changed.len().div_ceil(MOST_BLOCKS).max(1);
+        self.levels.clear();
+        for index in self.changed.iter().copied().step_by(step) {
+            let more = new_levels(old, i16::from(new[index]) - light, index)
+                + new_levels(new, i16::from(old[index]) + light, index);
+            if more > 0 {
+                // it stands for those that are left out
+                self.levels.push((index, f32::from(more) * step as f32));
+            }
+        }
+    }
+
+    fn set_changed(&mut self, light: i16) {
+        let differs = |difference: &i16| (difference - light).abs() > SLACK;
+        self.changed.clear();
+        for (place, differences) in self.differences.chunks_exact(TOGETHER).enumerate() {
+            // most are still, and told all at once
+            if differences.iter().fold(false, |any, difference| any | differs(difference)) {
+                let changed = differences.iter().enumerate().filter(|(_, difference)| differs(difference));
+                self.changed.extend(changed.map(|(index, _)| place * TOGETHER + index));
+            }
+        }
     }
 }
 
+/// By how many levels half of the blocks have become lighter at least.
+fn light(differences: &[i16]) -> i16 {
+    let lighter_by_most = |level: i16| differences.iter().map(|lighter| u16::from(*lighter <= level)).sum::<u16>();
+    let is_it = |level: i16| usize::from(lighter_by_most(level)) > differences.len() / 2;
+    // it is next to nothing nearly always
+    let mut reach = 1;
+    while reach < 256 && (is_it(-reach) || !is_it(reach)) {
+        reach *= 4;
+    }
+    let (mut less, mut level) = (-reach, reach);
+    while level - less > 1 {
+        let middle = (less + level) / 2;
+        *(if is_it(middle) { &mut level } else { &mut less }) = middle;
+    }
+    level
+}
+
 /// By how many levels more than noise one differs from all blocks near this one.
-fn new_levels(blocks: &[u8], level: i32, index: usize) -> i32 {
+fn new_levels(blocks: &[u8], level: i16, index: usize) -> i16 {
     let (row, column) = (index / COLUMNS, index % COLUMNS);
     let columns = column.saturating_sub(REACH)..(column + REACH + 1).min(COLUMNS);
     let mut least = SLACK + MOST_LEVELS;
     for row in row.saturating_sub(REACH)..(row + REACH + 1).min(ROWS) {
         let near = blocks[row * COLUMNS..][columns.clone()].iter();
-        least = near.map(|block| (i32::from(*block) - level).abs()).fold(least, i32::min);
+        least = near.map(|block| (i16::from(*block) - level).abs()).fold(least, i16::min);
         if least <= SLACK {
             return 0;
         }
