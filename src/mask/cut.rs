@@ -26,6 +26,8 @@ const SLACK: i16 = 8;
 const MOST_LEVELS: i16 = 50;
 /// Most blocks that are looked for, so that a picture that is new as a whole takes no longer than others.
 const MOST_BLOCKS: usize = 2000;
+/// So many blocks are compared by one instruction.
+const LANES: usize = 8;
 /// So many blocks are compared before it is asked whether any has changed.
 const TOGETHER: usize = 32;
 /// A cut brings so many times as much that is new as any frame shortly before …
@@ -275,15 +277,15 @@ fn light(differences: &[i16]) -> i16 {
 fn new_levels(blocks: &[u8], level: i16, index: usize) -> i16 {
     let (row, column) = (index / COLUMNS, index % COLUMNS);
     let columns = column.saturating_sub(REACH)..(column + REACH + 1).min(COLUMNS);
-    let mut least = SLACK + MOST_LEVELS;
+    // a few more, so that one instruction compares all that are side by side
+    let start = columns.start.min(COLUMNS - LANES);
+    let mut least = [SLACK + MOST_LEVELS; LANES];
     for row in row.saturating_sub(REACH)..(row + REACH + 1).min(ROWS) {
-        let near = blocks[row * COLUMNS..][columns.clone()].iter();
-        least = near.map(|block| (i16::from(*block) - level).abs()).fold(least, i16::min);
-        if least <= SLACK {
-            return 0;
-        }
+        let near = &blocks[row * COLUMNS + start..][..LANES];
+        least.iter_mut().zip(near).for_each(|(least, block)| *least = (i16::from(*block) - level).abs().min(*least));
     }
-    least - SLACK
+    let least = least[columns.start - start..columns.end - start].iter().copied().fold(i16::MAX, i16::min);
+    (least - SLACK).max(0)
 }
 
 #[cfg(test)]
