@@ -76,18 +76,29 @@ impl Sums {
 
 /// Sums over each quarter of `own` and of what lies there so many samples from the grid's corner.
 fn quarters(own: &[u8], grid: &Grid, (x, y): (usize, usize)) -> [Sums; 4] {
-    let mut products = [[0; 2]; 2];
-    let rows = grid.levels.chunks_exact(grid.side).skip(y).zip(own.chunks_exact(SIDE));
-    for (row, (levels, own)) in rows.enumerate() {
-        let halves = levels[x..x + SIDE].chunks_exact(QUARTER).zip(own.chunks_exact(QUARTER));
-        for (sum, (levels, own)) in products[row / QUARTER].iter_mut().zip(halves) {
-            *sum += levels.iter().zip(own).map(|(level, own)| u32::from(*level) * u32::from(*own)).sum::<u32>();
+    let mut quarters = [Sums::default(); 4];
+    for (half, (quarters, own)) in quarters.chunks_exact_mut(2).zip(own.chunks_exact(QUARTER * SIDE)).enumerate() {
+        let down = y + half * QUARTER;
+        let mut columns = [0; SIDE];
+        add_products(&mut columns, own, (&grid.levels[down * grid.side + x..], grid.side));
+        for (index, (sums, columns)) in quarters.iter_mut().zip(columns.chunks_exact(QUARTER)).enumerate() {
+            let [levels, squares] = grid.sums.quarter((x + index * QUARTER, down));
+            *sums = Sums { count: (QUARTER * QUARTER) as u32, levels, squares, products: columns.iter().sum() };
         }
     }
-    [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(across, down)| {
-        let [levels, squares] = grid.sums.quarter((x + across * QUARTER, y + down * QUARTER));
-        Sums { count: (QUARTER * QUARTER) as u32, levels, squares, products: products[down][across] }
-    })
+    quarters
+}
+
+/// Adds up the products of `own` and of what lies there in rows of another length, column by column. Not inlined: the compiler
+/// adds to many columns at once only where their sums are in memory.
+#[inline(never)]
+fn add_products(sums: &mut [u32; SIDE], own: &[u8], (levels, side): (&[u8], usize)) {
+    for (row, own) in own.chunks_exact(SIDE).enumerate() {
+        let levels = &levels[row * side..][..SIDE];
+        for ((sum, level), own) in sums.iter_mut().zip(levels).zip(own) {
+            *sum += u32::from(u16::from(*level) * u16::from(*own));
+        }
+    }
 }
 
 impl Looks {
@@ -164,9 +175,10 @@ impl Areas {
 
     /// Over a quarter of a face with that corner.
     fn quarter(&self, (x, y): (usize, usize)) -> [u32; 2] {
-        let at = |x: usize, y: usize| self.sums[y * self.across + x];
-        let corners = [at(x, y), at(x + QUARTER, y), at(x, y + QUARTER), at(x + QUARTER, y + QUARTER)];
-        [0, 1].map(|n| corners[3][n] + corners[0][n] - corners[1][n] - corners[2][n])
+        let row = |y: usize| &self.sums[y * self.across + x..][..=QUARTER];
+        let (above, below) = (row(y), row(y + QUARTER));
+        let sum = |n: usize| below[QUARTER][n] + above[0][n] - above[QUARTER][n] - below[0][n];
+        [sum(0), sum(1)]
     }
 }
 
