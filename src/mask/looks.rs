@@ -47,13 +47,14 @@ struct Sums {
 
 impl Sums {
     fn of(parts: [bool; 4], quarters: &[Self; 4]) -> Self {
-        let wanted = quarters.iter().zip(parts).filter_map(|(quarter, wanted)| wanted.then_some(quarter));
-        wanted.fold(Self::default(), |all, one| Self {
-            count: all.count + one.count,
-            levels: all.levels + one.levels,
-            squares: all.squares + one.squares,
-            products: all.products + one.products,
-        })
+        let mut all = Self::default();
+        for (quarter, _) in quarters.iter().zip(parts).filter(|(_, wanted)| *wanted) {
+            all.count += quarter.count;
+            all.levels += quarter.levels;
+            all.squares += quarter.squares;
+            all.products += quarter.products;
+        }
+        all
     }
 
     /// By how many levels they differ from each other.
@@ -188,18 +189,20 @@ impl Grid {
         let (luma, stride) = (picture.plane(0), picture.layout().planes[0].stride);
         let (width, height) = (picture.size().width as i32, picture.size().height as i32);
         // two by two pixels a sample
-        let places = |start: f32, length: f32, most: i32| -> Vec<usize> {
+        let places = |start: f32, length: f32, most: i32| -> Vec<[usize; 2]> {
             let step = length / SIDE as f32;
             let place = |n: usize| start + (n as f32 / 2.0 + 0.25 - more as f32) * step;
-            (0..2 * side).map(|n| (place(n).floor() as i32).clamp(0, most - 1) as usize).collect()
+            // towards 0, as all that lies before the picture
+            let pixel = |n: usize| (place(n) as i32).clamp(0, most - 1) as usize;
+            (0..side).map(|n| [pixel(2 * n), pixel(2 * n + 1)]).collect()
         };
         let (columns, rows) = (places(rect.x, rect.w, width), places(rect.y, rect.h, height));
         let mut levels = Vec::with_capacity(side * side);
-        for rows in rows.chunks_exact(2) {
-            let (one, other) = (&luma[rows[0] * stride..], &luma[rows[1] * stride..]);
-            levels.extend(columns.chunks_exact(2).map(|columns| {
-                let sum = columns.iter().map(|column| u16::from(one[*column]) + u16::from(other[*column])).sum::<u16>();
-                (sum / 4) as u8
+        for [upper, lower] in rows {
+            let (upper, lower) = (&luma[upper * stride..], &luma[lower * stride..]);
+            levels.extend(columns.iter().map(|&[left, right]| {
+                let samples = [upper[left], upper[right], lower[left], lower[right]];
+                (samples.map(u16::from).iter().sum::<u16>() / 4) as u8
             }));
         }
         let sums = Areas::of(&levels, side);
