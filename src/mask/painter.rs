@@ -1,8 +1,9 @@
 //! Copies a picture and masks it while it does: no byte of what is masked is ever written to the copy.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
-use metrics::counter;
+use metrics::{Counter, counter};
 
 use super::config::Settings;
 use super::kinds::{Filling, Patch, Source};
@@ -33,6 +34,8 @@ pub struct Painter {
     zone_regions: Option<(Size, Stencil)>,
     stencil: Stencil,
     patches: Vec<Patch>,
+    /// Counts frames that are shown: nearly all, so that it is looked up once.
+    shown: OnceCell<Counter>,
 }
 
 impl Painter {
@@ -49,6 +52,7 @@ impl Painter {
             zone_regions: None,
             stencil: Stencil::default(),
             patches: Vec::new(),
+            shown: OnceCell::new(),
         })
     }
 
@@ -168,15 +172,16 @@ impl Painter {
     }
 
     fn count(&self, outcome: Outcome) {
-        let camera = || self.camera.clone();
-        let word = match outcome {
-            Outcome::Masked { .. } => "masked",
+        let frames =
+            |outcome: &'static str| counter!(MASK_FRAMES, "camera" => self.camera.clone(), "outcome" => outcome);
+        match outcome {
+            Outcome::Masked { .. } => self.shown.get_or_init(|| frames("masked")).increment(1),
             Outcome::Covered(cause) => {
-                counter!(MASK_COVERED, "camera" => camera(), "reason" => cause.name()).increment(1);
-                "covered"
+                let camera = self.camera.clone();
+                counter!(MASK_COVERED, "camera" => camera, "reason" => cause.name()).increment(1);
+                frames("covered").increment(1);
             }
-        };
-        counter!(MASK_FRAMES, "camera" => camera(), "outcome" => word).increment(1);
+        }
     }
 }
 
