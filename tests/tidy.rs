@@ -100,6 +100,7 @@ const VARIANTS: &[Variants] = &[
             "packed",
             "scale",
             "still",
+            "straight",
             "thumbnail",
         ],
     },

@@ -3,6 +3,7 @@
 use super::input::View;
 use crate::frame::{Colorimetry, ColourMatrix, ColourRange};
 use crate::infer::manifest::{Channels, InputSpec};
+use crate::simd::channels::{Avx512, Columns};
 use crate::simd::scale::{Affine, Avx2};
 
 /// Sampled values arrive times this.
@@ -59,6 +60,11 @@ impl ToChannels {
                 (0..3).zip(outs).for_each(|(place, out)| self.spread(place, samples, out.iter_mut(), |value| value))
             }
         }
+    }
+
+    /// Writes a row of each channel, of rows that are not scaled across yet.
+    pub(super) fn straight(&self, avx512: Avx512, columns: [&Columns; 3], rows: [&[u8]; 3], outs: [&mut [f32]; 3]) {
+        avx512.channels(&self.channels, columns, rows, outs);
     }
 
     /// Writes a row of channel `place`, perhaps to places that are not next to each other or not floats.

@@ -6,6 +6,7 @@
 
 use super::colour::ToChannels;
 use super::scale::{Across, Axis, LANES, Plane, Rows, Scaler};
+use super::straight::Straight;
 use crate::frame::{Colorimetry, Layout, Picture, PixelFormat};
 use crate::geometry::{Point, Rect, Size};
 use crate::infer::manifest::{InputSpec, Kind, Layout as TensorLayout, Resize};
@@ -32,12 +33,31 @@ impl<'a> From<Picture<'a>> for View<'a> {
     }
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
     /// Visible size in pixels.
     pub fn size(&self) -> Size {
         match self {
             Self::Frame(picture) => picture.size(),
             Self::Rgb { size, .. } => *size,
+        }
+    }
+
+    /// Number of its planes.
+    pub(super) fn planes(&self) -> usize {
+        match self {
+            Self::Frame(picture) => picture.layout().pixel.planes(),
+            Self::Rgb { .. } => 1,
+        }
+    }
+
+    /// A plane, for scaling; it has as many components as there are bytes from one sample to the next.
+    pub(super) fn plane(self, index: usize) -> Plane<'a> {
+        match self {
+            Self::Frame(picture) => plane(picture, index),
+            Self::Rgb { size, bytes } => {
+                let width = 3 * size.width as usize;
+                Plane { bytes, stride: width, width, step: 3 }
+            }
         }
     }
 
@@ -128,6 +148,8 @@ struct Plan {
     across: [Across; 3],
     scaled: [Rows; 3],
     scaler: Scaler,
+    /// The short way, where there is one.
+    straight: Option<Straight>,
 }
 
 impl Sampler {
@@ -147,13 +169,19 @@ impl Sampler {
         self.size
     }
 
+    /// Has the next picture of the last one's shape go the long way.
+    #[cfg(test)]
+    pub(super) fn go_the_long_way(&mut self) {
+        self.plan.iter_mut().for_each(|plan| plan.straight = None);
+    }
+
     /// The input made from a picture, and the way back to its pixels.
     pub fn fill<'a>(&mut self, view: impl Into<View<'a>>) -> (&Input, InputMap) {
         let view = view.into();
         let (spec, size, values) = (&self.spec, self.size, &mut self.input.values);
         self.plan = self.plan.take().filter(|plan| plan.shape == view.shape());
         let plan = self.plan.get_or_insert_with(|| {
-            let plan = Plan::new(view.shape(), spec, size);
+            let plan = Plan::new(view, spec, size);
             blacken(&plan.colour, spec.layout, values);
             plan
         });
@@ -164,7 +192,8 @@ impl Sampler {
 }
 
 impl Plan {
-    fn new(shape: Shape, spec: &InputSpec, input: Size) -> Self {
+    fn new(view: View<'_>, spec: &InputSpec, input: Size) -> Self {
+        let shape = view.shape();
         let map = InputMap::new(shape.size, input, spec.resize);
         let (w, h) = (shape.size.width as usize, shape.size.height as usize);
         let (ow, oh) = (map.filled.width as usize, map.filled.height as usize);
@@ -187,6 +216,7 @@ impl Plan {
             colour,
             rows: [Axis::new(h, oh, dy), Axis::new(h.div_ceil(2), oh, dy / 2.0)],
             scaled: across.each_ref().map(Across::rows),
+            straight: Straight::new(view, &across),
             across,
             scaler: Scaler::new(widest),
         }
@@ -195,6 +225,13 @@ impl Plan {
     fn run(&mut self, view: View<'_>, mut writer: Writer<'_>) {
         let Size { width, height } = self.map.filled;
         let (columns, rows) = (width as usize, height as usize);
+        if let Some(straight) = self.straight.as_mut().filter(|_| writer.floats(0, 0).is_some()) {
+            for row in 0..rows {
+                let outs = writer.floats(row, columns);
+                outs.into_iter().for_each(|outs| straight.row(view, (&self.rows, row), &self.colour, outs));
+            }
+            return;
+        }
         for first in (0..rows).step_by(LANES) {
             self.scale(view, first);
             for lane in 0..LANES.min(rows - first) {
@@ -206,24 +243,12 @@ impl Plan {
 
     /// Scales the rows `first..first + LANES` of all three components.
     fn scale(&mut self, view: View<'_>, first: usize) {
-        let Self { rows: [rows, half_rows], across, scaled, scaler, .. } = self;
+        let Self { rows, across, scaled, scaler, .. } = self;
         let mut across = across.iter().zip(scaled);
-        let mut take = |plane, rows, components| {
-            scaler.down(plane, rows, first);
-            across.by_ref().take(components).for_each(|(across, out)| scaler.across(across, out));
-        };
-        match view {
-            View::Frame(picture) => {
-                take(plane(picture, 0), rows, 1);
-                match picture.layout().pixel {
-                    PixelFormat::I420 => (1..3).for_each(|index| take(plane(picture, index), half_rows, 1)),
-                    PixelFormat::Nv12 => take(plane(picture, 1), half_rows, 2),
-                }
-            }
-            View::Rgb { size, bytes } => {
-                let width = 3 * size.width as usize;
-                take(Plane { bytes, stride: width, width, step: 3 }, rows, 3);
-            }
+        for index in 0..view.planes() {
+            let plane = view.plane(index);
+            scaler.down(plane, &rows[index.min(1)], first);
+            across.by_ref().take(plane.step).for_each(|(across, out)| scaler.across(across, out));
         }
     }
 }
@@ -254,6 +279,17 @@ impl<'a> Writer<'a> {
     /// Size of the picture.
     pub fn size(&self) -> Size {
         self.size
+    }
+
+    /// The places of one row's values from the left on, where channels are planes of floats.
+    fn floats(&mut self, row: usize, columns: usize) -> Option<[&mut [f32]; 3]> {
+        match (&mut *self.values, self.layout) {
+            (Values::F32(out), TensorLayout::Nchw) => {
+                let (width, area) = (self.size.width as usize, self.size.pixels() as usize);
+                Some(rows_of(&mut out[self.first..self.first + 3 * area], row * width, columns))
+            }
+            _ => None,
+        }
     }
 
     /// Writes one row from the left on, of the three components times 256.

@@ -224,3 +224,49 @@ fn a_new_size_leaves_nothing_of_the_old_picture() {
     assert_eq!(map.filled(), Size::new(16, 32));
     assert_eq!(values.iter().filter(|v| **v > 0.0).count(), 3 * 16 * 32);
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn the_short_way_gives_the_same_as_the_long_one(
+        (width, height) in prop_oneof![
+            (1u32..700, 1u32..300),
+            Just((128, 64)),
+            Just((192, 96)),
+            Just((256, 128)),
+            Just((384, 192)),
+            Just((64, 32)),
+        ],
+        kind in 0u8..3,
+        (stretch, unit, bgr) in any::<(bool, bool, bool)>(),
+        colour in colours(),
+        pad in 0usize..40,
+        seed: u64,
+    ) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let size = Size::new(width, height);
+        let pixel = if kind == 0 { PixelFormat::Nv12 } else { PixelFormat::I420 };
+        let (layout, mut data) = soft_picture(size, pixel, colour, pad);
+        let mut rgb = vec![0; 3 * size.pixels() as usize];
+        data.iter_mut().chain(&mut rgb).for_each(|byte| *byte = random.u8(..));
+        let view = match kind {
+            2 => View::Rgb { size, bytes: &rgb },
+            _ => View::Frame(Picture::new(&layout, &data).unwrap()),
+        };
+        let resize = if stretch { Resize::Stretch } else { Resize::Letterbox };
+        let mut spec = spec(TensorLayout::Nchw, Kind::F32, resize);
+        spec.channels = if bgr { Channels::Bgr } else { Channels::Rgb };
+        if !unit {
+            (spec.mean, spec.scale) = ([0.0, 127.5, 104.0], [1.0, 0.017, 1.0]);
+        }
+        let mut sampler = Sampler::new(&spec, spec.shape(1, Size::new(64, 32)));
+        let bits = |values: &Values| match values {
+            Values::F32(values) => values.iter().map(|value| value.to_bits()).collect(),
+            Values::U8(_) => Vec::new(),
+        };
+        let short = bits(&sampler.fill(view).0.values);
+        sampler.go_the_long_way();
+        prop_assert_eq!(bits(&sampler.fill(view).0.values), short);
+    }
+}

@@ -20,6 +20,7 @@ mod scale;
 mod scrfd;
 mod ssd;
 pub mod still;
+mod straight;
 mod thumbnail;
 mod ultraface;
 mod yunet;

@@ -7,6 +7,7 @@
 use std::array::from_fn;
 
 use super::packed::Packed;
+use crate::simd::channels;
 use crate::simd::scale::{Avx2, Columns, GROUP};
 
 /// Output rows that are scaled together.
@@ -144,6 +145,11 @@ impl Across {
     /// Memory for the samples.
     pub(super) fn rows(&self) -> Rows {
         from_fn(|_| vec![0; self.axis.len().next_multiple_of(GROUP)])
+    }
+
+    /// The same for rows of `width` bytes that become a model's channels at once; `None` where that cannot be.
+    pub(super) fn windows(&self, width: usize) -> Option<channels::Columns> {
+        channels::Columns::new(self.axis.starts(), self.axis.weights(), self.step, (width, self.offset))
     }
 
     /// One row, where the windows are too wide for vectors.

@@ -6,9 +6,11 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`bytes`] | dot products of rows of bytes |
+//! | [`channels`] | rows made a model's channels in one go |
 //! | [`pages`] | locked memory that is overwritten when it goes |
 //! | [`scale`] | planes scaled and made a model's channels |
 
 pub mod bytes;
+pub mod channels;
 pub mod pages;
 pub mod scale;

@@ -149,6 +149,18 @@ impl Avx2 {
         }
     }
 
+    /// Asks memory for a row further down, as [`Avx2::blend`] does for those that it reads: for whoever reads the first
+    /// row as it is. There need be none.
+    pub fn foresee(self, rows: &[u8], stride: usize, width: usize) {
+        // SAFETY: the processor has the instructions, as `self` proves.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            x86::foresee(rows, stride, width);
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (rows, stride, width);
+    }
+
     /// The weighted sums of samples along each row, as `columns` says.
     ///
     /// # Panics
@@ -214,6 +226,33 @@ impl Affine {
     }
 }
 
+/// What three channels have in common, so that kernels may leave it out: not a bit is different then.
+#[cfg(target_arch = "x86_64")]
+pub(super) struct Mix {
+    /// Luma's factor is the same everywhere, the first channel has none of the third component, and the third none of
+    /// the second.
+    pub(super) video: bool,
+    /// Nothing is scaled or shifted.
+    pub(super) unit: bool,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Mix {
+    /// That of `channels`; they and their outputs change places where that makes a video's of them.
+    pub(super) fn of<T>(channels: [Affine; 3], outs: [T; 3]) -> (Self, [Affine; 3], [T; 3]) {
+        let [a, b, c] = channels;
+        let factor = |channel: Affine, n: usize| channel.factors[n];
+        let luma = factor(a, 0) == factor(b, 0) && factor(b, 0) == factor(c, 0);
+        let video = |first, third| luma && factor(first, 2) == 0.0 && factor(third, 1) == 0.0;
+        let unit = channels.iter().all(|channel| channel.scale == 1.0 && channel.shift == 0.0);
+        if video(c, a) {
+            let [x, y, z] = outs;
+            return (Self { video: true, unit }, [c, b, a], [z, y, x]);
+        }
+        (Self { video: video(a, c), unit }, channels, outs)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -243,7 +282,7 @@ mod tests {
             let mut random = fastrand::Rng::with_seed(seed);
             let stride = width + pad;
             let rows: Vec<u8> = (0..stride * taps).map(|_| random.u8(..)).collect();
-            let weights = weights(taps, &mut random);
+            let weights = if random.bool() && taps == 2 { vec![128; 2] } else { weights(taps, &mut random) };
             let mut out = vec![0; width];
             avx2.blend(&rows, stride, &weights, &mut out);
             for (x, out) in out.into_iter().enumerate() {

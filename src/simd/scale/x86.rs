@@ -8,6 +8,8 @@ use super::{Affine, Columns, GROUP, Part};
 const BYTES: usize = 32;
 /// Rounds a sum whose upper byte is kept.
 const HALF: i16 = 128;
+/// A weight of which two are the whole.
+const HALVES: u16 = 128;
 /// Bytes that come from memory at once.
 const LINE: usize = 64;
 /// So many rows further down are asked of memory while a row is read. A frame was written by another process, so it is in no
@@ -23,6 +25,7 @@ pub(super) unsafe fn blend(rows: &[u8], stride: usize, weights: &[u16], out: &mu
     unsafe {
         match *weights {
             [a] => blend_whole([a], rows, stride, &mut out[..whole]),
+            [HALVES, HALVES] => blend_halves(rows, stride, &mut out[..whole]),
             [a, b] => blend_whole([a, b], rows, stride, &mut out[..whole]),
             [a, b, c] => blend_whole([a, b, c], rows, stride, &mut out[..whole]),
             [a, b, c, d] => blend_whole([a, b, c, d], rows, stride, &mut out[..whole]),
@@ -54,6 +57,21 @@ unsafe fn blend_whole<const N: usize>(weights: [u16; N], rows: &[u8], stride: us
 }
 
 /// # Safety
+/// As for [`blend_whole`], of two rows that weigh the same.
+#[target_feature(enable = "avx2")]
+unsafe fn blend_halves(rows: &[u8], stride: usize, out: &mut [u8]) {
+    for (x, out) in out.chunks_exact_mut(BYTES).enumerate() {
+        // SAFETY: within both rows, as the caller says; there is room for as many bytes.
+        unsafe {
+            let [first, second] = [0, stride].map(|row| load(rows.as_ptr().add(row + x * BYTES)));
+            _mm256_storeu_si256(out.as_mut_ptr().cast(), _mm256_avg_epu8(first, second));
+        }
+        look_ahead(rows, ROWS_AHEAD * stride, x);
+        look_ahead(rows, (1 + ROWS_AHEAD) * stride, x);
+    }
+}
+
+/// # Safety
 /// As for [`blend_whole`].
 #[target_feature(enable = "avx2")]
 unsafe fn blend_many(weights: &[u16], rows: &[u8], stride: usize, out: &mut [u8]) {
@@ -66,6 +84,14 @@ unsafe fn blend_many(weights: &[u16], rows: &[u8], stride: usize, out: &mut [u8]
             sums = add_products(sums, samples, _mm256_set1_epi16(*weight as i16));
         }
         store_upper(sums, out);
+    }
+}
+
+/// Asks memory for what is as far down as [`blend`] looks ahead.
+#[target_feature(enable = "avx2")]
+pub(super) fn foresee(rows: &[u8], stride: usize, width: usize) {
+    for x in (0..width.div_ceil(BYTES)).step_by(LINE / BYTES) {
+        look_ahead(rows, ROWS_AHEAD * stride, x);
     }
 }
 
