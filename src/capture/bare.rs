@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+pub use super::codec::Spread;
 use super::codec::{self, Codec};
 use super::{Failure, PLUGINS, slots};
 use crate::fault::Fault;
@@ -42,22 +43,22 @@ fn with<R>(count: &Shared, change: impl FnOnce(&mut Count) -> R) -> R {
 pub fn decode(file: &Path) -> Result<Decoded, Fault> {
     confine(Memory::CAPTURE)?;
     start(PLUGINS)?;
-    run(file, false, play)
+    run(file, Spread::Any, play)
 }
 
-/// The same at the file's own pace, as of a live camera, again and again for so long.
+/// The same at the file's own pace, as of a live camera, again and again for so long, over threads of such a `spread`.
 ///
 /// # Errors
 /// Where the file cannot be decoded.
-pub fn decode_live(file: &Path, time: Duration) -> Result<Decoded, Fault> {
+pub fn decode_live(file: &Path, time: Duration, spread: Spread) -> Result<Decoded, Fault> {
     confine(Memory::CAPTURE)?;
     start(PLUGINS)?;
-    run(file, true, |pipeline| play_again(pipeline, time))
+    run(file, spread, |pipeline| play_again(pipeline, time))
 }
 
-fn run(file: &Path, live: bool, play: impl FnOnce(&gst::Pipeline) -> Result<(), String>) -> Result<Decoded, Fault> {
+fn run(file: &Path, spread: Spread, play: impl FnOnce(&gst::Pipeline) -> Result<(), String>) -> Result<Decoded, Fault> {
     let count = Shared::default();
-    let pipeline = build(file, live, &count).map_err(|failure| Fault::unavailable(failure.text))?;
+    let pipeline = build(file, spread, &count).map_err(|failure| Fault::unavailable(failure.text))?;
     let ended = play(&pipeline);
     let _ = pipeline.set_state(gst::State::Null);
     let (frames, first_and_last, failure) = with(&count, |c| (c.frames, c.first_and_last, c.failure.take()));
@@ -70,7 +71,7 @@ fn run(file: &Path, live: bool, play: impl FnOnce(&gst::Pipeline) -> Result<(), 
     }
 }
 
-fn build(file: &Path, live: bool, count: &Shared) -> Result<gst::Pipeline, Failure> {
+fn build(file: &Path, spread: Spread, count: &Shared) -> Result<gst::Pipeline, Failure> {
     let description = text("file", None, &[])?;
     let bin = gst::parse::bin_from_description(&description, false).map_err(Failure::from_parsing)?;
     let missing = || Failure::internal("the text of a file lacks an element");
@@ -79,7 +80,7 @@ fn build(file: &Path, live: bool, count: &Shared) -> Result<gst::Pipeline, Failu
     let (weak, count) = (bin.downgrade(), Arc::clone(count));
     streams.ok_or_else(missing)?.connect_pad_added(move |_, pad| {
         let Some(bin) = weak.upgrade() else { return };
-        if let Err(failure) = take(&bin, pad, live, &count) {
+        if let Err(failure) = take(&bin, pad, spread, &count) {
             with(&count, |c| c.failure = Some(failure));
         }
     });
@@ -89,7 +90,7 @@ fn build(file: &Path, live: bool, count: &Shared) -> Result<gst::Pipeline, Failu
 }
 
 /// Decodes the stream at `pad`, if it is video and the first.
-fn take(bin: &gst::Bin, pad: &gst::Pad, live: bool, count: &Shared) -> Result<(), Failure> {
+fn take(bin: &gst::Bin, pad: &gst::Pad, spread: Spread, count: &Shared) -> Result<(), Failure> {
     let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
     let Some(codec) = Codec::of(&caps).filter(|_| bin.by_name("decoder").is_none()) else { return Ok(()) };
     let chosen = codec::choose(&codec, Decoder::Auto)?;
@@ -98,10 +99,11 @@ fn take(bin: &gst::Bin, pad: &gst::Pad, live: bool, count: &Shared) -> Result<()
     for name in &codec.texts {
         parts.push(text(name, None, &[("decoder", decoder)])?);
     }
+    let live = spread != Spread::Any;
     parts.push(format!("fakesink name=end sync={live} enable-last-sample=false"));
     let tail = gst::parse::bin_from_description(&parts.join(" ! "), true).map_err(Failure::from_parsing)?;
     if let Some(decoder) = tail.by_name("decoder") {
-        codec::tune(&decoder, live);
+        codec::tune(&decoder, spread);
     }
     let end = tail.by_name("end").and_then(|end| end.static_pad("sink"));
     count_pictures(&end.ok_or_else(|| Failure::internal("a sink without a pad"))?, count);

@@ -133,8 +133,19 @@ const THREADS: &str = "max-threads";
 /// Few cameras send a picture in more parts than that, and threads without a part only take memory.
 const MOST_THREADS: usize = 4;
 
+/// How a decoder spreads its work over threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// As it likes.
+    Any,
+    /// Over the parts of one picture, and so many as it likes: threads over frames would hold back a frame for each thread.
+    Parts,
+    /// The same, and as many as the pictures are worth.
+    Fitted,
+}
+
 /// Sets what a decoder should do with broken streams and with threads. Each decoder has some of these properties.
-pub(super) fn tune(decoder: &gst::Element, live: bool) {
+pub(super) fn tune(decoder: &gst::Element, spread: Spread) {
     let set = |name: &str, value: &str| {
         if decoder.has_property(name) {
             decoder.set_property_from_str(name, value);
@@ -144,12 +155,11 @@ pub(super) fn tune(decoder: &gst::Element, live: bool) {
     set("max-errors", "-1");
     // grey pictures in front of the first keyframe are none
     set("output-corrupt", "false");
-    if live {
-        // threads over frames would hold back a frame for each thread
+    if spread != Spread::Any {
         set("thread-type", "slice");
-        if decoder.has_property(THREADS) {
-            fit_threads(decoder);
-        }
+    }
+    if spread == Spread::Fitted && decoder.has_property(THREADS) {
+        fit_threads(decoder);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::gst::text;
 use crate::ring::wire::{CaptureSettings, Decoder, FailReason, Pace, Rotate, Transport};
 
 use super::Failure;
-use super::codec::{self, Codec};
+use super::codec::{self, Codec, Spread};
 use super::complaints::Complaints;
 use super::frames::{Arrivals, Frames, MAX_LAG, Stream, watch_coded};
 use super::link::{Link, WhenFull};
@@ -270,7 +270,7 @@ fn tail(session: &Session, codec: &Codec, decoder: &str) -> Result<gst::Bin, Fai
 fn prepare(session: &Arc<Session>, tail: &gst::Bin, stream: Stream) -> Result<(), Failure> {
     let arrivals = Arc::new(Arrivals::default());
     if let Some(decoder) = tail.by_name("decoder") {
-        codec::tune(&decoder, stream.live);
+        codec::tune(&decoder, if stream.live { Spread::Fitted } else { Spread::Any });
         let most_lag = stream.live.then(|| MAX_LAG + session.settings.latency);
         watch_coded(&decoder, most_lag, Arc::clone(&arrivals), Arc::clone(&session.link));
     }

@@ -17,13 +17,17 @@ pub struct CaptureArgs {
     /// With --bare: at the file's own pace, again and again for so many seconds.
     #[arg(long, value_name = "N", requires = "bare")]
     live: Option<u64>,
+    /// With --live: with as many threads as the decoder likes.
+    #[arg(long, requires = "live")]
+    own_threads: bool,
 }
 
 /// Runs the child to its end.
 pub fn run(args: &CaptureArgs) -> Outcome {
     let Some(file) = &args.bare else { return capture::run() };
+    let spread = if args.own_threads { bare::Spread::Parts } else { bare::Spread::Fitted };
     let decoded = match args.live {
-        Some(seconds) => bare::decode_live(file, Duration::from_secs(seconds))?,
+        Some(seconds) => bare::decode_live(file, Duration::from_secs(seconds), spread)?,
         None => bare::decode(file)?,
     };
     let decoded = serde_json::to_string(&decoded).map_err(|e| Fault::internal(e.to_string()))?;

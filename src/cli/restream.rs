@@ -17,11 +17,14 @@ pub struct RestreamArgs {
     /// With --bare: for so many seconds.
     #[arg(long, value_name = "N")]
     live: Option<u64>,
+    /// With --bare: with as many threads as the encoder likes.
+    #[arg(long, requires = "bare")]
+    own_threads: bool,
 }
 
 /// Runs the child to its end.
 pub fn run(args: &RestreamArgs) -> Outcome {
     let (Some(file), Some(seconds)) = (&args.bare, args.live) else { return serve::run() };
-    bare::encode_live(file, Duration::from_secs(seconds))?;
+    bare::encode_live(file, Duration::from_secs(seconds), args.own_threads)?;
     Ok(ExitCode::SUCCESS)
 }

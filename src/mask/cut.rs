@@ -162,7 +162,11 @@ impl Cuts {
     fn learn(&mut self, at: Duration, cut: Option<Cut>) {
         let time = self.at.replace(at).map_or(0.0, |before| at.saturating_sub(before).as_secs_f32());
         let left = (-time / FORGOTTEN).exp();
-        self.habits.iter_mut().for_each(|habit| *habit *= left);
+        for habit in &mut self.habits {
+            let kept = *habit * left;
+            // less is nothing beside a level, and many a processor is slow with such numbers
+            *habit = if kept < 1e-9 { 0.0 } else { kept };
+        }
         for &(index, levels) in self.news.levels.iter().filter(|_| cut != Some(Cut::Rare)) {
             self.habits[index] = self.habits[index].max(levels);
         }

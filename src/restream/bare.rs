@@ -13,7 +13,7 @@ use super::clip::first_error;
 use super::serve::codec;
 use crate::fault::Fault;
 use crate::geometry::Size;
-use crate::gst::{Memory, confine};
+use crate::gst::{Memory, confine, threads};
 use crate::ring::server::Codec;
 
 /// Pictures a second.
@@ -27,17 +27,19 @@ const PICTURES: usize = 90;
 
 const DOING: &str = "cannot encode";
 
-/// Encodes the first pictures of `file` again and again, 30 a second, for so long; what comes out is let go of.
+/// Encodes the first pictures of `file` again and again, 30 a second, for so long; what comes out is let go of. The encoder has as
+/// many threads as a mount's, or as many as it likes.
 ///
 /// # Errors
 /// The file cannot be decoded, or there is no encoder.
-pub fn encode_live(file: &Path, time: Duration) -> Result<(), Fault> {
+pub fn encode_live(file: &Path, time: Duration, own_threads: bool) -> Result<(), Fault> {
     let _ = confine(Memory::OUTPUT)?;
     super::ready()?;
     let (pictures, caps) = pictures(file)?;
     let info = VideoInfo::from_caps(&caps).map_err(|e| broken(DOING, e))?;
     let size = Size::new(info.width(), info.height());
-    let encoder = codec::choose(Codec::H264, false)?.text(KBPS, size, FPS as f64);
+    let threads = if own_threads { 0 } else { threads(size, Some(FPS as f64)) };
+    let encoder = codec::choose(Codec::H264, false)?.text(KBPS, FPS as f64, threads);
     let text = format!(
         "appsrc name=frames is-live=true format=time ! {encoder} ! fakesink sync=false async=false enable-last-sample=false"
     );

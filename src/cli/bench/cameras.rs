@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::Bench;
 use super::clip;
 use super::figure::{Aim, Figure, millis};
-use super::together::{self, Bare};
+use super::together::{self, Bare, Threads};
 use super::viewer::Viewer;
 use crate::cli::processor::ProcessorTime;
 use crate::config;
@@ -107,12 +107,23 @@ pub(super) fn measure(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
         }
         // beside cameras and viewers as busy as before: what else a machine does makes everything on it dearer
         let neighbours = neighbours(&served, ids)?;
-        let bare = together::measure(bench.time / ROUNDS as u32, cameras, &model, [&clip, &masked])?;
+        let time = bench.time / ROUNDS as u32;
+        let bare = |threads| together::measure(time, cameras, &model, [&clip, &masked], threads);
+        let bare = [bare(Threads::Own)?, bare(Threads::Fitted)?];
         drop(neighbours);
         rounds.push((run, bare));
     }
-    rounds.sort_by(|(a, x), (b, y)| a.ratio(x).total_cmp(&b.ratio(y)));
-    Ok(figures(&rounds[ROUNDS / 2].0, &rounds[ROUNDS / 2].1))
+    let own = middle(&mut rounds, 0);
+    let fitted = middle(&mut rounds, 1);
+    let (run, _) = &rounds[ROUNDS / 2];
+    Ok(vec![held(run), own, fitted])
+}
+
+/// The processor time of the round with the middle ratio to one kind of bare parts.
+fn middle(rounds: &mut [(Run, [Bare; 2])], kind: usize) -> Figure {
+    rounds.sort_by(|(a, x), (b, y)| a.ratio(&x[kind]).total_cmp(&b.ratio(&y[kind])));
+    let (run, bare) = &rounds[rounds.len() / 2];
+    cost(run, &bare[kind])
 }
 
 fn rates(run: &Run) -> String {
@@ -124,37 +135,41 @@ fn rates(run: &Run) -> String {
     )
 }
 
-fn figures(run: &Run, bare: &Bare) -> Vec<Figure> {
-    let held = if run.is_held() { run.cameras } else { 0 };
+fn held(run: &Run) -> Figure {
+    Figure {
+        name: "cameras-held",
+        value: if run.is_held() { run.cameras as f64 } else { 0.0 },
+        unit: "cameras",
+        baseline: None,
+        aim: Aim::Value(CAMERAS as f64..=f64::INFINITY),
+        what: format!(
+            "held of {CAMERAS} of 720p30, masked, encoded anew and watched at once, {ANALYSES} analyses a second each; with {}: {}",
+            run.cameras,
+            rates(run)
+        ),
+    }
+}
+
+fn cost(run: &Run, bare: &Bare) -> Figure {
     let baseline = run.baseline(bare);
     let [daemon, capture, serve] = run.spent.map(|spent| run.each(millis(spent)));
     let [decode, analyse, encode] = baseline;
-    vec![
-        Figure {
-            name: "cameras-held",
-            value: held as f64,
-            unit: "cameras",
-            baseline: None,
-            aim: Aim::Value(CAMERAS as f64..=f64::INFINITY),
-            what: format!(
-                "held of {CAMERAS} of 720p30, masked, encoded anew and watched at once, {ANALYSES} analyses a second each; with {}: {}",
-                run.cameras,
-                rates(run)
-            ),
-        },
-        Figure {
-            name: "cameras-cpu",
-            value: run.cost(),
-            unit: "ms",
-            baseline: Some(baseline.iter().sum()),
-            aim: Aim::Ratio(0.0..=1.15),
-            what: format!(
-                "processor time for a second of one of {} such cameras: daemon {daemon:.0}, capture {capture:.0}, serving {serve:.0} ms; \
-                 bare, at the same pace: decoder {decode:.0}, session {analyse:.0}, encoder {encode:.0} ms",
-                run.cameras
-            ),
-        },
-    ]
+    let (name, aim, threads) = match bare.threads {
+        Threads::Own => ("cameras-cpu", Aim::Ratio(0.0..=1.15), "their own number of threads"),
+        Threads::Fitted => ("cameras-cpu-fitted", Aim::None, "as many threads as visor gives them"),
+    };
+    Figure {
+        name,
+        value: run.cost(),
+        unit: "ms",
+        baseline: Some(baseline.iter().sum()),
+        aim,
+        what: format!(
+            "processor time for a second of one of {} such cameras: daemon {daemon:.0}, capture {capture:.0}, serving {serve:.0} ms; \
+             bare, at the same pace, decoder and encoder with {threads}: decoder {decode:.0}, session {analyse:.0}, encoder {encode:.0} ms",
+            run.cameras
+        ),
+    }
 }
 
 /// Watches these cameras for a while.

@@ -31,18 +31,30 @@ pub(super) struct Bare {
     pub(super) analyse: f64,
     /// For an encoded frame.
     pub(super) encode: f64,
+    /// Of decoder and encoder.
+    pub(super) threads: Threads,
 }
 
 /// A process that works until it is dropped.
 struct Worker(Child);
 
+/// Whose choice it is over how many threads a part spreads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Threads {
+    /// The part's own, as whoever takes it as it comes has it.
+    Own,
+    /// Visor's.
+    Fitted,
+}
+
 impl Worker {
-    fn start(command: &str, file: &Path, time: Duration) -> Result<Self, Fault> {
+    fn start(command: &str, file: &Path, time: Duration, threads: Threads) -> Result<Self, Fault> {
         let failed = |e: &dyn std::fmt::Display| Fault::unavailable(format!("the bare {command} did not start: {e}"));
         let child = Command::new("/proc/self/exe")
             .args([command, "--bare"])
             .arg(file)
             .args(["--live", &time.as_secs().to_string()])
+            .args((threads == Threads::Own).then_some("--own-threads"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn();
@@ -62,9 +74,17 @@ impl Drop for Worker {
 }
 
 /// Has as much work done as so many cameras need: the first clip decoded, the second encoded.
-pub(super) fn measure(time: Duration, cameras: usize, model: &Arc<Model>, clips: [&Path; 2]) -> Result<Bare, Fault> {
+pub(super) fn measure(
+    time: Duration,
+    cameras: usize,
+    model: &Arc<Model>,
+    clips: [&Path; 2],
+    threads: Threads,
+) -> Result<Bare, Fault> {
     let most = SETTLING + time + Duration::from_secs(5);
-    let start = |command, clip| (0..cameras).map(|_| Worker::start(command, clip, most)).collect::<Result<Vec<_>, _>>();
+    let start = |command, clip| {
+        (0..cameras).map(|_| Worker::start(command, clip, most, threads)).collect::<Result<Vec<_>, _>>()
+    };
     let (decoders, encoders) = (start("capture", clips[0])?, start("restream", clips[1])?);
     let spent = |workers: &[Worker]| workers.iter().map(Worker::spent).sum::<Duration>();
     let work = || -> Result<_, Fault> {
@@ -79,7 +99,7 @@ pub(super) fn measure(time: Duration, cameras: usize, model: &Arc<Model>, clips:
         Ok([millis(decode) / frames, millis(encode) / frames])
     };
     let (analyse, [decode, encode]) = sessions(cameras, model, work)?;
-    Ok(Bare { decode, analyse, encode })
+    Ok(Bare { decode, analyse, encode, threads })
 }
 
 /// Calls sessions as often as so many cameras do, while something else is done; what a call costs, and what that gives.

@@ -5,8 +5,6 @@ use gstreamer::prelude::*;
 use gstreamer_app::AppSrc;
 
 use crate::fault::Fault;
-use crate::geometry::Size;
-use crate::gst::threads;
 use crate::ring::server::Codec;
 
 /// Seconds from one keyframe to the next where nobody asks for one.
@@ -126,15 +124,15 @@ fn opens(encoder: &Encoder) -> bool {
 }
 
 impl Encoder {
-    /// As it stands in a pipeline text, for pictures of this size, `fps` of them a second.
-    pub fn text(&self, bitrate_kbps: u32, size: Size, fps: f64) -> String {
+    /// As it stands in a pipeline text, for `fps` pictures a second; 0 threads are as many as it likes.
+    pub fn text(&self, bitrate_kbps: u32, fps: f64, threads: usize) -> String {
         let gop = (fps * KEYFRAMES_S).round() as u32;
         let settings = self
             .settings
             .replace("{bitrate_kbps}", &bitrate_kbps.to_string())
             .replace("{bitrate_bps}", &(u64::from(bitrate_kbps) * 1000).to_string())
             .replace("{gop}", &gop.to_string())
-            .replace("{threads}", &threads(size, Some(fps)).to_string());
+            .replace("{threads}", &threads.to_string());
         format!("{} name=encoder {settings}", self.element)
     }
 }
@@ -146,7 +144,7 @@ mod tests {
     #[test]
     fn settings_are_filled_in() {
         for encoder in H264.iter().chain(H265) {
-            let text = encoder.text(4000, Size::new(1280, 720), 25.0);
+            let text = encoder.text(4000, 25.0, 2);
             assert!(text.starts_with(encoder.element) && text.contains("4000") && !text.contains('{'), "{text}");
         }
     }

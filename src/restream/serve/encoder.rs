@@ -16,7 +16,7 @@ use super::pace::per_second;
 use crate::clock::Monotonic;
 use crate::fault::Fault;
 use crate::frame::Layout;
-use crate::gst::text;
+use crate::gst::{text, threads};
 use crate::restream::clip::first_error;
 use crate::restream::{broken, raw};
 use crate::ring::server::Codec;
@@ -80,7 +80,8 @@ impl Encoder {
     /// There is no encoder, or it does not start.
     pub fn start(recipe: &Recipe<'_>, fan: &Arc<Fan>) -> Result<Self, Fault> {
         let chosen = codec::choose(recipe.codec, recipe.software)?;
-        let encoder = chosen.text(recipe.bitrate_kbps, recipe.form.size, per_second(recipe.rate));
+        let fps = per_second(recipe.rate);
+        let encoder = chosen.text(recipe.bitrate_kbps, fps, threads(recipe.form.size, Some(fps)));
         let values = [("encoder", encoder.as_str()), ("codec", codec::name(recipe.codec))];
         let description = text("out", recipe.pipelines, &values)?;
         let pipeline = gst::parse::launch(&description).map_err(|e| broken(DOING, e.message()))?;
