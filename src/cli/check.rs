@@ -68,10 +68,8 @@ fn missing_model(folder: &Path, model: &Manifest) -> Option<String> {
     let file = folder.join(&model.file);
     match store::state(folder, model) {
         State::Ready => None,
-        State::Missing => Some(format!("{} is not there; fetch it: visor models pull {}", file.display(), model.name)),
-        State::Wrong(what) => {
-            Some(format!("{}: {what}; fetch it anew: visor models pull {}", file.display(), model.name))
-        }
+        State::Missing => Some(format!("{} is not there; {}", file.display(), store::remedy(folder, model))),
+        State::Wrong(what) => Some(format!("{}: {what}; {}", file.display(), store::remedy(folder, model))),
     }
 }
 

@@ -9,6 +9,7 @@ use rustix::fs::{FlockOperation, Mode};
 use super::digest;
 use super::fetch::Fetcher;
 use super::manifest::{self, Manifest};
+use super::runtime::InputSize;
 use crate::fault::Fault;
 use crate::geometry::Size;
 
@@ -69,12 +70,28 @@ pub fn state(folder: &Path, manifest: &Manifest) -> State {
     }
 }
 
+/// What to do where `folder` lacks a model: fetch it, or use the detector that is there instead.
+pub fn remedy(folder: &Path, manifest: &Manifest) -> String {
+    let fetch = format!("fetch it: visor models pull {}", manifest.name);
+    let fallback = manifest::find(Some(folder), FALLBACK_DETECTOR).ok();
+    let there = fallback.filter(|other| manifest.name == DEFAULT_DETECTOR && state(folder, other) == State::Ready);
+    match there {
+        Some(Manifest { name, .. }) => {
+            format!(
+                "{fetch}, or use the one that is there: detector = \"{name}\", input = \"{}\" in [models]",
+                InputSize(FALLBACK_INPUT)
+            )
+        }
+        None => fetch,
+    }
+}
+
 /// The bytes of a model's file, once they are those that the manifest speaks of.
 pub(super) fn read(folder: &Path, manifest: &Manifest) -> Result<Vec<u8>, Fault> {
     let path = folder.join(&manifest.file);
     let bad = |what: String| {
         Fault::unavailable(format!("model {}: {}: {what}", manifest.name, path.display()))
-            .remedy(format!("fetch it: visor models pull {}", manifest.name))
+            .remedy(remedy(folder, manifest))
     };
     let bytes = fs::read(&path).map_err(|e| bad(e.to_string()))?;
     digest::check(&bytes, &manifest.sha256).map_err(bad)?;
@@ -269,6 +286,19 @@ mod tests {
         assert_eq!(best().as_deref(), Some(FALLBACK_EMBEDDER));
         put(folder.path(), DEFAULT_EMBEDDER);
         assert_eq!(best().as_deref(), Some(DEFAULT_EMBEDDER));
+    }
+
+    #[test]
+    fn where_only_the_fallback_is_there_it_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let default = manifest::find(None, DEFAULT_DETECTOR).unwrap();
+        let fetch = "fetch it: visor models pull yunet-n";
+        assert_eq!(remedy(folder.path(), &default), fetch);
+        put(folder.path(), FALLBACK_DETECTOR);
+        let both = remedy(folder.path(), &default);
+        assert!(both.starts_with(fetch) && both.contains(r#"detector = "centerface", input = "320x192""#), "{both}");
+        let other = manifest::find(None, "sface").unwrap();
+        assert!(!remedy(folder.path(), &other).contains("centerface"), "it was chosen");
     }
 
     #[test]
