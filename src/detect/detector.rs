@@ -59,27 +59,30 @@ impl Detector {
     /// The faces of one picture, strongest first: boxes in its pixels, scores down to the low score. A model that
     /// gives what is not a finite number has failed: a face could have been there.
     pub fn detect<'a>(&mut self, view: impl Into<View<'a>>, deadline: Instant) -> Result<&[Detection], InferError> {
-        self.detect_once(view, deadline, |_| Ok(()))
+        self.detect_after(view, deadline, |_| {})
     }
 
-    /// The same, once `check` has nothing to say against the session that is to look.
-    pub fn detect_once<'a>(
+    /// The same, after `check` has had the session that is going to look.
+    pub fn detect_after<'a>(
         &mut self,
         view: impl Into<View<'a>>,
         deadline: Instant,
-        check: impl FnOnce(&mut Seat<'_>) -> Result<(), InferError>,
+        check: impl FnOnce(&mut Seat<'_>),
     ) -> Result<&[Detection], InferError> {
         let view = view.into();
         let start = Instant::now();
         let (input, map) = self.sampler.fill(view);
         let filled = Instant::now();
         let mut seat = self.model.seat(deadline)?;
-        check(&mut seat)?;
+        let seated = Instant::now();
+        check(&mut seat);
+        let checked = Instant::now();
         seat.run(input, &mut self.outputs)?;
         drop(seat);
         let ran = Instant::now();
         self.decode(view.size(), map)?;
-        self.timings = Timings { input: filled - start, model: ran - filled, decode: ran.elapsed() };
+        let model = (seated - filled) + (ran - checked);
+        self.timings = Timings { input: filled - start, model, decode: ran.elapsed() };
         Ok(&self.faces)
     }
 

@@ -169,6 +169,12 @@ impl Sampler {
         self.size
     }
 
+    /// Whether the last picture went the short way.
+    #[cfg(test)]
+    pub(super) fn goes_the_short_way(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.straight.is_some())
+    }
+
     /// Has the next picture of the last one's shape go the long way.
     #[cfg(test)]
     pub(super) fn go_the_long_way(&mut self) {

@@ -18,7 +18,7 @@ pub mod source;
 pub mod store;
 mod tensor;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trials;
 
 pub use fetch::Fetcher;

@@ -67,6 +67,8 @@ impl State {
 pub(super) struct Lease<'a, T> {
     pool: &'a Pool<T>,
     index: usize,
+    /// Where it goes among those that are free: the last of them is taken next.
+    place: usize,
     thing: MutexGuard<'a, T>,
 }
 
@@ -103,21 +105,24 @@ impl<T> Pool<T> {
                 // The next in the queue may find another thing free.
                 self.changed.notify_all();
                 let thing = self.things[index].lock().unwrap_or_else(PoisonError::into_inner);
-                return Some(Lease { pool: self, index, thing });
+                return Some(Lease { pool: self, index, place: usize::MAX, thing });
             }
             state = self.changed.wait_timeout(state, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// This very thing, where it is free and nobody waits for one.
+    /// This very thing, where it is free and nobody waits for one; it comes no sooner to others for that.
     pub(super) fn take_at(&self, index: usize) -> Option<Lease<'_, T>> {
         let mut state = self.lock();
+        if state.queues.iter().any(|queue| !queue.is_empty()) {
+            return None;
+        }
         let place = state.free.iter().position(|free| *free == index)?;
         state.free.remove(place);
         state.taken[index] = Some(Instant::now());
         drop(state);
         let thing = self.things[index].lock().unwrap_or_else(PoisonError::into_inner);
-        Some(Lease { pool: self, index, thing })
+        Some(Lease { pool: self, index, place, thing })
     }
 
     /// For how long the thing that is longest in use is so.
@@ -165,7 +170,8 @@ impl<T> Drop for Lease<'_, T> {
     fn drop(&mut self) {
         let mut state = self.pool.lock();
         state.taken[self.index] = None;
-        state.free.push(self.index);
+        let place = self.place.min(state.free.len());
+        state.free.insert(place, self.index);
         drop(state);
         self.pool.changed.notify_all();
     }
@@ -227,8 +233,19 @@ mod tests {
         assert!(pool.take_at(1).is_none() && pool.oldest().is_some());
         let others = [(); 2].map(|()| pool.take(Turn::First, soon()).unwrap());
         assert!(others.iter().all(|other| **other != 8));
+        drop(others);
         drop(one);
-        assert_eq!(*pool.take(Turn::First, soon()).unwrap(), 8);
+        assert_eq!(pool.lock().free[1], 1, "where it was");
+        let all = [(); 3].map(|()| pool.take(Turn::First, soon()).unwrap());
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| pool.take(Turn::First, soon()).is_some());
+            while pool.lock().queues[0].is_empty() {
+                std::thread::yield_now();
+            }
+            assert!(pool.take_at(0).is_none() && !waits.is_finished());
+            drop(all);
+            assert!(waits.join().unwrap());
+        });
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn config() -> Option<Config> {
 }
 
 /// The runtime and a model's manifest, where both are there.
-fn runtime(name: &str) -> Option<(Runtime, Manifest)> {
+pub(crate) fn runtime(name: &str) -> Option<(Runtime, Manifest)> {
     let mut config = config()?;
     let manifest = manifest::find(None, name).unwrap();
     if let Some(assets) = std::env::var_os("VISOR_ASSETS") {

@@ -14,7 +14,7 @@ use crate::clock::Monotonic;
 pub struct Trial {
     /// When it began.
     pub at: Monotonic,
-    /// How sure the model was of what it had to find; `None` where it failed.
+    /// How sure the model was of what it had to find; `None` where it did not find it, or failed.
     pub score: Option<f32>,
     /// [Of](super::Outputs::mark) what the model gave.
     pub mark: u64,
@@ -94,6 +94,13 @@ impl Trials {
         self.lock().sessions.get(session).is_some_and(|session| session.is_due(every, again))
     }
 
+    /// The session that was tried last.
+    pub fn latest(&self) -> Option<usize> {
+        let state = self.lock();
+        let at = |session: &usize| state.sessions[*session].last.map(|trial| trial.at);
+        (0..state.sessions.len()).max_by_key(at).filter(|session| at(session).is_some())
+    }
+
     /// How it stands with all that were tried; `None` where none was.
     pub fn standing(&self) -> Option<Standing> {
         let state = self.lock();
@@ -127,14 +134,17 @@ mod tests {
     #[test]
     fn a_session_is_tried_again_once_somebody_has_relied_on_it() {
         let trials = Trials::of(3);
-        assert!(!trials.is_due(1, Duration::ZERO, Duration::ZERO) && trials.standing().is_none());
+        assert!(!trials.is_due(1, Duration::ZERO, Duration::ZERO));
+        assert_eq!((trials.standing(), trials.latest()), (None, None));
         trials.note(1, trial(Some(0.9)));
         assert!(!trials.is_due(1, Duration::ZERO, Duration::ZERO), "nobody uses it");
         trials.rely_on(1);
         assert!(trials.is_due(1, Duration::ZERO, LONG) && !trials.is_due(1, LONG, Duration::ZERO));
         trials.note(1, trial(Some(0.8)));
         assert!(!trials.is_due(1, Duration::ZERO, LONG));
-        assert_eq!(trials.last(1).unwrap().score, Some(0.8));
+        assert_eq!((trials.last(1).unwrap().score, trials.latest()), (Some(0.8), Some(1)));
+        trials.note(0, trial(Some(0.9)));
+        assert_eq!(trials.latest(), Some(0));
     }
 
     #[test]

@@ -30,6 +30,7 @@ const MOST_BLOCKS: usize = 2000;
 const LANES: usize = 8;
 /// So many blocks are compared before it is asked whether any has changed.
 const TOGETHER: usize = 32;
+const _: () = assert!((COLUMNS * ROWS).is_multiple_of(TOGETHER), "no block is left out");
 /// A cut brings so many times as much that is new as any frame shortly before …
 const STANDS_OUT: f32 = 2.0;
 /// … and so many levels more, as a mean over all blocks.
@@ -167,7 +168,10 @@ impl Cuts {
             // less is nothing beside a level, and many a processor is slow with such numbers
             *habit = if kept < 1e-9 { 0.0 } else { kept };
         }
-        for &(index, levels) in self.news.levels.iter().filter(|_| cut != Some(Cut::Rare)) {
+        if cut == Some(Cut::Rare) {
+            return;
+        }
+        for &(index, levels) in &self.news.levels {
             self.habits[index] = self.habits[index].max(levels);
         }
     }

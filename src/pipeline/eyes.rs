@@ -18,7 +18,7 @@ use crate::sink::Screen;
 pub struct Seen {
     pub(super) epoch: u64,
     pub(super) generation: u64,
-    /// Whether the model that looked is the one that was tested last; of a camera that is not masked nobody asks.
+    /// Whether the session that looked sees, as far as is known; of a camera that is not masked nobody asks.
     pub(super) attested: bool,
     /// From this score on a detection is a face by itself.
     pub(super) score: f32,
@@ -99,13 +99,15 @@ impl Eyes {
     fn look(&mut self, picture: Picture<'_>, deadline: Instant) -> Result<Vec<Detection>, String> {
         self.renew()?;
         let (model, watched) = (Arc::clone(self.detector.model()), is_watched(self.screen.as_ref()));
-        let sight = &mut self.sight;
+        let mut sight = self.sight.as_mut();
+        sight.iter_mut().for_each(|sight| sight.begin());
         let check = |seat: &mut Seat<'_>| {
             sight.iter_mut().filter(|_| watched).for_each(|sight| sight.vouch(&model, seat));
-            Ok(())
         };
-        let found = self.detector.detect_once(picture, deadline, check);
-        let found = found.map(<[_]>::to_vec).map_err(|error| error.to_string())?;
+        let found = self.detector.detect_after(picture, deadline, check).map(<[_]>::to_vec);
+        // once the session is free again: the camera may take its time to hear
+        sight.into_iter().for_each(|sight| sight.tell(&model));
+        let found = found.map_err(|error| error.to_string())?;
         if self.sight.as_ref().is_some_and(|sight| sight.is_stuck_in(&self.detector)) {
             return Err("the model gave for a frame what it gave for the test face: it no longer looks".to_owned());
         }

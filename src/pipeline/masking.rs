@@ -51,7 +51,7 @@ pub struct Masking {
     epoch: u64,
     /// Whether faces are masked, as the switch was when it was looked at last.
     masks: bool,
-    /// Of the sessions that look for it: all that were found to see.
+    /// Those of the model that looks for it.
     trials: Option<Arc<Trials>>,
     /// How often one of them was found blind, as far as is known here.
     failures: u64,
@@ -232,16 +232,28 @@ impl Masking {
     }
 
     fn sees(&mut self, at: Monotonic, trials: Arc<Trials>) {
+        self.heed_failures();
         let (failures, failed_at) = trials.failures();
-        if self.trials.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &trials)) {
-            if self.trials.replace(trials).is_some() {
-                self.interrupt(Cause::ModelChanged);
-            }
-            self.failures = failures;
+        let is_new = self.trials.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &trials));
+        if is_new && self.trials.replace(trials).is_some() {
+            self.interrupt(Cause::ModelChanged);
         }
         // what was seen before a session was found blind is no news
-        if at > failed_at {
-            self.shutter.sees(at);
+        match at > failed_at {
+            true => self.shutter.sees(at),
+            false if is_new => self.blind(),
+            false => {}
+        }
+        if is_new {
+            self.failures = failures;
+        }
+    }
+
+    /// Covers everything where a session was found blind, whichever camera it was tested for: this one's `see-` may be busy.
+    fn heed_failures(&mut self) {
+        let failures = self.trials.as_ref().map_or(0, |trials| trials.failures().0);
+        if std::mem::replace(&mut self.failures, failures) != failures {
+            self.blind();
         }
     }
 
@@ -269,11 +281,7 @@ impl Masking {
         if !control.detects() {
             self.shutter.rests(Cause::DetectOff);
         }
-        // whichever camera it was tested for; this one's `see-` may be busy
-        let failures = self.trials.as_ref().map_or(0, |trials| trials.failures().0);
-        if std::mem::replace(&mut self.failures, failures) != failures {
-            self.blind();
-        }
+        self.heed_failures();
         let cause = self.shutter.cause(control, Monotonic::now());
         if cause != self.shut {
             self.shut(cause);

@@ -214,8 +214,8 @@ mod tests {
         fn rows_become_channels_exactly(
             taps in 1usize..=8,
             count in 1usize..80,
-            stride in prop_oneof![0.1f64..9.0, Just(1.0), Just(2.0), Just(3.0)],
             step in 1usize..=3,
+            stride in prop_oneof![0.1f64..6.0, Just(3.0), Just(6.0), Just(9.0)],
             steady in any::<bool>(),
             seed: u64,
         ) {
@@ -224,7 +224,7 @@ mod tests {
                 return Ok(());
             };
             let mut random = fastrand::Rng::with_seed(seed);
-            let starts: Vec<u32> = (0..count).map(|n| (n as f64 * stride) as u32).collect();
+            let starts: Vec<u32> = (0..count).map(|n| (n as f64 * stride / step as f64) as u32).collect();
             let width = (starts[count - 1] as usize + taps) * step;
             let components = [(); 3].map(|()| {
                 let same = weights(taps, &mut random);
@@ -236,6 +236,7 @@ mod tests {
             let columns = components.each_ref().map(|(weights, row, offset)| {
                 Columns::new(&starts, weights, step, (row.len(), *offset))
             });
+            prop_assume!(columns.iter().all(Option::is_some));
             let [Some(a), Some(b), Some(c)] = &columns else { return Ok(()) };
             let channels = channels(&mut random);
             let mut outs = [(); 3].map(|()| vec![0.0; count]);
