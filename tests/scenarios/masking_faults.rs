@@ -243,7 +243,9 @@ fn disorder(seen: &[Seen], injections: &[Injection]) -> Vec<String> {
         let (Some(before), Some(after), at) = (pair[0].look.number, pair[1].look.number, pair[1].at) else { continue };
         let back = (before + FRAMES - after) % FRAMES;
         let has_begun_anew = || injections.iter().any(|i| i.fault.begins_anew() && i.from <= at && at <= i.over + ANEW);
-        if (1..FRAMES / 3).contains(&back) && !(after < BEGINNING && has_begun_anew()) {
+        // one that began while nothing was received goes on meanwhile
+        let unseen = ((at - pair[0].at).as_secs_f64() * f64::from(FPS)) as u64 + 10;
+        if (1..FRAMES / 3).contains(&back) && !(after < BEGINNING.max(unseen) && has_begun_anew()) {
             let faults = names(during(injections, at), at);
             findings.push(format!("frame {after} came {:?} after {before}; going on: {faults:?}", at - pair[0].at));
         }
