@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::support::broker::Broker;
 use super::support::curl::{curl, curl_json, eventually_json};
-use super::support::daemon::{Daemon, models, sample, visor};
+use super::support::daemon::{Daemon, detected, models, sample};
 use super::support::listener::Listener;
 use super::support::recorder::Recorder;
 use super::support::wait::eventually;
@@ -67,10 +67,7 @@ fn events_are_streamed_and_none_is_missed_by_who_comes_back() {
 
 /// The faces that the program itself finds in a picture.
 fn faces(picture: &std::path::Path) -> usize {
-    let found = Command::new(visor()).arg("detect").arg(picture).arg("--json").output().unwrap();
-    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
-    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
-    found["faces"].as_array().unwrap().iter().filter(|face| face["score"].as_f64().unwrap() > 0.8).count()
+    detected(picture).iter().filter(|score| **score > 0.8).count()
 }
 
 #[test]

@@ -1,13 +1,11 @@
 //! Best shots over MQTT: masked unless the configuration says otherwise, never what lies in a privacy zone.
 #![cfg(feature = "media")]
 
-use std::process::Command;
-
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::support::broker::Broker;
 use super::support::curl::{curl, curl_json};
-use super::support::daemon::{Daemon, models, sample_people, visor};
+use super::support::daemon::{Daemon, detected, models, sample_people};
 use super::support::recorder::Recorder;
 use super::support::scene;
 use super::support::wait::eventually;
@@ -27,10 +25,7 @@ fn faces(jpeg: &[u8]) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("shot.jpg");
     std::fs::write(&file, jpeg).unwrap();
-    let output = Command::new(visor()).arg("detect").arg(&file).arg("--json").output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
-    found["faces"].as_array().unwrap().len()
+    detected(&file).len()
 }
 
 #[test]

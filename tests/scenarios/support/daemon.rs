@@ -52,6 +52,19 @@ pub fn models() -> &'static str {
     }
 }
 
+/// `visor detect` with the detector that the store has: the scores of the faces that it finds in a picture.
+pub fn detected(picture: &Path) -> Vec<f64> {
+    let mut detect = Command::new(visor());
+    detect.arg("detect").arg(picture).arg("--json");
+    if models().contains("centerface") {
+        detect.envs([("VISOR__MODELS__DETECTOR", "centerface"), ("VISOR__MODELS__INPUT", "320x192")]);
+    }
+    let found = detect.output().unwrap();
+    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    found["faces"].as_array().unwrap().iter().map(|face| face["score"].as_f64().unwrap()).collect()
+}
+
 /// The folder of the clip's one known person; `None`, aloud, where that or an embedder is missing.
 pub fn sample_people() -> Option<PathBuf> {
     sample()?;
