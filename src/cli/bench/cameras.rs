@@ -109,14 +109,14 @@ pub(super) fn measure(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
         let neighbours = neighbours(&served, ids)?;
         let time = bench.time / ROUNDS as u32;
         let bare = |threads| together::measure(time, cameras, &model, [&clip, &masked], threads);
-        let bare = [bare(Threads::Own)?, bare(Threads::Fitted)?];
+        let bare = [bare(Threads::Fitted)?, bare(Threads::Own)?];
         drop(neighbours);
         rounds.push((run, bare));
     }
-    let own = middle(&mut rounds, 0);
-    let fitted = middle(&mut rounds, 1);
+    let own = middle(&mut rounds, 1);
+    let fitted = middle(&mut rounds, 0);
     let (run, _) = &rounds[ROUNDS / 2];
-    Ok(vec![held(run), own, fitted])
+    Ok(vec![held(run), fitted, own])
 }
 
 /// The processor time of the round with the middle ratio to one kind of bare parts.
@@ -155,8 +155,8 @@ fn cost(run: &Run, bare: &Bare) -> Figure {
     let [daemon, capture, serve] = run.spent.map(|spent| run.each(millis(spent)));
     let [decode, analyse, encode] = baseline;
     let (name, aim, threads) = match bare.threads {
-        Threads::Own => ("cameras-cpu", Aim::Ratio(0.0..=1.15), "their own number of threads"),
-        Threads::Fitted => ("cameras-cpu-fitted", Aim::None, "as many threads as visor gives them"),
+        Threads::Fitted => ("cameras-cpu", Aim::Ratio(0.0..=1.15), "as many threads as visor gives them"),
+        Threads::Own => ("cameras-cpu-own", Aim::None, "their own number of threads"),
     };
     Figure {
         name,
