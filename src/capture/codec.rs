@@ -7,7 +7,7 @@ use crate::ring::wire::{Decoder, FailReason};
 
 use super::Failure;
 use crate::gst::caps::{coded_rate, coded_size};
-use crate::gst::threads;
+use crate::gst::{USUAL_FPS, threads};
 
 /// A coding that has a pipeline text of its own, or a way out of RTP.
 struct Known {
@@ -133,9 +133,6 @@ const THREADS: &str = "max-threads";
 /// Few cameras send a picture in more parts than that, and threads without a part only take memory.
 const MOST_THREADS: usize = 4;
 
-/// Pictures a second that a decoder is to have threads for, at least.
-const LEAST_FPS: f64 = 30.0;
-
 /// How a decoder spreads its work over threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spread {
@@ -172,7 +169,7 @@ fn fit_threads(decoder: &gst::Element) {
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let (Some(gst::EventView::Caps(event)), Some(decoder)) = (info.event().map(|e| e.view()), weak.upgrade()) {
             // cameras that say they are slow are not always
-            let (size, fps) = (coded_size(event.caps()), coded_rate(event.caps()).map(|fps| fps.max(LEAST_FPS)));
+            let (size, fps) = (coded_size(event.caps()), coded_rate(event.caps()).map(|fps| fps.max(USUAL_FPS)));
             let threads = size.map_or(MOST_THREADS, |size| threads(size, fps).min(MOST_THREADS));
             decoder.set_property_from_str(THREADS, &threads.to_string());
         }

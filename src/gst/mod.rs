@@ -14,4 +14,4 @@ pub use confine::{Confinement, confine};
 pub use memory::{Memory, on_abort};
 pub use plugins::start;
 pub use text::text;
-pub use threads::threads;
+pub use threads::{USUAL_FPS, threads};

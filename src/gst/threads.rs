@@ -9,7 +9,7 @@ use crate::geometry::Size;
 const PIXELS: f64 = 1280.0 * 720.0 * 36.0;
 
 /// What a stream of unknown rate is taken for.
-const USUAL_FPS: f64 = 30.0;
+pub const USUAL_FPS: f64 = 30.0;
 
 /// Threads for live pictures of this size, `fps` of them a second.
 pub fn threads(size: Size, fps: Option<f64>) -> usize {
