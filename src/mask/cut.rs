@@ -21,16 +21,14 @@ const SAMPLES: usize = 2;
 /// So many blocks away what moved is looked for.
 const REACH: usize = 2;
 /// By so many levels a block differs by noise.
-const SLACK: i16 = 8;
+const SLACK: u8 = 8;
 /// More levels than this are no more than this: a small part of the picture that goes from black to white is not much.
-const MOST_LEVELS: i16 = 50;
+const MOST_LEVELS: u8 = 50;
 /// Most blocks that are looked for, so that a picture that is new as a whole takes no longer than others.
 const MOST_BLOCKS: usize = 2000;
-/// So many blocks are compared by one instruction.
-const LANES: usize = 8;
-/// So many blocks are compared before it is asked whether any has changed.
-const TOGETHER: usize = 32;
-const _: () = assert!((COLUMNS * ROWS).is_multiple_of(TOGETHER), "no block is left out");
+/// So many blocks, side by side, are compared at once.
+const LANES: usize = 16;
+const _: () = assert!(COLUMNS.is_multiple_of(LANES), "no block is left out");
 /// A cut brings so many times as much that is new as any frame shortly before …
 const STANDS_OUT: f32 = 2.0;
 /// … and so many levels more, as a mean over all blocks.
@@ -97,6 +95,7 @@ impl Signature {
                 copy.extend_from_slice(line(index));
             }
             let [upper, lower] = &grid.lines;
+            let lower = &lower[..upper.len()];
             for (block, [left, right]) in blocks.iter_mut().zip(&grid.columns) {
                 let samples = [upper[*left], upper[*right], lower[*left], lower[*right]];
                 *block = (samples.map(u16::from).iter().sum::<u16>() / samples.len() as u16) as u8;
@@ -225,8 +224,10 @@ fn place(index: usize, parts: usize, side: u32) -> usize {
 struct News {
     /// By how many levels each block has become lighter.
     differences: Vec<i16>,
-    /// Blocks that have changed.
-    changed: Vec<usize>,
+    /// 1 for each block that has changed.
+    changed: Vec<u8>,
+    /// The former picture and the present one.
+    near: [Surroundings; 2],
     /// Blocks in which something is new, in their order, and how many levels of it on either side.
     levels: Vec<(usize, f32)>,
 }
@@ -238,28 +239,90 @@ impl News {
         self.differences.clear();
         self.differences.extend(new.iter().zip(old).map(|(new, old)| i16::from(*new) - i16::from(*old)));
         let light = light(&self.differences);
-        self.set_changed(light);
-        let step = self.changed.len().div_ceil(MOST_BLOCKS).max(1);
+        let has_changed = |difference: &i16| u8::from((difference - light).unsigned_abs() > u16::from(SLACK));
+        self.changed.clear();
+        self.changed.extend(self.differences.iter().map(has_changed));
         self.levels.clear();
-        for index in self.changed.iter().copied().step_by(step) {
-            let more = new_levels(old, i16::from(new[index]) - light, index)
-                + new_levels(new, i16::from(old[index]) + light, index);
-            if more > 0 {
-                // it stands for those that are left out
-                self.levels.push((index, f32::from(more) * step as f32));
-            }
+        let changed = count(&self.changed);
+        if changed > 0 {
+            self.near.iter_mut().zip([old, new]).for_each(|(near, blocks)| near.take(blocks));
+            self.compare((old, new), light, changed.div_ceil(MOST_BLOCKS));
         }
     }
 
-    fn set_changed(&mut self, light: i16) {
-        let differs = |difference: &i16| (difference - light).abs() > SLACK;
-        self.changed.clear();
-        for (place, differences) in self.differences.chunks_exact(TOGETHER).enumerate() {
+    /// Compares one in so many of the blocks that have changed.
+    fn compare(&mut self, (old, new): (&[u8], &[u8]), light: i16, step: usize) {
+        let groups = |blocks| <[u8]>::as_chunks::<LANES>(blocks).0.iter();
+        let sides = groups(old).zip(groups(new));
+        let mut passed = 0;
+        for (place, (changed, (old, new))) in groups(&self.changed).zip(sides).enumerate() {
             // most are still, and told all at once
-            if differences.iter().fold(false, |any, difference| any | differs(difference)) {
-                let changed = differences.iter().enumerate().filter(|(_, difference)| differs(difference));
-                self.changed.extend(changed.map(|(index, _)| place * TOGETHER + index));
+            if *changed == [0; LANES] {
+                continue;
             }
+            let first = place * LANES;
+            let mut more = [0; LANES];
+            for (near, (others, light)) in self.near.iter().zip([(new, -light), (old, light)]) {
+                near.add_news(&mut more, (others, light), first);
+            }
+            more.iter_mut().zip(changed).for_each(|(more, changed)| *more *= changed);
+            for (lane, more) in more.into_iter().enumerate() {
+                if more > 0 && (step == 1 || (passed + count(&changed[..lane])).is_multiple_of(step)) {
+                    // it stands for those that are left out
+                    self.levels.push((first + lane, f32::from(more) * step as f32));
+                }
+            }
+            passed += count(changed);
+        }
+    }
+}
+
+/// How many blocks have changed.
+fn count(changed: &[u8]) -> usize {
+    usize::from(changed.iter().map(|changed| u16::from(*changed)).sum::<u16>())
+}
+
+/// A picture's blocks with so many more around it as are [`REACH`]ed: the outermost again and again.
+#[derive(Debug, Default)]
+struct Surroundings {
+    blocks: Vec<u8>,
+}
+
+impl Surroundings {
+    const WIDTH: usize = COLUMNS + 2 * REACH;
+
+    fn take(&mut self, blocks: &[u8]) {
+        self.blocks.clear();
+        self.blocks.reserve(Self::WIDTH * (ROWS + 2 * REACH));
+        for row in 0..ROWS + 2 * REACH {
+            let row = &blocks[row.saturating_sub(REACH).min(ROWS - 1) * COLUMNS..][..COLUMNS];
+            self.blocks.extend_from_slice(&[row[0]; REACH]);
+            self.blocks.extend_from_slice(row);
+            self.blocks.extend_from_slice(&[row[COLUMNS - 1]; REACH]);
+        }
+    }
+
+    /// Adds up to `more` by how many levels more than noise each of some blocks of the other picture, made lighter by `light`,
+    /// differs from all blocks near it. Not inlined: the compiler compares many at once only where they are in memory.
+    #[inline(never)]
+    fn add_news(&self, more: &mut [u8; LANES], (others, light): (&[u8; LANES], i16), first: usize) {
+        let (lighter, darker) = (light.clamp(0, 255) as u8, (-light).clamp(0, 255) as u8);
+        let levels = others.map(|level| level.saturating_add(lighter).saturating_sub(darker));
+        let mut least = [u8::MAX; LANES];
+        let corner = first / COLUMNS * Self::WIDTH + first % COLUMNS;
+        for row in 0..=2 * REACH {
+            let near = &self.blocks[corner + row * Self::WIDTH..][..LANES + 2 * REACH];
+            for start in 0..=2 * REACH {
+                for lane in 0..LANES {
+                    let (level, near) = (levels[lane], near[start + lane]);
+                    least[lane] = least[lane].min(level.max(near) - level.min(near));
+                }
+            }
+        }
+        for lane in 0..LANES {
+            // from what is lighter than white all differ by that, too; likewise from what is darker than black
+            let beyond = others[lane].saturating_sub(u8::MAX - lighter) + darker.saturating_sub(others[lane]);
+            more[lane] += least[lane].saturating_add(beyond).min(SLACK + MOST_LEVELS).saturating_sub(SLACK);
         }
     }
 }
@@ -268,7 +331,10 @@ impl News {
 fn light(differences: &[i16]) -> i16 {
     let lighter_by_most = |level: i16| differences.iter().map(|lighter| u16::from(*lighter <= level)).sum::<u16>();
     let is_it = |level: i16| usize::from(lighter_by_most(level)) > differences.len() / 2;
-    // it is next to nothing nearly always
+    // it is nothing nearly always, and else next to nothing
+    if is_it(0) && !is_it(-1) {
+        return 0;
+    }
     let mut reach = 1;
     while reach < 256 && (is_it(-reach) || !is_it(reach)) {
         reach *= 4;
@@ -281,23 +347,10 @@ fn light(differences: &[i16]) -> i16 {
     level
 }
 
-/// By how many levels more than noise one differs from all blocks near this one.
-fn new_levels(blocks: &[u8], level: i16, index: usize) -> i16 {
-    let (row, column) = (index / COLUMNS, index % COLUMNS);
-    let columns = column.saturating_sub(REACH)..(column + REACH + 1).min(COLUMNS);
-    // a few more, so that one instruction compares all that are side by side
-    let start = columns.start.min(COLUMNS - LANES);
-    let mut least = [SLACK + MOST_LEVELS; LANES];
-    for row in row.saturating_sub(REACH)..(row + REACH + 1).min(ROWS) {
-        let near = &blocks[row * COLUMNS + start..][..LANES];
-        least.iter_mut().zip(near).for_each(|(least, block)| *least = (i16::from(*block) - level).abs().min(*least));
-    }
-    let least = least[columns.start - start..columns.end - start].iter().copied().fold(i16::MAX, i16::min);
-    (least - SLACK).max(0)
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::frame::{Colorimetry, ColourMatrix, ColourRange, Layout, PixelFormat};
 
@@ -370,6 +423,56 @@ mod tests {
             let bytes = vec![(n * 60) as u8; layout.end().unwrap()];
             let at = |step: usize| Duration::from_millis((n * 10 + step) as u64 * 40);
             assert!((0..6).all(|step| cuts.look(at(step), Picture::new(&layout, &bytes).unwrap()).is_none()));
+        }
+    }
+
+    /// The same as [`News::find`], block by block.
+    fn plain_news(old: &[u8], new: &[u8]) -> Vec<(usize, f32)> {
+        let differences: Vec<i16> = new.iter().zip(old).map(|(new, old)| i16::from(*new) - i16::from(*old)).collect();
+        let mut sorted = differences.clone();
+        sorted.sort_unstable();
+        let light = sorted[sorted.len() / 2];
+        let near = |index: usize| {
+            let (row, column) = (index / COLUMNS, index % COLUMNS);
+            let columns = column.saturating_sub(REACH)..(column + REACH + 1).min(COLUMNS);
+            let rows = row.saturating_sub(REACH)..(row + REACH + 1).min(ROWS);
+            rows.flat_map(move |row| columns.clone().map(move |column| row * COLUMNS + column))
+        };
+        let levels = |blocks: &[u8], level: i16, index: usize| {
+            let least = near(index).map(|near| (i16::from(blocks[near]) - level).abs()).min().unwrap();
+            (least - i16::from(SLACK)).clamp(0, i16::from(MOST_LEVELS))
+        };
+        let has_changed = |index: &usize| (differences[*index] - light).abs() > i16::from(SLACK);
+        let changed: Vec<usize> = (0..COLUMNS * ROWS).filter(has_changed).collect();
+        let step = changed.len().div_ceil(MOST_BLOCKS).max(1);
+        let more = |index: usize| {
+            levels(old, i16::from(new[index]) - light, index) + levels(new, i16::from(old[index]) + light, index)
+        };
+        let news = changed.iter().step_by(step).map(|index| (*index, more(*index)));
+        news.filter(|(_, more)| *more > 0).map(|(index, more)| (index, f32::from(more) * step as f32)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_new_is_found_as_block_by_block(
+            contrast in 1u8..=255, moved in 0usize..400, (share, light) in (0.0f32..1.0, -255i16..=255), seed: u64,
+        ) {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let dark = random.u8(..=255 - contrast);
+            let light = if random.bool() { light } else { light % 8 };
+            let old: Vec<u8> = (0..COLUMNS * ROWS).map(|_| dark + random.u8(..contrast)).collect();
+            let mut new = |index: usize| {
+                let from = old[(index + moved) % old.len()];
+                let level = if random.f32() < share.powi(4) { random.u8(..) } else { from };
+                (i16::from(level) + light).clamp(0, 255) as u8
+            };
+            let new = (0..old.len()).map(&mut new).collect();
+            let (old, new) = (Signature::from_blocks(old), Signature::from_blocks(new));
+            let mut news = News::default();
+            for (old, new) in [(&old, &new), (&new, &old), (&new, &new)] {
+                news.find(old, new);
+                prop_assert_eq!(&news.levels, &plain_news(old.blocks(), new.blocks()));
+            }
         }
     }
 }
