@@ -8,6 +8,8 @@
 use super::Thumbnail;
 use crate::geometry::{Point, Size};
 
+/// So many shifts are tried at once.
+const LANES: usize = 8;
 /// Shifts of up to this share of the picture are looked for.
 const MAX_SHIFT: f32 = 0.125;
 /// Blocks on each side of the picture.
@@ -47,18 +49,31 @@ impl Profile {
 
     /// The shift, in whole pixels, that carries the former profile onto the present one best.
     fn shift(&self) -> isize {
-        let reach = (self.now.len() as f32 * MAX_SHIFT) as isize;
-        let candidates = (0..=reach).flat_map(|s| [s, -s]);
-        candidates.min_by(|&a, &b| self.difference(a).total_cmp(&self.difference(b))).unwrap_or(0)
+        let reach = (self.now.len() as f32 * MAX_SHIFT) as usize;
+        let shifts = (0..=reach).step_by(LANES).flat_map(|first| {
+            let (there, back) =
+                (differences(&self.now, &self.before, first), differences(&self.before, &self.now, first));
+            let lanes = (first as isize..).zip(there.into_iter().zip(back)).take(reach + 1 - first);
+            lanes.flat_map(|(shift, (there, back))| [(shift, there), (-shift, back)])
+        });
+        shifts.min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(shift, _)| shift)
     }
+}
 
-    fn difference(&self, shift: isize) -> f32 {
-        let skip = shift.unsigned_abs();
-        let (now, before) =
-            if shift >= 0 { (&self.now[skip..], &self.before[..]) } else { (&self.now[..], &self.before[skip..]) };
-        let total: f32 = now.iter().zip(before).map(|(a, b)| (a - b).abs()).sum();
-        total / (self.now.len() - skip) as f32
+/// Mean differences between a profile and another one that lies `first` pixels further on in it, and for each lane one more.
+/// Each is added up in its order, with the others beside it: a number waits for the one before.
+fn differences(profile: &[f32], other: &[f32], first: usize) -> [f32; LANES] {
+    let mut totals = [0.0; LANES];
+    for (near, other) in profile[first..].windows(LANES).zip(other) {
+        totals.iter_mut().zip(near).for_each(|(total, near)| *total += (near - other).abs());
     }
+    for (lane, total) in totals.iter_mut().enumerate() {
+        let (length, left) = (profile.len() - first - lane, LANES - 1 - lane);
+        let rest = profile[profile.len() - left..].iter().zip(&other[length - left..]);
+        rest.for_each(|(near, other)| *total += (near - other).abs());
+        *total /= length as f32;
+    }
+    totals
 }
 
 impl CameraMotion {
@@ -86,12 +101,8 @@ impl CameraMotion {
         let columns = self.columns.fill(width);
         let rows = self.rows.fill(height);
         for (line, row) in picture.luma.chunks_exact(width).zip(rows) {
-            let mut total = 0.0;
-            for (&luma, column) in line.iter().zip(columns.iter_mut()) {
-                *column += f32::from(luma);
-                total += f32::from(luma);
-            }
-            *row = total / width as f32;
+            line.iter().zip(columns.iter_mut()).for_each(|(luma, column)| *column += f32::from(*luma));
+            *row = line.iter().map(|luma| u32::from(*luma)).sum::<u32>() as f32 / width as f32;
         }
         columns.iter_mut().for_each(|column| *column /= height as f32);
     }
@@ -121,20 +132,29 @@ impl CameraMotion {
 /// Mean difference between a block of `old` and `new` where it lies after a shift; 0 for what left the picture.
 fn block_difference(size: Size, block: (usize, usize), shift: (isize, isize), old: &[u8], new: &[u8]) -> f32 {
     let (width, height) = (size.width as usize, size.height as usize);
-    let (mut total, mut count) = (0u32, 0u32);
-    for y in block.1 * height / BLOCKS..(block.1 + 1) * height / BLOCKS {
-        let Some(to_y) = y.checked_add_signed(shift.1).filter(|&to| to < height) else { continue };
-        for x in block.0 * width / BLOCKS..(block.0 + 1) * width / BLOCKS {
-            let Some(to_x) = x.checked_add_signed(shift.0).filter(|&to| to < width) else { continue };
-            total += u32::from(old[y * width + x].abs_diff(new[to_y * width + to_x]));
-            count += 1;
-        }
+    // what of it is in the picture after the shift, too
+    let stays = |block: usize, by: isize, side: usize| {
+        let (least, most) = (by.min(0).unsigned_abs(), side - by.max(0).unsigned_abs());
+        (block * side / BLOCKS).max(least)..((block + 1) * side / BLOCKS).min(most)
+    };
+    let (columns, rows) = (stays(block.0, shift.0, width), stays(block.1, shift.1, height));
+    if rows.is_empty() || columns.is_empty() {
+        return 0.0;
     }
-    if count == 0 { 0.0 } else { total as f32 / count as f32 }
+    let mut total = 0u32;
+    for y in rows.clone() {
+        let from = y * width + columns.start;
+        let to = from.wrapping_add_signed(shift.1 * width as isize + shift.0);
+        let pixels = old[from..][..columns.len()].iter().zip(&new[to..][..columns.len()]);
+        total += pixels.map(|(old, new)| u32::from(old.abs_diff(*new))).sum::<u32>();
+    }
+    total as f32 / (rows.len() * columns.len()) as f32
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const SIZE: Size = Size::new(96, 54);
@@ -211,5 +231,62 @@ mod tests {
             .map(|i| scene[(height / 10 + i / width * 4 / 5) * width + width / 10 + i % width * 4 / 5])
             .collect();
         assert_eq!(shift(&scene, &zoomed), None);
+    }
+
+    /// The same as [`differences`] with a pixel after the other.
+    fn difference(profile: &[f32], other: &[f32], shift: usize) -> f32 {
+        let total: f32 = profile[shift..].iter().zip(other).map(|(a, b)| (a - b).abs()).sum();
+        total / (profile.len() - shift) as f32
+    }
+
+    /// The same as [`block_difference`] with a pixel after the other.
+    fn plain_block_difference(size: Size, block: (usize, usize), shift: (isize, isize), old: &[u8], new: &[u8]) -> f32 {
+        let (width, height) = (size.width as usize, size.height as usize);
+        let (mut total, mut count) = (0u32, 0u32);
+        for y in block.1 * height / BLOCKS..(block.1 + 1) * height / BLOCKS {
+            let Some(to_y) = y.checked_add_signed(shift.1).filter(|&to| to < height) else { continue };
+            for x in block.0 * width / BLOCKS..(block.0 + 1) * width / BLOCKS {
+                let Some(to_x) = x.checked_add_signed(shift.0).filter(|&to| to < width) else { continue };
+                total += u32::from(old[y * width + x].abs_diff(new[to_y * width + to_x]));
+                count += 1;
+            }
+        }
+        if count == 0 { 0.0 } else { total as f32 / count as f32 }
+    }
+
+    proptest! {
+        #[test]
+        fn many_shifts_at_once_differ_as_much_as_one_after_the_other(length in 2 * BLOCKS..200, seed: u64) {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut profile = || (0..length).map(|_| random.f32() * 255.0).collect::<Vec<_>>();
+            let profile = Profile { now: profile(), before: profile() };
+            let reach = (length as f32 * MAX_SHIFT) as usize;
+            let mut best = (0, f32::INFINITY);
+            for shift in 0..=reach {
+                let (first, lane) = (shift / LANES * LANES, shift % LANES);
+                let sides = [(&profile.now, &profile.before, 1), (&profile.before, &profile.now, -1)];
+                for (one, other, sign) in sides {
+                    let plain = difference(one, other, shift);
+                    prop_assert_eq!(differences(one, other, first)[lane].to_bits(), plain.to_bits());
+                    best = if plain < best.1 { (sign * shift as isize, plain) } else { best };
+                }
+            }
+            prop_assert_eq!(profile.shift(), best.0);
+        }
+
+        #[test]
+        fn blocks_differ_as_much_by_rows_as_by_pixels(width in 12usize..60, height in 12usize..60, seed: u64) {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut luma = || (0..width * height).map(|_| random.u8(..)).collect::<Vec<_>>();
+            let (old, new) = (luma(), luma());
+            let size = Size::new(width as u32, height as u32);
+            for _ in 0..20 {
+                let mut shift = |side: usize| random.isize(-(side as isize) / 4..=side as isize / 4);
+                let shift = (shift(width), shift(height));
+                let block = (random.usize(..BLOCKS), random.usize(..BLOCKS));
+                let plain = plain_block_difference(size, block, shift, &old, &new);
+                prop_assert_eq!(block_difference(size, block, shift, &old, &new), plain, "{:?} by {:?}", block, shift);
+            }
+        }
     }
 }
