@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::frame::Picture;
 use crate::geometry::Size;
+use crate::simd::ahead;
 
 /// Columns of blocks in which a picture is compared.
 pub(super) const COLUMNS: usize = 128;
@@ -24,6 +25,8 @@ const REACH: usize = 2;
 const SLACK: u8 = 8;
 /// More levels than this are no more than this: a small part of the picture that goes from black to white is not much.
 const MOST_LEVELS: u8 = 50;
+/// So many rows of blocks further down are asked of memory while one is read.
+const AHEAD: usize = 2;
 /// Most blocks that are looked for, so that a picture that is new as a whole takes no longer than others.
 const MOST_BLOCKS: usize = 2000;
 /// So many blocks, side by side, are compared at once.
@@ -89,6 +92,8 @@ impl Signature {
         let line = |index: usize| &luma[place(index, ROWS * SAMPLES, size.height) * stride..][..size.width as usize];
         self.blocks.resize(COLUMNS * ROWS, 0);
         for (row, blocks) in self.blocks.chunks_exact_mut(COLUMNS).enumerate() {
+            let further = (row + AHEAD) * SAMPLES..(ROWS * SAMPLES).min((row + AHEAD + 1) * SAMPLES);
+            further.for_each(|index| ahead::ask_for(line(index)));
             // whole lines: memory gives those far faster than one sample after the other
             for (copy, index) in grid.lines.iter_mut().zip(row * SAMPLES..) {
                 copy.clear();

@@ -7,6 +7,7 @@ use std::array::from_fn;
 
 use crate::frame::Picture;
 use crate::geometry::Rect;
+use crate::simd::ahead;
 
 /// Samples of a face, across and down.
 const SIDE: usize = 16;
@@ -214,6 +215,7 @@ fn levels(picture: Picture<'_>, rect: Rect, more: usize) -> Vec<i16> {
     let ends = || columns.iter().flatten().copied();
     let (first, last) = (ends().min().unwrap_or(0), ends().max().unwrap_or(0));
     let line = |row: usize| &luma[row * stride + first..=row * stride + last];
+    rows.iter().flatten().for_each(|row| ahead::ask_for(line(*row)));
     columns.iter_mut().flatten().for_each(|column| *column -= first);
     let mut levels = Vec::with_capacity(side * side);
     for [upper, lower] in rows {

@@ -5,11 +5,13 @@
 //!
 //! | module | what is there |
 //! |---|---|
+//! | [`ahead`] | memory that is asked for before it is read |
 //! | [`bytes`] | dot products of rows of bytes |
 //! | [`channels`] | rows made a model's channels in one go |
 //! | [`pages`] | locked memory that is overwritten when it goes |
 //! | [`scale`] | planes scaled and made a model's channels |
 
+pub mod ahead;
 pub mod bytes;
 pub mod channels;
 pub mod pages;
