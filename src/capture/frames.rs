@@ -199,12 +199,12 @@ impl Frames {
     }
 
     fn take(&mut self, sample: &gst::Sample) -> Result<(), gst::FlowError> {
-        let (Some(buffer), Some(caps)) = (sample.buffer(), sample.caps()) else { return Ok(()) };
+        let (Some(buffer), Some(caps)) = (sample.buffer(), sample.caps_owned()) else { return Ok(()) };
         if self.form.as_ref().is_none_or(|(known, ..)| known.as_ptr() != caps.as_ptr()) {
-            let info = VideoInfo::from_caps(caps).map_err(|_| gst::FlowError::NotNegotiated)?;
+            let info = VideoInfo::from_caps(&caps).map_err(|_| gst::FlowError::NotNegotiated)?;
             let layout = ring_layout(&info).ok_or(gst::FlowError::NotNegotiated)?;
             self.link.expect(frame_rate(&info));
-            self.form = Some((caps.to_owned(), info, layout));
+            self.form = Some((caps, info, layout));
         }
         let times = self.times(sample, buffer);
         let Some((_, info, layout)) = &self.form else { return Ok(()) };
