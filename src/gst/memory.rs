@@ -1,5 +1,9 @@
 //! How much memory a child may take: a stream says how large its pictures are and how many of them a decoder keeps.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
+
 use gstreamer::glib;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -45,7 +49,18 @@ fn bound() -> Option<u64> {
 
 /// Memory of this process alone, in bytes; `None` where the kernel does not say.
 fn used() -> Option<u64> {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+    // open all the time: to find it costs more than to read it
+    static PAGES: OnceLock<File> = OnceLock::new();
+    let file = match PAGES.get() {
+        Some(file) => file,
+        None => {
+            let file = File::open("/proc/self/statm").ok()?;
+            PAGES.get_or_init(|| file)
+        }
+    };
+    let mut text = [0; 256];
+    let length = file.read_at(&mut text, 0).ok()?;
+    let pages = std::str::from_utf8(&text[..length]).ok()?;
     let mut pages = pages.split(' ').skip(1).map_while(|number| number.parse::<u64>().ok());
     let (resident, shared) = (pages.next()?, pages.next()?);
     Some(resident.saturating_sub(shared) * rustix::param::page_size() as u64)
