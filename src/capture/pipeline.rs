@@ -4,9 +4,11 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use gst_base::prelude::*;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
+use gstreamer_base as gst_base;
 use secrecy::ExposeSecret;
 
 use crate::address::TestPicture;
@@ -20,6 +22,9 @@ use super::frames::{Arrivals, Frames, MAX_LAG, Stream, watch_coded};
 use super::link::{Link, WhenFull};
 use super::origin::{Origin, Remote};
 use super::{jitter, trust, webcam};
+
+/// How pictures that need not be turned are turned.
+const UPRIGHT: &str = "identity";
 
 /// One attempt to show an origin.
 pub(super) struct Session {
@@ -275,17 +280,35 @@ fn prepare(session: &Arc<Session>, tail: &gst::Bin, stream: Stream) -> Result<()
         watch_coded(&decoder, most_lag, Arc::clone(&arrivals), Arc::clone(&session.link));
     }
     let direction = match session.settings.rotate {
-        Rotate::Auto => "auto",
-        Rotate::None => "identity",
+        // RTP carries no word about which way is up
+        Rotate::Auto if !matches!(session.origin, Origin::Rtsp(_)) => "auto",
+        Rotate::Auto | Rotate::None => UPRIGHT,
         Rotate::Cw90 => "90r",
         Rotate::Cw180 => "180",
         Rotate::Cw270 => "90l",
     };
-    named(tail, "orient")?.set_property_from_str("video-direction", direction);
+    let orient = named(tail, "orient")?;
+    orient.set_property_from_str("video-direction", direction);
+    if direction == UPRIGHT {
+        leave_upright(tail, &orient);
+    }
     let sink = named(tail, "frames")?;
     let sink = sink.downcast::<gst_app::AppSink>().map_err(|_| Failure::internal("frames must be an appsink"))?;
     Frames::new(Arc::clone(&session.link), stream, arrivals, Arc::clone(&session.showed)).attach(&sink);
     Ok(())
+}
+
+/// Has pictures that need not be turned copied once on their way into the ring, by the decoder.
+fn leave_upright(tail: &gst::Bin, orient: &gst::Element) {
+    if let Some(orient) = orient.downcast_ref::<gst_base::BaseTransform>() {
+        // of itself it copies each picture as it is
+        orient.set_passthrough(true);
+    }
+    // a picture made in others' memory that the decoder goes on to predict from is copied before anybody may see it, and would
+    // be once more into the ring
+    if let Some(decoder) = tail.by_name("decoder").filter(|decoder| decoder.has_property("direct-rendering")) {
+        decoder.set_property("direct-rendering", false);
+    }
 }
 
 fn test_caps(picture: &TestPicture) -> gst::Caps {
