@@ -19,6 +19,9 @@ use crate::clock::Monotonic;
 /// The most bytes of one message.
 pub const MAX_PACKET: usize = 64 << 10;
 
+/// Bytes that hardly any message goes beyond: settings do, once in a child's life.
+const USUAL_PACKET: usize = 512;
+
 /// A message of the protocol.
 pub trait Packet: Serialize + DeserializeOwned {
     /// Whether a file descriptor belongs to this message. One that comes with any other, or none with this, is garbage.
@@ -52,7 +55,7 @@ pub enum SendError {
     /// The other side does not read; nothing was sent.
     #[error("the other end of the channel does not read")]
     Full,
-    /// The message is larger than [`MAX_PACKET`] or cannot be written as JSON.
+    /// The message is larger than [`MAX_PACKET`] or cannot be written.
     #[error("the message does not fit a packet")]
     TooLong,
 }
@@ -107,10 +110,14 @@ impl<Out: Packet, In: Packet> Channel<Out, In> {
 
     /// Sends without ever blocking. Any thread may.
     pub fn send(&self, msg: &Out, fd: Option<BorrowedFd<'_>>) -> Result<(), SendError> {
-        let bytes = serde_json::to_vec(msg).map_err(|_| SendError::TooLong)?;
-        if bytes.len() > MAX_PACKET {
-            return Err(SendError::TooLong);
-        }
+        let (mut usual, mut large) = ([0; USUAL_PACKET], Vec::new());
+        let bytes = match postcard::to_slice(msg, &mut usual) {
+            Ok(bytes) => bytes,
+            Err(_) => {
+                large.resize(MAX_PACKET, 0);
+                postcard::to_slice(msg, &mut large).map_err(|_| SendError::TooLong)?
+            }
+        };
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         let fds = fd.map(|fd| [fd]);
@@ -119,7 +126,7 @@ impl<Out: Packet, In: Packet> Channel<Out, In> {
         }
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         loop {
-            return match sendmsg(&self.socket, &[IoSlice::new(&bytes)], &mut control, flags) {
+            return match sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut control, flags) {
                 Ok(_) => Ok(()),
                 Err(Errno::INTR) => continue,
                 Err(Errno::AGAIN | Errno::NOBUFS) => Err(SendError::Full),
@@ -208,12 +215,13 @@ impl<Out: Packet, In: Packet> Channel<Out, In> {
 }
 
 fn read<M: Packet>(packet: &[u8], fd: Option<OwnedFd>) -> Received<M> {
-    match serde_json::from_slice::<M>(packet) {
-        Ok(msg) if msg.wants_fd() == fd.is_some() => Received::Message { msg, fd },
+    match postcard::take_from_bytes::<M>(packet) {
+        Ok((_, rest)) if !rest.is_empty() => Received::Garbage("no message: it goes on beyond its end".to_owned()),
+        Ok((msg, _)) if msg.wants_fd() == fd.is_some() => Received::Message { msg, fd },
         Ok(_) if fd.is_some() => Received::Garbage("a descriptor with a message that has none".to_owned()),
         Ok(_) => Received::Garbage("a message without its descriptor".to_owned()),
-        // serde's own text quotes what it read, which may be a credential
-        Err(e) => Received::Garbage(format!("no message: {:?} error at byte {}", e.classify(), e.column())),
+        // a kind of error and nothing else: what was read may be a credential
+        Err(e) => Received::Garbage(format!("no message: {e}")),
     }
 }
 

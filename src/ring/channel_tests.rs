@@ -8,19 +8,31 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use secrecy::ExposeSecret;
 
 use super::tests::{header, layout};
 use super::wire::*;
 use crate::clock::Monotonic;
 
-const RING: &str = r#"{"ring":{"id":1,"slots":2,"slot_bytes":4096}}"#;
+/// A message as it is sent.
+pub(super) fn bytes_of<M: Packet>(msg: &M) -> Vec<u8> {
+    postcard::to_slice(msg, &mut vec![0; MAX_PACKET]).unwrap().to_vec()
+}
 
-fn soon() -> Monotonic {
+fn ring() -> Vec<u8> {
+    bytes_of(&ToChild::Ring { id: 1, slots: 2, slot_bytes: 4096 })
+}
+
+fn stop() -> Vec<u8> {
+    bytes_of(&ToChild::Stop)
+}
+
+pub(super) fn soon() -> Monotonic {
     Monotonic::now().plus(Duration::from_secs(5))
 }
 
 /// Sends bytes and descriptors as they are.
-fn send_raw(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) {
+pub(super) fn send_raw(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() {
@@ -37,10 +49,10 @@ fn is_closed(reader: &OwnedFd) -> bool {
 }
 
 /// Sends a packet with `copies` of a descriptor to the child's end; gives what came of it and whether the copies were closed.
-fn check_fds(bytes: &str, copies: usize) -> (Received<ToChild>, bool) {
+fn check_fds(bytes: &[u8], copies: usize) -> (Received<ToChild>, bool) {
     let (brain, child) = BrainEnd::pair().unwrap();
     let (reader, pipe) = rustix::pipe::pipe().unwrap();
-    send_raw(&brain, bytes.as_bytes(), &vec![pipe.as_fd(); copies]);
+    send_raw(&brain, bytes, &vec![pipe.as_fd(); copies]);
     drop(pipe);
     let received = child.recv(soon());
     (received, is_closed(&reader))
@@ -48,7 +60,7 @@ fn check_fds(bytes: &str, copies: usize) -> (Received<ToChild>, bool) {
 
 #[test]
 fn a_descriptor_comes_with_its_message() {
-    let (received, closed) = check_fds(RING, 1);
+    let (received, closed) = check_fds(&ring(), 1);
     let Received::Message { msg: ToChild::Ring { id: 1, .. }, fd: Some(fd) } = received else { panic!("{received:?}") };
     assert!(!closed);
     assert!(rustix::io::fcntl_getfd(&fd).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
@@ -56,10 +68,11 @@ fn a_descriptor_comes_with_its_message() {
 
 #[test]
 fn descriptors_that_nobody_wants_are_closed() {
-    for (bytes, copies) in [(RING, 0), (RING, 2), (RING, 5), (r#""stop""#, 1), (r#""stop""#, 3), ("junk", 1)] {
-        let (received, closed) = check_fds(bytes, copies);
-        assert!(matches!(received, Received::Garbage(_)), "{bytes} with {copies}: {received:?}");
-        assert!(closed, "{bytes} with {copies}");
+    let cases = [(ring(), 0), (ring(), 2), (ring(), 5), (stop(), 1), (stop(), 3), (b"junk".to_vec(), 1)];
+    for (bytes, copies) in cases {
+        let (received, closed) = check_fds(&bytes, copies);
+        assert!(matches!(received, Received::Garbage(_)), "{bytes:?} with {copies}: {received:?}");
+        assert!(closed, "{bytes:?} with {copies}");
     }
 }
 
@@ -67,12 +80,14 @@ fn descriptors_that_nobody_wants_are_closed() {
 fn oversize_and_cut_packets_are_garbage() {
     let (brain, child) = BrainEnd::pair().unwrap();
     let mut large = vec![b' '; MAX_PACKET + 1];
-    large[..6].copy_from_slice(br#""stop""#);
+    large[..stop().len()].copy_from_slice(&stop());
     send_raw(&brain, &large, &[]);
     assert!(matches!(child.recv(soon()), Received::Garbage(_)));
-    send_raw(&brain, &RING.as_bytes()[..20], &[]);
+    send_raw(&brain, &ring()[..ring().len() - 1], &[]);
     assert!(matches!(child.recv(soon()), Received::Garbage(_)));
-    send_raw(&brain, br#""stop""#, &[]);
+    send_raw(&brain, &[stop(), stop()].concat(), &[]);
+    assert!(matches!(child.recv(soon()), Received::Garbage(_)), "one packet is one message");
+    send_raw(&brain, &stop(), &[]);
     assert!(matches!(child.recv(soon()), Received::Message { msg: ToChild::Stop, fd: None }));
 }
 
@@ -100,9 +115,8 @@ fn a_full_channel_does_not_block() {
     });
 }
 
-#[test]
-fn credentials_are_neither_shown_nor_quoted() {
-    let settings = CaptureSettings {
+fn settings() -> CaptureSettings {
+    CaptureSettings {
         uri: "rtsp://user:hunter2@cam/".into(),
         transport: Transport::Tcp,
         latency: Duration::ZERO,
@@ -112,26 +126,63 @@ fn credentials_are_neither_shown_nor_quoted() {
         pace: Pace::Live,
         decoder: Decoder::Auto,
         pipelines: None,
-    };
-    let message = ToChild::Settings(settings);
-    assert!(!format!("{message:?}").contains("hunter2"));
-    let json = serde_json::to_string(&message).unwrap();
-    assert!(json.contains("hunter2"), "the child must get it");
-    let (brain, child) = BrainEnd::pair().unwrap();
-    for wrong in
-        [json.replace("tcp", "hunter2"), json.replace("settings", "hunter2"), r#"{"stop":"hunter2"}"#.to_owned()]
-    {
-        send_raw(&brain, wrong.as_bytes(), &[]);
-        let Received::Garbage(why) = child.recv(soon()) else { panic!("{wrong}") };
-        assert!(!why.contains("hunter2"), "{why}");
     }
+}
+
+#[test]
+fn credentials_are_neither_shown_nor_quoted() {
+    let message = ToChild::Settings(settings());
+    assert!(!format!("{message:?}").contains("hunter2"));
+    let bytes = bytes_of(&message);
+    let secret = bytes.windows(7).position(|part| part == b"hunter2").expect("the child must get it");
+    let transport = 2 + "rtsp://user:hunter2@cam/".len();
+    assert_eq!(bytes[transport], 0, "RTSP over TCP");
+    let changed = |at: usize, to: u8| {
+        let mut bytes = bytes.clone();
+        bytes[at] = to;
+        bytes
+    };
+    let (brain, child) = BrainEnd::pair().unwrap();
+    for wrong in [
+        changed(0, 100),
+        changed(1, 120),
+        changed(secret, 0xff),
+        changed(secret + 7, 0xff),
+        changed(transport, 2),
+        bytes[..secret + 7].to_vec(),
+        [stop(), b"hunter2".to_vec()].concat(),
+        [bytes.clone(), b"hunter2".to_vec()].concat(),
+    ] {
+        send_raw(&brain, &wrong, &[]);
+        let Received::Garbage(why) = child.recv(soon()) else { panic!("{wrong:?}") };
+        assert!(!why.contains("unter2") && why.len() < 100, "{why}");
+    }
+}
+
+#[test]
+fn a_message_goes_up_to_the_largest_packet_and_no_further() {
+    let (brain, child) = BrainEnd::pair().unwrap();
+    let sent = |length: usize| {
+        let mut settings = settings();
+        settings.uri = "x".repeat(length).into();
+        brain.send(&ToChild::Settings(settings), None)
+    };
+    let rest = bytes_of(&ToChild::Settings(settings())).len() - settings().uri.expose_secret().len() + 2;
+    for length in [0, 400, 511, 512, 513, 5000, MAX_PACKET - rest] {
+        assert_eq!(sent(length), Ok(()), "{length}");
+        let Received::Message { msg: ToChild::Settings(got), .. } = child.recv(soon()) else { panic!("{length}") };
+        assert_eq!(got.uri.expose_secret().len(), length);
+    }
+    assert_eq!(sent(MAX_PACKET - rest + 1), Err(SendError::TooLong));
+    assert_eq!(sent(10 * MAX_PACKET), Err(SendError::TooLong));
 }
 
 #[test]
 fn a_text_is_one_line_of_bounded_length() {
     let text = Text::from("a\nb\u{1b}[31m".to_owned() + &"ä".repeat(1000));
     assert!(text.as_str().starts_with("a b [31m") && text.as_str().len() <= 400);
-    let read: Text = serde_json::from_str(&serde_json::to_string(&"x\u{0}y".repeat(1000)).unwrap()).unwrap();
+    let mut space = vec![0; MAX_PACKET];
+    let read: Text = postcard::from_bytes(postcard::to_slice(&"x\u{0}y".repeat(1000), &mut space).unwrap()).unwrap();
     assert!(read.as_str().starts_with("x yx y") && read.as_str().len() <= 400);
 }
 
@@ -151,7 +202,7 @@ proptest! {
     #[test]
     fn changed_messages_never_panic(at in any::<prop::sample::Index>(), byte in any::<u8>(), slot: u32) {
         let (brain, child) = BrainEnd::pair().unwrap();
-        let mut bytes = serde_json::to_vec(&ToBrain::Frame(header(1, slot, layout(8, 8)))).unwrap();
+        let mut bytes = bytes_of(&ToBrain::Frame(header(1, slot, layout(8, 8))));
         let at = at.index(bytes.len());
         bytes[at] = byte;
         send_raw(&child, &bytes, &[]);

@@ -19,8 +19,11 @@ mod channel;
 #[cfg(test)]
 mod channel_tests;
 mod environment;
+mod fields;
 mod map;
 mod measure;
+#[cfg(test)]
+mod messages_tests;
 pub mod out;
 mod reader;
 pub mod server;

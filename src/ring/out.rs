@@ -21,6 +21,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::SealFlags;
 use serde::{Deserialize, Serialize};
 
+use super::fields;
 use super::map::{self, Part, ReadMap};
 use super::reader::{memory, seal};
 use super::wire::{Channel, Packet, SendError, Text};
@@ -57,7 +58,6 @@ pub enum ToOutput {
         /// Stream time in nanoseconds.
         pts_ns: u64,
         /// Whether it is to become a picture that can be decoded without those before it.
-        #[serde(default)]
         key: bool,
     },
     /// A frame of this kind has come and gone: nobody watches, so that it was not written anywhere.
@@ -102,6 +102,7 @@ pub struct EncodeSettings {
     /// What holds the pictures.
     pub container: Container,
     /// Nominal frames a second, where they are known.
+    #[serde(with = "fields::rate")]
     pub fps: Option<f64>,
 }
 

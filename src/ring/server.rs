@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::fields;
 use super::wire::{Channel, NoticeLevel, Packet, Text};
 use crate::geometry::Size;
 
@@ -56,6 +57,7 @@ pub enum FromServer {
     /// Players can connect.
     Listening {
         /// Where.
+        #[serde(with = "fields::address")]
         address: SocketAddr,
     },
     /// The main loop runs.
@@ -105,6 +107,7 @@ pub enum FromServer {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ServeSettings {
     /// Address and port; port 0 takes a free one.
+    #[serde(with = "fields::address")]
     pub listen: SocketAddr,
     /// Lines of `user:realm:md5`, as `htdigest` makes them; everybody may watch without.
     pub users: Option<Users>,
@@ -135,6 +138,7 @@ pub struct MountSettings {
     /// What every picture is fitted into; the size of the first one without.
     pub size: Option<Size>,
     /// Frames a second, as far as the stream says so of itself.
+    #[serde(with = "fields::rate")]
     pub fps: Option<f64>,
     /// The address of a media server that takes the video too, with its credentials.
     #[serde(serialize_with = "expose")]

@@ -2,7 +2,8 @@
 //!
 //! The channel is one `AF_UNIX` `SOCK_SEQPACKET` pair. The child finds its end as **standard input** (fd 0; a plain
 //! [`std::process::Command`] can put a socket there without `unsafe`): [`Channel::inherited`] takes it over and leaves
-//! `/dev/null` in its place. A packet is one message in JSON, of [`MAX_PACKET`] bytes at most; the one message that carries a file
+//! `/dev/null` in its place. A packet is one message as `postcard` writes it, of [`MAX_PACKET`] bytes at most. It names
+//! no field, so that both ends have to be the same program, as a child always is. The one message that carries a file
 //! descriptor is [`ToChild::Ring`]. The socket's end is the crash signal: each side exits or restarts when the other is gone.
 //!
 //! ```text
@@ -23,6 +24,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::fields;
 use crate::frame::{ClockSource, Layout};
 use crate::geometry::Size;
 
@@ -73,7 +75,7 @@ pub enum ToBrain {
         /// The layout of the frames to come.
         layout: Layout,
         /// Nominal frames a second, where the source tells: the more come, the more are held at a time.
-        #[serde(default)]
+        #[serde(with = "fields::rate")]
         fps: Option<f64>,
     },
     /// A slot holds a picture, and belongs to the brain from now on.
@@ -137,6 +139,7 @@ pub struct StreamInfo {
     /// The picture's size, upright.
     pub size: Size,
     /// Nominal frame rate, where the source tells one.
+    #[serde(with = "fields::rate")]
     pub fps: Option<f64>,
     /// Whether it is live; a file is not.
     pub live: bool,

@@ -47,7 +47,7 @@ fn announcement(change: impl FnOnce(&mut FrameHeader)) -> Vec<u8> {
         dropped_total: u64::MAX,
     };
     change(&mut header);
-    serde_json::to_vec(&ToBrain::Frame(header)).unwrap()
+    postcard::to_slice(&ToBrain::Frame(header), &mut [0; 1000]).unwrap().to_vec()
 }
 
 #[test]
@@ -57,6 +57,7 @@ fn garbage_over_the_socket_costs_only_the_process_that_sends_it() {
     let garbage = [
         noise,
         b"{\"frame\":".repeat(5000),
+        announcement(|_| {}).repeat(500),
         announcement(|header| header.slot = u32::MAX),
         announcement(|header| header.layout.planes[0].stride = usize::MAX / 2),
     ];
