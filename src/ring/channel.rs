@@ -177,10 +177,11 @@ impl<Out: Packet, In: Packet> Channel<Out, In> {
             }
             let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
             let socket = PollFd::new(&self.socket, what);
-            // what is asked about twice answers twice
+            // not asked about twice: what comes in between would answer the second time only
+            let asked = if other.is_some() { 2 } else { 1 };
             let other = other.map_or_else(|| socket.clone(), |other| PollFd::from_borrowed_fd(other, PollFlags::IN));
             let mut both = [socket, other];
-            match poll(&mut both, Some(&timeout)) {
+            match poll(&mut both[..asked], Some(&timeout)) {
                 Ok(0) | Err(Errno::INTR) => {}
                 Ok(_) => return !both[0].revents().is_empty(),
                 // it is met again, and named, by the call that follows

@@ -130,6 +130,25 @@ fn settings() -> CaptureSettings {
 }
 
 #[test]
+fn waiting_does_not_end_before_its_time_without_a_message() {
+    let (brain, child) = BrainEnd::pair().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while matches!(child.recv(soon()), Received::Message { msg: ToChild::Stop, .. }) {
+                child.send(&ToBrain::Alive, None).unwrap();
+            }
+            child.close();
+        });
+        for round in 0..20_000 {
+            brain.send(&ToChild::Stop, None).unwrap();
+            let received = brain.recv(soon());
+            assert!(matches!(received, Received::Message { msg: ToBrain::Alive, .. }), "{round}: {received:?}");
+        }
+        brain.close();
+    });
+}
+
+#[test]
 fn credentials_are_neither_shown_nor_quoted() {
     let message = ToChild::Settings(settings());
     assert!(!format!("{message:?}").contains("hunter2"));
