@@ -118,7 +118,7 @@ impl Link {
                         Err(error) => self.fail(&Failure::new(FailReason::Internal, format!("no ring: {error}"))),
                     }
                 }
-                Received::Message { msg: ToChild::Release { ring, slot }, .. } => self.release(ring, slot),
+                Received::Message { msg: ToChild::Release { ring, slots }, .. } => self.release(ring, &slots),
                 Received::Message { msg: ToChild::Stop, .. } => {
                     self.stopping.store(true, Ordering::Release);
                     self.slots_changed.notify_all();
@@ -183,7 +183,7 @@ impl Link {
         };
         self.announce(&ToBrain::Frame(header), full).unwrap_or_else(|_| {
             self.dropped();
-            self.release(ring, slot);
+            self.release(ring, &[slot]);
         });
     }
 
@@ -275,10 +275,10 @@ impl Link {
         self.slots_changed.notify_all();
     }
 
-    fn release(&self, ring: u32, slot: u32) {
+    fn release(&self, ring: u32, released: &[u32]) {
         let mut slots = self.lock();
         if let Some(writer) = slots.writer.as_mut().filter(|writer| writer.id() == ring) {
-            writer.released(slot);
+            released.iter().for_each(|slot| writer.released(*slot));
             self.slots_changed.notify_all();
         }
     }

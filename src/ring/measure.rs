@@ -42,10 +42,10 @@ pub fn measure(layout: &Layout, pictures: usize) -> io::Result<Measured> {
             return Err(broken());
         };
         drop(ring.lease(&header).map_err(io::Error::other)?);
-        let Received::Message { msg: ToChild::Release { slot, .. }, .. } = child.recv(Monotonic::now()) else {
+        let Received::Message { msg: ToChild::Release { slots, .. }, .. } = child.recv(Monotonic::now()) else {
             return Err(broken());
         };
-        writer.released(slot);
+        slots.into_iter().for_each(|slot| writer.released(slot));
         hand_overs.push(begun.elapsed());
     }
     Ok(Measured { copy: median(copies), hand_over: median(hand_overs) })

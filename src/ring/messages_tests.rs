@@ -94,7 +94,9 @@ fn what_a_capture_child_is_told() {
     messages.extend([
         ToChild::Ring { id: 1, slots: 2, slot_bytes: 4096 },
         ToChild::Ring { id: u32::MAX, slots: u32::MAX, slot_bytes: u64::MAX },
-        ToChild::Release { ring: 3, slot: 300 },
+        ToChild::Release { ring: 3, slots: vec![300] },
+        ToChild::Release { ring: 3, slots: Vec::new() },
+        ToChild::Release { ring: 3, slots: (0..MAX_SLOTS).chain([u32::MAX]).collect() },
         ToChild::Stop,
     ]);
     check_messages(&messages);
@@ -227,5 +229,8 @@ fn a_length_beyond_the_packet_is_garbage_and_makes_nobody_reserve_memory() {
         let mut space = [0; 16];
         let bytes = [&notice[..2], postcard::to_slice(&length, &mut space).unwrap(), b"x"].concat();
         assert!(matches!(received::<ToBrain>(&bytes, false), Received::Garbage(_)), "{length}");
+        let release = bytes_of(&ToChild::Release { ring: 1, slots: Vec::new() });
+        let bytes = [&release[..2], postcard::to_slice(&length, &mut space).unwrap(), &[1]].concat();
+        assert!(matches!(received::<ToChild>(&bytes, false), Received::Garbage(_)), "{length}");
     }
 }

@@ -5,7 +5,8 @@
 //! is cut into slots of equal size, a picture each. The child fills a slot that it owns and announces it
 //! ([`wire::ToBrain::Frame`]); the brain checks every field of that announcement ([`Ring::lease`]), since a child that
 //! parses hostile video may itself have turned hostile, and holds the slot as a [`Lease`]; dropping the last clone of
-//! the frame gives the slot back ([`wire::ToChild::Release`]). A new picture size means a new ring; leases of the old one live on.
+//! the frame gives the slot back ([`wire::ToChild::Release`]), with others where the child has enough to go on. A new
+//! picture size means a new ring; leases of the old one live on.
 //!
 //! What such a child can still do is change pixels while the brain reads them. That spoils a picture, and nothing else: no
 //! length, index or pointer is ever read out of shared memory.
@@ -26,6 +27,8 @@ mod measure;
 mod messages_tests;
 pub mod out;
 mod reader;
+#[cfg(test)]
+mod release_tests;
 pub mod server;
 #[cfg(test)]
 mod tests;

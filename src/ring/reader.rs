@@ -40,9 +40,16 @@ mod owner {
     pub const CHILD: u8 = 0;
     /// A lease holds it.
     pub const LEASE: u8 = 1;
-    /// No lease holds it any more, but the child could not be told yet.
+    /// No lease holds it any more, but the child has not been told yet.
     pub const OWED: u8 = 2;
 }
+
+/// Slots that the child is told of at a time where it need not know of each at once: every message wakes a thread.
+const TOGETHER: usize = 4;
+
+/// Fewer slots than this are few: three in the making, the one shown last, and as many for pictures that are announced
+/// and not yet read.
+const FEW: usize = 8;
 
 /// The brain's side of a ring. Leases keep the memory alive when it is dropped.
 pub struct Ring {
@@ -110,16 +117,16 @@ impl Ring {
             return Err(Lie::End);
         }
         owner
-            .compare_exchange(owner::CHILD, owner::LEASE, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(owner::CHILD, owner::LEASE, Ordering::SeqCst, Ordering::SeqCst)
             .map_err(|_| Lie::Held)?;
+        // it may have few left now
+        shared.pay();
         Ok(Lease { shared: Arc::clone(shared), slot })
     }
 
-    /// Tells the child of slots that came free while it did not read.
+    /// Tells the child of slots that came free while it did not read, as far as it needs to know of them.
     pub fn settle(&self) {
-        for slot in 0..self.shared.owners.len() {
-            self.shared.tell(slot);
-        }
+        self.shared.pay();
     }
 
     /// Whether leases hold all slots, so that the child cannot go on.
@@ -129,7 +136,7 @@ impl Ring {
 
     /// Slots that leases hold.
     pub fn held(&self) -> usize {
-        self.shared.owners.iter().filter(|owner| owner.load(Ordering::Acquire) == owner::LEASE).count()
+        self.shared.count(owner::LEASE)
     }
 
     /// Holds at any time: every slot has one owner, and all slots lie within the memory.
@@ -144,23 +151,46 @@ impl Ring {
 }
 
 impl Shared {
-    /// Gives `slot` back to the child if that is owed; keeps owing where the child does not read.
-    fn tell(&self, slot: usize) {
-        let owner = &self.owners[slot];
-        // the child's from here on: it may announce the slot as soon as the message is out
-        if owner.compare_exchange(owner::OWED, owner::CHILD, Ordering::AcqRel, Ordering::Acquire).is_err() {
-            return;
+    /// Slots that `whom` has.
+    fn count(&self, whom: u8) -> usize {
+        self.owners.iter().filter(|owner| owner.load(Ordering::SeqCst) == whom).count()
+    }
+
+    /// Tells the child of the slots that it is owed, if these are enough for a message, or it has few others, or no
+    /// lease is left whose drop could tell it.
+    ///
+    /// Whoever takes a slot or gives one up calls this afterwards. All see the owners change in one order, so that the
+    /// last of several at a time sees what they have come to, and no slot stays behind.
+    fn pay(&self) {
+        let owed = self.count(owner::OWED);
+        let few = FEW.max(self.owners.len() / 4);
+        if owed >= TOGETHER || (owed > 0 && (self.count(owner::CHILD) < few || self.count(owner::LEASE) == 0)) {
+            self.tell();
         }
-        let Some(channel) = self.channel.upgrade() else { return };
-        let release = ToChild::Release { ring: self.id, slot: slot as u32 };
+    }
+
+    /// Gives all slots that are owed back to the child; keeps owing them where it does not read.
+    fn tell(&self) {
+        let change = |slot: u32, from: u8, to: u8| {
+            let owner = &self.owners[slot as usize];
+            owner.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        };
+        // the child's from here on: it may announce them as soon as the message is out
+        let slots = (0..self.owners.len() as u32).filter(|slot| change(*slot, owner::OWED, owner::CHILD));
+        let release = ToChild::Release { ring: self.id, slots: slots.collect() };
+        let ToChild::Release { slots, .. } = &release else { return };
+        let Some(channel) = self.channel.upgrade().filter(|_| !slots.is_empty()) else { return };
         if channel.send(&release, None) == Err(SendError::Full) {
-            // unless it has announced the slot already, without waiting to be told
-            let _ = owner.compare_exchange(owner::CHILD, owner::OWED, Ordering::AcqRel, Ordering::Acquire);
+            for slot in slots {
+                // unless it has announced the slot already, without waiting to be told
+                change(*slot, owner::CHILD, owner::OWED);
+            }
         }
     }
 }
 
-/// A picture's slot, read-only. Dropping it gives the slot back to the child: never blocks, and does nothing where the child is gone.
+/// A picture's slot, read-only. Dropping it gives the slot back to the child, perhaps later with others: never blocks,
+/// and does nothing where the child is gone.
 pub struct Lease {
     shared: Arc<Shared>,
     slot: usize,
@@ -175,8 +205,8 @@ impl PixelBuffer for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.shared.owners[self.slot].store(owner::OWED, Ordering::Release);
-        self.shared.tell(self.slot);
+        self.shared.owners[self.slot].store(owner::OWED, Ordering::SeqCst);
+        self.shared.pay();
     }
 }
 

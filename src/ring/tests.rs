@@ -31,20 +31,29 @@ pub(super) fn header(ring: u32, slot: u32, layout: Layout) -> FrameHeader {
     }
 }
 
-fn ends() -> (Arc<BrainEnd>, ChildEnd) {
+pub(super) fn ends() -> (Arc<BrainEnd>, ChildEnd) {
     let (brain, child) = BrainEnd::pair().unwrap();
     (Arc::new(brain), child)
 }
 
-fn released(child: &ChildEnd) -> Option<(u32, u32)> {
+/// What the child is told next of slots, if anything.
+pub(super) fn told(child: &ChildEnd) -> Option<(u32, Vec<u32>)> {
     match child.recv(Monotonic::default()) {
-        Received::Message { msg: ToChild::Release { ring, slot }, .. } => Some((ring, slot)),
+        Received::Message { msg: ToChild::Release { ring, slots }, .. } => Some((ring, slots)),
         Received::TimedOut | Received::Closed => None,
         other => panic!("{other:?}"),
     }
 }
 
-fn writer(ring: &Ring) -> Writer {
+/// The same in a small ring, where each slot goes back by itself.
+fn released(child: &ChildEnd) -> Option<(u32, u32)> {
+    told(child).map(|(ring, slots)| {
+        let [slot] = slots[..] else { panic!("{slots:?} at a time") };
+        (ring, slot)
+    })
+}
+
+pub(super) fn writer(ring: &Ring) -> Writer {
     let ToChild::Ring { id, slots, slot_bytes } = ring.offer() else { panic!("an offer") };
     Writer::map(ring.fd().try_clone_to_owned().unwrap(), id, slots, slot_bytes).unwrap()
 }

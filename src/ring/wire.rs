@@ -13,7 +13,7 @@
 //!                     ◀─────        Want { layout, fps }       first frame, or a new size
 //! Ring + memfd        ─────▶
 //!                     ◀─────        Frame { slot … }
-//! Release { slot }    ─────▶                                   when nothing in the brain holds the frame any more
+//! Release { slots }   ─────▶                                   when nothing in the brain holds the frames any more
 //!                     ◀─────        Alive                      every 500 ms, from the child's main loop
 //! ```
 
@@ -55,12 +55,12 @@ pub enum ToChild {
         /// Bytes of a slot; slot `n` begins at byte `n * slot_bytes`.
         slot_bytes: u64,
     },
-    /// The slot may be written again. For a ring that has been replaced it means nothing.
+    /// These slots may be written again. For a ring that has been replaced it means nothing.
     Release {
-        /// The ring it belongs to.
+        /// The ring they belong to.
         ring: u32,
-        /// The slot.
-        slot: u32,
+        /// The slots.
+        slots: Vec<u32>,
     },
     /// End: close the source and exit.
     Stop,
