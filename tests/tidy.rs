@@ -66,6 +66,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("gio", &["gst", "capture", "restream"]),
     ("gstreamer", &["gst", "capture", "restream"]),
     ("gstreamer_app", &["gst", "capture", "restream"]),
+    ("gstreamer_base", &["capture"]),
     ("gstreamer_video", &["gst", "capture", "restream"]),
     ("gstreamer_rtsp_server", &["gst", "capture", "restream"]),
     ("ort", &["infer"]),

@@ -222,7 +222,7 @@ fn read<M: Packet>(packet: &[u8], fd: Option<OwnedFd>) -> Received<M> {
         Ok(_) if fd.is_some() => Received::Garbage("a descriptor with a message that has none".to_owned()),
         Ok(_) => Received::Garbage("a message without its descriptor".to_owned()),
         // a kind of error and nothing else: what was read may be a credential
-        Err(e) => Received::Garbage(format!("no message: {e}")),
+        Err(e) => Received::Garbage(format!("no message: {e:?}")),
     }
 }
 

@@ -79,9 +79,12 @@ fn descriptors_that_nobody_wants_are_closed() {
 #[test]
 fn oversize_and_cut_packets_are_garbage() {
     let (brain, child) = BrainEnd::pair().unwrap();
-    let mut large = vec![b' '; MAX_PACKET + 1];
-    large[..stop().len()].copy_from_slice(&stop());
+    // what of it fits a packet would be a message
+    let large = bytes_of(&ToChild::Release { ring: 1, slots: vec![0; MAX_PACKET - 5] });
+    assert_eq!(large.len(), MAX_PACKET);
     send_raw(&brain, &large, &[]);
+    assert!(matches!(child.recv(soon()), Received::Message { msg: ToChild::Release { .. }, fd: None }));
+    send_raw(&brain, &[large, vec![0]].concat(), &[]);
     assert!(matches!(child.recv(soon()), Received::Garbage(_)));
     send_raw(&brain, &ring()[..ring().len() - 1], &[]);
     assert!(matches!(child.recv(soon()), Received::Garbage(_)));

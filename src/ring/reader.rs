@@ -176,14 +176,14 @@ impl Shared {
             owner.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
         };
         // the child's from here on: it may announce them as soon as the message is out
-        let slots = (0..self.owners.len() as u32).filter(|slot| change(*slot, owner::OWED, owner::CHILD));
-        let release = ToChild::Release { ring: self.id, slots: slots.collect() };
-        let ToChild::Release { slots, .. } = &release else { return };
+        let every = 0..self.owners.len() as u32;
+        let slots: Vec<u32> = every.filter(|slot| change(*slot, owner::OWED, owner::CHILD)).collect();
         let Some(channel) = self.channel.upgrade().filter(|_| !slots.is_empty()) else { return };
+        let release = ToChild::Release { ring: self.id, slots: slots.clone() };
         if channel.send(&release, None) == Err(SendError::Full) {
             for slot in slots {
                 // unless it has announced the slot already, without waiting to be told
-                change(*slot, owner::CHILD, owner::OWED);
+                change(slot, owner::CHILD, owner::OWED);
             }
         }
     }
