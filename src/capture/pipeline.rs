@@ -23,9 +23,6 @@ use super::link::{Link, WhenFull};
 use super::origin::{Origin, Remote};
 use super::{jitter, trust, webcam};
 
-/// How pictures that need not be turned are turned.
-const UPRIGHT: &str = "identity";
-
 /// One attempt to show an origin.
 pub(super) struct Session {
     pub link: Arc<Link>,
@@ -280,17 +277,17 @@ fn prepare(session: &Arc<Session>, tail: &gst::Bin, stream: Stream) -> Result<()
         watch_coded(&decoder, most_lag, Arc::clone(&arrivals), Arc::clone(&session.link));
     }
     let direction = match session.settings.rotate {
-        // RTP carries no word about which way is up
-        Rotate::Auto if !matches!(session.origin, Origin::Rtsp(_)) => "auto",
-        Rotate::Auto | Rotate::None => UPRIGHT,
+        Rotate::Auto => "auto",
+        Rotate::None => "identity",
         Rotate::Cw90 => "90r",
         Rotate::Cw180 => "180",
         Rotate::Cw270 => "90l",
     };
     let orient = named(tail, "orient")?;
     orient.set_property_from_str("video-direction", direction);
-    if direction == UPRIGHT {
-        leave_upright(tail, &orient);
+    // a file's decoder, which works ahead, could take all slots that the brain leaves it for pictures that are not the next
+    if stream.live && matches!(session.settings.rotate, Rotate::Auto | Rotate::None) {
+        copy_once(tail, &orient);
     }
     let sink = named(tail, "frames")?;
     let sink = sink.downcast::<gst_app::AppSink>().map_err(|_| Failure::internal("frames must be an appsink"))?;
@@ -299,9 +296,10 @@ fn prepare(session: &Arc<Session>, tail: &gst::Bin, stream: Stream) -> Result<()
 }
 
 /// Has pictures that need not be turned copied once on their way into the ring, by the decoder.
-fn leave_upright(tail: &gst::Bin, orient: &gst::Element) {
-    if let Some(orient) = orient.downcast_ref::<gst_base::BaseTransform>() {
-        // of itself it copies each picture as it is
+fn copy_once(tail: &gst::Bin, orient: &gst::Element) {
+    let is_videoflip = orient.factory().is_some_and(|factory| factory.name() == "videoflip");
+    if let Some(orient) = orient.downcast_ref::<gst_base::BaseTransform>().filter(|_| is_videoflip) {
+        // it copies each picture as it is, until a stream has said for the first time which way is up; then it sets this itself
         orient.set_passthrough(true);
     }
     // a picture made in others' memory that the decoder goes on to predict from is copied before anybody may see it, and would

@@ -101,24 +101,16 @@ fn pictures_are_the_same_whether_written_in_place_or_copied() {
 /// The pictures of a file, some of them held while the child goes on.
 fn pictures(settings: CaptureSettings) -> Vec<Vec<u8>> {
     let mut child = CaptureChild::start(settings).slots(6);
-    let bytes = |shot: &Shot| -> Vec<u8> {
-        let rows = |plane| {
-            let (rows, bytes) = shot.layout().plane_extent(plane);
-            let (data, stride) = (shot.picture().plane(plane), shot.layout().planes[plane].stride);
-            (0..rows).flat_map(move |row| data[row * stride..][..bytes].iter().copied()).collect::<Vec<u8>>()
-        };
-        (0..shot.layout().pixel.planes()).flat_map(rows).collect()
-    };
     let held: Vec<(Shot, Vec<u8>)> = std::iter::repeat_with(|| child.frame())
         .take(3)
         .map(|shot| {
-            let bytes = bytes(&shot);
+            let bytes = shot.bytes();
             (shot, bytes)
         })
         .collect();
     let mut all: Vec<Vec<u8>> = held.iter().map(|(_, bytes)| bytes.clone()).collect();
-    child.play(|shot| all.push(bytes(shot)));
-    assert!(held.iter().all(|(shot, then)| bytes(shot) == *then), "a picture changed while it was held");
+    child.play(|shot| all.push(shot.bytes()));
+    assert!(held.iter().all(|(shot, then)| shot.bytes() == *then), "a picture changed while it was held");
     all
 }
 

@@ -72,6 +72,16 @@ impl Shot {
         self.picture().plane(0)[at(y, size.height) * stride + at(x, size.width)]
     }
 
+    /// What is seen, plane by plane and row by row.
+    pub fn bytes(&self) -> Vec<u8> {
+        let rows = |plane| {
+            let (rows, bytes) = self.layout().plane_extent(plane);
+            let (data, stride) = (self.picture().plane(plane), self.layout().planes[plane].stride);
+            (0..rows).flat_map(move |row| data[row * stride..][..bytes].iter().copied()).collect::<Vec<u8>>()
+        };
+        (0..self.layout().pixel.planes()).flat_map(rows).collect()
+    }
+
     pub fn layout(&self) -> &Layout {
         &self.header.layout
     }
