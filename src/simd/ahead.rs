@@ -5,7 +5,7 @@
 /// Bytes that come from memory at once.
 const LINE: usize = 64;
 
-/// Asks memory for `bytes`, all of which are read soon. Nothing else comes of it, and nothing at all where the processor has no
+/// Asks memory for `bytes`, most of which are read soon. Nothing else comes of it, and nothing at all where the processor has no
 /// such hint.
 #[inline]
 pub fn ask_for(bytes: &[u8]) {
