@@ -19,7 +19,12 @@ pub(in crate::restream) struct Encoder {
     pub format: &'static str,
     /// Properties; `{bitrate_kbps}`, `{bitrate_bps}`, `{gop}` and `{threads}` are numbers.
     settings: &'static str,
+    /// What comes behind it in a pipeline text and has each keyframe bring its parameter sets along, where the encoder does not.
+    pub headers: &'static str,
 }
+
+const H264_HEADERS: &str = "! h264parse config-interval=-1";
+const H265_HEADERS: &str = "! h265parse config-interval=-1";
 
 /// The first that works is taken.
 const H264: &[Encoder] = &[
@@ -28,30 +33,37 @@ const H264: &[Encoder] = &[
         hardware: true,
         format: "NV12",
         settings: "rate-control=cbr bitrate={bitrate_kbps} key-int-max={gop} b-frames=0 ref-frames=1 target-usage=6",
+        headers: H264_HEADERS,
     },
     Encoder {
         element: "nvh264enc",
         hardware: true,
         format: "NV12",
         settings: "preset=low-latency zerolatency=true rc-mode=cbr bitrate={bitrate_kbps} gop-size={gop}",
+        headers: H264_HEADERS,
     },
     Encoder {
         element: "v4l2h264enc",
         hardware: true,
         format: "NV12",
         settings: "extra-controls=controls,video_bitrate={bitrate_bps},h264_i_frame_period={gop},repeat_sequence_header=1",
+        headers: H264_HEADERS,
     },
     Encoder {
         element: "x264enc",
         hardware: false,
         format: "I420",
-        settings: "tune=zerolatency speed-preset=ultrafast threads={threads} bitrate={bitrate_kbps} key-int-max={gop}",
+        // Packets tell where a picture ends. A delimiter is one more of them that is sent by itself, and the parser adds one where
+        // there is none.
+        settings: "tune=zerolatency speed-preset=ultrafast threads={threads} bitrate={bitrate_kbps} key-int-max={gop} aud=false",
+        headers: "",
     },
     Encoder {
         element: "openh264enc",
         hardware: false,
         format: "I420",
         settings: "usage-type=camera complexity=low rate-control=bitrate bitrate={bitrate_bps} gop-size={gop}",
+        headers: H264_HEADERS,
     },
 ];
 
@@ -61,18 +73,21 @@ const H265: &[Encoder] = &[
         hardware: true,
         format: "NV12",
         settings: "rate-control=cbr bitrate={bitrate_kbps} key-int-max={gop} b-frames=0 ref-frames=1 target-usage=6",
+        headers: H265_HEADERS,
     },
     Encoder {
         element: "nvh265enc",
         hardware: true,
         format: "NV12",
         settings: "preset=low-latency zerolatency=true rc-mode=cbr bitrate={bitrate_kbps} gop-size={gop}",
+        headers: H265_HEADERS,
     },
     Encoder {
         element: "x265enc",
         hardware: false,
         format: "I420",
         settings: "tune=zerolatency speed-preset=ultrafast bitrate={bitrate_kbps} key-int-max={gop}",
+        headers: H265_HEADERS,
     },
 ];
 
@@ -157,6 +172,44 @@ mod tests {
                 Ok(encoder) => assert!(!encoder.hardware, "{encoder:?}"),
                 Err(fault) => assert!(fault.to_string().contains("install"), "{fault}"),
             }
+        }
+    }
+
+    /// The kinds of a byte stream's units, as the codec numbers them.
+    fn units(codec: Codec, stream: &[u8]) -> Vec<u8> {
+        let begins = stream.windows(4).filter(|four| four[..3] == [0, 0, 1]);
+        let kind = |byte: u8| if codec == Codec::H264 { byte & 31 } else { byte >> 1 & 63 };
+        begins.map(|four| kind(four[3])).collect()
+    }
+
+    #[test]
+    fn each_keyframe_brings_its_parameter_sets_and_no_picture_more_than_it_needs() {
+        crate::gst::start(super::super::PLUGINS).unwrap();
+        for (codec, sets) in [(Codec::H264, &[7, 8][..]), (Codec::H265, &[32, 33, 34])] {
+            let Ok(encoder) = choose(codec, true) else { continue };
+            let text = format!(
+                "videotestsrc num-buffers=45 ! video/x-raw,format=I420,width=320,height=240,framerate=10/1 ! {} {} \
+                 ! video/x-{},stream-format=byte-stream,alignment=au ! appsink name=coded sync=false",
+                encoder.text(500, 10.0, 1),
+                encoder.headers,
+                name(codec)
+            );
+            let pipeline = gst::parse::launch(&text).unwrap().downcast::<gst::Pipeline>().unwrap();
+            let coded = pipeline.by_name("coded").and_downcast::<gstreamer_app::AppSink>().unwrap();
+            pipeline.set_state(gst::State::Playing).unwrap();
+            let mut keys = 0;
+            while let Ok(sample) = coded.pull_sample() {
+                let buffer = sample.buffer().unwrap();
+                let units = units(codec, &buffer.map_readable().unwrap());
+                if !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
+                    keys += 1;
+                    assert!(sets.iter().all(|set| units.contains(set)), "{}: {units:?}", encoder.element);
+                } else if encoder.element == "x264enc" {
+                    assert_eq!(units, [1], "a slice and nothing else");
+                }
+            }
+            pipeline.set_state(gst::State::Null).unwrap();
+            assert_eq!(keys, 3, "{}", encoder.element);
         }
     }
 }

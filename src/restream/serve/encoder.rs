@@ -82,7 +82,7 @@ impl Encoder {
         let chosen = codec::choose(recipe.codec, recipe.software)?;
         let fps = per_second(recipe.rate);
         let encoder = chosen.text(recipe.bitrate_kbps, fps, threads(recipe.form.size, Some(fps)));
-        let values = [("encoder", encoder.as_str()), ("codec", codec::name(recipe.codec))];
+        let values = [("encoder", encoder.as_str()), ("headers", chosen.headers), ("codec", codec::name(recipe.codec))];
         let description = text("out", recipe.pipelines, &values)?;
         let pipeline = gst::parse::launch(&description).map_err(|e| broken(DOING, e.message()))?;
         let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| broken(DOING, "not a pipeline"))?;
