@@ -16,6 +16,10 @@ use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::geometry::{Polygon, Rect, Size};
 use crate::metrics::{MASK_COVERED, MASK_FRAMES, MASK_UNPROVEN};
+use crate::simd::ahead;
+
+/// Rows that are asked for before they are copied: they were written long before, and another process has had the caches since.
+const AHEAD: usize = 3;
 
 /// What privacy zones are filled with.
 const ZONE: [u8; 3] = [0; 3];
@@ -197,8 +201,13 @@ impl Copy<'_> {
         let (samples, rows) = self.to.extent(to);
         // samples a cell, across and down
         let cell = CELL >> to.shift;
+        let line = |row: usize| &self.source[from.offset + row * from.stride..][..samples * from.components];
+        (0..rows.min(AHEAD)).for_each(|row| ahead::ask_for(line(row)));
         for row in 0..rows {
-            let source = &self.source[from.offset + row * from.stride..][..samples * from.components];
+            if row + AHEAD < rows {
+                ahead::ask_for(line(row + AHEAD));
+            }
+            let source = line(row);
             let target = &mut bytes[to.offset + row * to.stride..][..samples * to.components];
             let mut shown_from = 0;
             for &Span { from: first, to: last, patch } in stencil.row(row / cell) {
