@@ -178,36 +178,71 @@ fn a_video_that_is_too_small_for_its_file_is_told_as_such() {
     }
 }
 
+/// Has the child that encodes write `count` pictures, made by `paint`, to `out`; what it says in the end.
 #[cfg(feature = "media")]
-#[test]
-fn an_encoder_that_cannot_write_says_so_and_keeps_nobody_waiting() {
+fn encode(out: std::fs::File, size: Size, count: u64, paint: &mut dyn FnMut(&mut [u8])) -> FromOutput {
     let (channel, theirs) = OutEnd::pair().unwrap();
-    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let mut encoder = std::process::Command::new(visor());
-    encoder.arg("encode").env_clear().envs(ENVIRONMENT.iter().copied()).stdin(theirs.into_fd()).stdout(full);
+    encoder.arg("encode").env_clear().envs(ENVIRONMENT.iter().copied()).stdin(theirs.into_fd()).stdout(out);
     let mut child = encoder.spawn().unwrap();
     let settings = EncodeSettings { container: Container::Mkv, fps: Some(25.0) };
     channel.send(&ToOutput::Encode(settings), None).unwrap();
     let colour = Colorimetry { matrix: ColourMatrix::Bt601, range: ColourRange::Limited };
-    let layout = Layout::packed(Size::new(64, 48), PixelFormat::I420, colour);
+    let layout = Layout::packed(size, PixelFormat::I420, colour);
     let mut ring = OutRing::create(1, &layout, 4).unwrap();
     channel.send(&ring.offer(), Some(ring.fd())).unwrap();
-    let mut frames = (0..).map(|number| number * 40_000_000);
-    let deadline = Monotonic::now().plus(PATIENCE);
-    let text = loop {
-        while let Some(slot) = ring.slot() {
+    let mut frames = (0..count).map(|number| number * 40_000_000);
+    let (deadline, mut released) = (Monotonic::now().plus(PATIENCE), 0);
+    let said = loop {
+        while let Some(mut slot) = ring.slot() {
+            let Some(at) = frames.next() else { break };
+            paint(slot.as_mut());
             // it may end at any time
-            let _ = channel.send(&slot.announce(&layout, frames.next().unwrap()), None);
+            let _ = channel.send(&slot.announce(&layout, at), None);
         }
         match channel.recv(deadline) {
-            Received::Message { msg: FromOutput::Release { ring: of, slot }, .. } => ring.released(of, slot),
-            Received::Message { msg: FromOutput::Failed { text }, .. } => break text,
-            _ => panic!("it says nothing of a file that takes nothing"),
+            Received::Message { msg: FromOutput::Release { ring: of, slot }, .. } => {
+                ring.released(of, slot);
+                released += 1;
+                if released == count {
+                    channel.send(&ToOutput::End, None).unwrap();
+                }
+            }
+            Received::Message { msg: said @ (FromOutput::Failed { .. } | FromOutput::Done), .. } => break said,
+            _ => panic!("it says nothing in the end"),
         }
+    };
+    child.wait().unwrap();
+    said
+}
+
+#[cfg(feature = "media")]
+#[test]
+fn an_encoder_that_cannot_write_says_so_and_keeps_nobody_waiting() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let FromOutput::Failed { text } = encode(full, Size::new(64, 48), u64::MAX, &mut |_| {}) else {
+        panic!("it says nothing of a file that takes nothing")
     };
     assert!(text.as_str().contains("cannot encode"), "{}", text.as_str());
     eprintln!("{}", text.as_str());
-    child.wait().unwrap();
+}
+
+/// An encoder that is to keep to a bit rate would spoil what is large or restless.
+#[cfg(feature = "media")]
+#[test]
+fn a_picture_gets_the_bits_that_it_needs() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut noise = 1_u32;
+    let mut paint = |picture: &mut [u8]| {
+        for byte in picture {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *byte = (noise >> 24) as u8;
+        }
+    };
+    let said = encode(file.reopen().unwrap(), Size::new(640, 480), 25, &mut paint);
+    assert_eq!(said, FromOutput::Done);
+    let bits = file.as_file().metadata().unwrap().len() * 8;
+    assert!(bits > 20_000_000, "{bits} bits for a second of noise");
 }
 
 #[test]
