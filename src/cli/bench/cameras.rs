@@ -1,8 +1,9 @@
-//! Several 720p30 cameras masked and encoded anew at once, each watched by somebody, against decoder, sessions and encoders alone
-//! that do as much at the same pace, beside the same cameras and viewers.
+//! Several 720p30 cameras masked and encoded anew at once, each watched by somebody, against decoders, sessions and encoders alone
+//! that do as much at the same pace, and at the same time: a machine that others use, too, does not stay equally fast from one
+//! minute to the next.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use super::viewer::Viewer;
 use crate::cli::processor::ProcessorTime;
 use crate::config;
 use crate::fault::Fault;
+use crate::infer::Model;
 use crate::restream::child::SimulatedCamera;
 use crate::sink::{CameraStats, Hub};
 use crate::supervisor::{Engine, Supervisor};
@@ -34,8 +36,8 @@ const ARRIVE: f64 = 0.98;
 /// … and no more than these are covered.
 const COVERED: f64 = 0.005;
 
-/// The cameras and the bare parts take turns so often; the round with the middle ratio is shown.
-const ROUNDS: usize = 3;
+/// They are compared so often; the round with the middle ratio is shown.
+const ROUNDS: usize = 5;
 
 /// How long streams, decoders and encoders may take to run evenly; what they say until then does not count.
 const SETTLING: Duration = Duration::from_secs(4);
@@ -88,42 +90,60 @@ impl Run {
     }
 }
 
-/// As many of five as the machine holds.
+/// One after another: what the cameras took beside bare parts, and what these did, with fitted and with their own threads.
+type Round = [(Run, Bare); 2];
+
+/// As many of five as the machine holds, and as many of those as it holds with the bare parts beside them.
 pub(super) fn measure(bench: &mut Bench) -> Result<Vec<Figure>, Fault> {
     let model = bench.models.detector()?;
-    let [clip, masked] = clip::small(&model)?;
+    let clips = clip::small(&model)?;
     let ids: Vec<String> = (0..CAMERAS).map(|n| format!("c{n}")).collect();
-    let mounts = ids.iter().flat_map(|id| ["--mount".to_owned(), format!("{id}={}", clip.display())]);
+    let mounts = ids.iter().flat_map(|id| ["--mount".to_owned(), format!("{id}={}", clips[0].display())]);
     let served = SimulatedCamera::start(Path::new("/proc/self/exe"), &mounts.collect::<Vec<_>>())?;
-    let mut cameras = CAMERAS;
-    let mut rounds = Vec::new();
-    while rounds.len() < ROUNDS {
-        let ids = &ids[..cameras];
-        let run = watch(bench, &served, ids)?;
+    let time = bench.time / ROUNDS as u32;
+    let (mut alone, mut rounds) = (None, Vec::new());
+    for cameras in (1..=CAMERAS).rev() {
+        let watched = Watched::start(&model, &served, &ids[..cameras])?;
+        let run = alone.take().unwrap_or_else(|| watched.run(time));
         if !run.is_held() && cameras > 1 {
             eprintln!("{cameras} cameras are too many for this machine: {}", rates(&run));
-            (cameras, rounds) = (cameras - 1, Vec::new());
+            watched.stop();
             continue;
         }
-        // beside cameras and viewers as busy as before: what else a machine does makes everything on it dearer
-        let neighbours = neighbours(&served, ids)?;
-        let time = bench.time / ROUNDS as u32;
-        let bare = |threads| together::measure(time, cameras, &model, [&clip, &masked], threads);
-        let bare = [bare(Threads::Fitted)?, bare(Threads::Own)?];
-        drop(neighbours);
-        rounds.push((run, bare));
+        alone = Some(run);
+        rounds = compare(&watched, time, &model, &clips)?;
+        watched.stop();
+        let missed = rounds.iter().flatten().find(|(run, _)| !run.is_held());
+        let Some((run, _)) = missed else { break };
+        eprintln!("{cameras} cameras are too many for this machine beside as many bare ones: {}", rates(run));
     }
-    let own = middle(&mut rounds, 1);
-    let fitted = middle(&mut rounds, 0);
-    let (run, _) = &rounds[ROUNDS / 2];
-    Ok(vec![held(run), fitted, own])
+    let figures = [0, 1].map(|kind| middle(&mut rounds, kind));
+    Ok(alone.iter().map(held).chain(figures.into_iter().flatten()).collect())
+}
+
+/// Takes turns until it was done often enough, or the machine was too slow.
+fn compare(watched: &Watched, time: Duration, model: &Arc<Model>, clips: &[PathBuf; 2]) -> Result<Vec<Round>, Fault> {
+    let clips = clips.each_ref().map(PathBuf::as_path);
+    let beside = |threads| -> Result<_, Fault> {
+        let cameras = watched.viewers.len();
+        let (bare, run) = together::beside(cameras, model, clips, threads, || watched.run(time))?;
+        Ok((run, bare))
+    };
+    let mut rounds: Vec<Round> = Vec::new();
+    while rounds.len() < ROUNDS && rounds.iter().flatten().all(|(run, _)| run.is_held()) {
+        let round = [beside(Threads::Fitted)?, beside(Threads::Own)?];
+        let [fitted, own] = round.each_ref().map(|(run, bare)| run.ratio(bare));
+        eprintln!("{fitted:.3} x the bare parts, {own:.3} x with their own number of threads");
+        rounds.push(round);
+    }
+    Ok(rounds)
 }
 
 /// The processor time of the round with the middle ratio to one kind of bare parts.
-fn middle(rounds: &mut [(Run, [Bare; 2])], kind: usize) -> Figure {
-    rounds.sort_by(|(a, x), (b, y)| a.ratio(&x[kind]).total_cmp(&b.ratio(&y[kind])));
-    let (run, bare) = &rounds[rounds.len() / 2];
-    cost(run, &bare[kind])
+fn middle(rounds: &mut [Round], kind: usize) -> Option<Figure> {
+    let ratio = |round: &Round| round[kind].0.ratio(&round[kind].1);
+    rounds.sort_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+    rounds.get(rounds.len() / 2).map(|round| cost(&round[kind].0, &round[kind].1))
 }
 
 fn rates(run: &Run) -> String {
@@ -143,9 +163,11 @@ fn held(run: &Run) -> Figure {
         baseline: None,
         aim: Aim::Value(CAMERAS as f64..=f64::INFINITY),
         what: format!(
-            "held of {CAMERAS} of 720p30, masked, encoded anew and watched at once, {ANALYSES} analyses a second each; with {}: {}",
+            "held of {CAMERAS} of 720p30, masked, encoded anew and watched at once, {ANALYSES} analyses a second each; with {}: {}; \
+             {:.0} ms of processor time for a second of one",
             run.cameras,
-            rates(run)
+            rates(run),
+            run.cost()
         ),
     }
 }
@@ -172,25 +194,41 @@ fn cost(run: &Run, bare: &Bare) -> Figure {
     }
 }
 
-/// Watches these cameras for a while.
-fn watch(bench: &mut Bench, served: &SimulatedCamera, ids: &[String]) -> Result<Run, Fault> {
-    let model = bench.models.detector()?;
-    let mut text =
-        format!("[models]\ndetector = \"{}\"\n[restream]\nlisten = \"127.0.0.1:0\"\n", model.manifest().name);
-    for id in ids {
-        let uri = served.url(id).ok_or_else(|| Fault::internal("the simulated camera has no address"))?;
-        text += &format!("[cameras.{id}]\nuri = \"{uri}\"\nanalysis_fps = {ANALYSES}\n[cameras.{id}.restream]\n");
+/// Cameras that run, and who watches them.
+struct Watched {
+    viewers: Vec<Viewer>,
+    supervisor: Supervisor,
+    simulated: u32,
+}
+
+impl Watched {
+    /// Starts these cameras, and waits until they run evenly.
+    fn start(model: &Arc<Model>, served: &SimulatedCamera, ids: &[String]) -> Result<Self, Fault> {
+        let mut text =
+            format!("[models]\ndetector = \"{}\"\n[restream]\nlisten = \"127.0.0.1:0\"\n", model.manifest().name);
+        for id in ids {
+            let uri = served.url(id).ok_or_else(|| Fault::internal("the simulated camera has no address"))?;
+            text += &format!("[cameras.{id}]\nuri = \"{uri}\"\nanalysis_fps = {ANALYSES}\n[cameras.{id}.restream]\n");
+        }
+        let settings = config::resolve_text(&text, &[]).map_err(|p| config::fault(Path::new("bench"), &p))?;
+        let engine = Arc::new(Engine::with(Arc::clone(model)));
+        let supervisor = Supervisor::start(settings, Hub::new(), engine)?;
+        let viewers = viewers(&supervisor, ids)?;
+        sleep(SETTLING);
+        Ok(Self { viewers, supervisor, simulated: served.id() })
     }
-    let settings = config::resolve_text(&text, &[]).map_err(|p| config::fault(Path::new("bench"), &p))?;
-    let supervisor = Supervisor::start(settings, Hub::new(), Arc::new(Engine::with(model)))?;
-    let viewers = viewers(&supervisor, ids)?;
-    sleep(SETTLING);
-    let meter = Meter::start(&supervisor, &viewers, served.id());
-    sleep(bench.time / ROUNDS as u32);
-    let run = meter.read(&supervisor, &viewers);
-    drop(viewers);
-    supervisor.stop();
-    Ok(run)
+
+    fn stop(self) {
+        drop(self.viewers);
+        self.supervisor.stop();
+    }
+
+    /// What they take and give for so long.
+    fn run(&self, time: Duration) -> Run {
+        let meter = Meter::start(self);
+        sleep(time);
+        meter.read(self)
+    }
 }
 
 /// Somebody for each camera, once all show something.
@@ -201,13 +239,6 @@ fn viewers(supervisor: &Supervisor, ids: &[String]) -> Result<Vec<Viewer>, Fault
         sleep(Duration::from_millis(50));
     }
     let address = supervisor.video_address().ok_or_else(|| Fault::unavailable("masked video is not served"))?;
-    watched(address, ids)
-}
-
-/// Somebody who watches each of the cameras themselves, unmasked.
-fn neighbours(served: &SimulatedCamera, ids: &[String]) -> Result<Vec<Viewer>, Fault> {
-    let address =
-        served.listen().parse().map_err(|e| Fault::internal(format!("the simulated camera's address: {e}")))?;
     watched(address, ids)
 }
 
@@ -227,25 +258,30 @@ struct Meter {
 }
 
 impl Meter {
-    /// Beside `simulated`, a process that serves cameras.
-    fn start(supervisor: &Supervisor, viewers: &[Viewer], simulated: u32) -> Self {
-        let children: Vec<u32> = children().into_iter().filter(|child| *child != simulated).collect();
-        let (capture, serve): (Vec<_>, Vec<_>) = children.into_iter().partition(|child| is_called(*child, "capture"));
+    fn start(watched: &Watched) -> Self {
+        let own = |child: &u32| *child != watched.simulated && !together::is_bare(&command(*child));
+        let children: Vec<u32> = children().into_iter().filter(own).collect();
+        let is_capture = |child: &u32| command(*child).get(1).is_some_and(|word| word == "capture");
+        let (capture, serve): (Vec<_>, Vec<_>) = children.into_iter().partition(is_capture);
         Self {
             began: Instant::now(),
-            spent: spent(&capture, &serve, viewers),
+            spent: spent(&capture, &serve, &watched.viewers),
             capture,
             serve,
-            counts: counts(supervisor),
-            frames: viewers.iter().map(Viewer::frames).collect(),
+            counts: counts(&watched.supervisor),
+            frames: watched.viewers.iter().map(Viewer::frames).collect(),
         }
     }
 
-    fn read(self, supervisor: &Supervisor, viewers: &[Viewer]) -> Run {
+    fn read(self, watched: &Watched) -> Run {
+        let Watched { viewers, supervisor, .. } = watched;
         let Self { began, capture, serve, spent: before, counts: earlier, frames } = self;
         let (time, after, now) = (began.elapsed(), spent(&capture, &serve, viewers), counts(supervisor));
         let arrived: Vec<u64> = viewers.iter().zip(frames).map(|(viewer, before)| viewer.frames() - before).collect();
-        let fewest = arrived.iter().min().copied().unwrap_or(0) as f64 / time.as_secs_f64();
+        // the time of one that was started again meanwhile is not known
+        let runs = |process: &u32| !command(*process).concat().is_empty();
+        let whole = capture.iter().chain(&serve).all(runs);
+        let fewest = arrived.iter().min().filter(|_| whole).map_or(0.0, |fewest| *fewest as f64 / time.as_secs_f64());
         let counts = CameraStats {
             frames_captured_total: now.frames_captured_total - earlier.frames_captured_total,
             frames_analysed_total: now.frames_analysed_total - earlier.frames_analysed_total,
@@ -258,11 +294,11 @@ impl Meter {
     }
 }
 
-/// Processor time of this process without its viewers, of what captures, and of what serves.
+/// Processor time of this process without its viewers and bare sessions, of what captures, and of what serves.
 fn spent(capture: &[u32], serve: &[u32], viewers: &[Viewer]) -> [Duration; 3] {
-    let watching: Duration = viewers.iter().map(Viewer::spent).sum();
+    let others = viewers.iter().map(Viewer::spent).sum::<Duration>() + together::time_of_sessions();
     let all = |processes: &[u32]| processes.iter().map(|process| ProcessorTime::of(*process).own).sum();
-    [ProcessorTime::now().own.saturating_sub(watching), all(capture), all(serve)]
+    [ProcessorTime::now().own.saturating_sub(others), all(capture), all(serve)]
 }
 
 fn counts(supervisor: &Supervisor) -> CameraStats {
@@ -282,8 +318,8 @@ fn children() -> Vec<u32> {
     texts.flat_map(|text| text.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<u32>>()).collect()
 }
 
-/// Whether a process was started as this command of the program.
-fn is_called(process: u32, command: &str) -> bool {
+/// The words of a process' command line.
+fn command(process: u32) -> Vec<String> {
     let line = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
-    line.split(|byte| *byte == 0).nth(1) == Some(command.as_bytes())
+    line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
