@@ -104,7 +104,7 @@ impl Hangs {
     fn laid_in(self, folder: &Path) {
         let text = std::fs::read_to_string(checkout("pipelines/out.launch")).unwrap();
         let hangs = match self {
-            Self::AtWork => text.replace("{headers} !", "{headers} ! identity name=hang sleep-time=30000000 !"),
+            Self::AtWork => text.replace("{encoder} !", "{encoder} ! identity name=hang sleep-time=30000000 !"),
             Self::AsItStarts => {
                 let pipe = folder.join("pipe");
                 mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
