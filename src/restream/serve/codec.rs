@@ -23,8 +23,8 @@ pub(in crate::restream) struct Encoder {
     pub headers: &'static str,
 }
 
-const H264_HEADERS: &str = "! h264parse config-interval=-1";
-const H265_HEADERS: &str = "! h265parse config-interval=-1";
+const H264_HEADERS: &str = "h264parse config-interval=-1 !";
+const H265_HEADERS: &str = "h265parse config-interval=-1 !";
 
 /// The first that works is taken.
 const H264: &[Encoder] = &[
@@ -188,8 +188,8 @@ mod tests {
         for (codec, sets) in [(Codec::H264, &[7, 8][..]), (Codec::H265, &[32, 33, 34])] {
             let Ok(encoder) = choose(codec, true) else { continue };
             let text = format!(
-                "videotestsrc num-buffers=45 ! video/x-raw,format=I420,width=320,height=240,framerate=10/1 ! {} {} \
-                 ! video/x-{},stream-format=byte-stream,alignment=au ! appsink name=coded sync=false",
+                "videotestsrc num-buffers=45 ! video/x-raw,format=I420,width=320,height=240,framerate=10/1 ! {} ! {} \
+                 video/x-{},stream-format=byte-stream,alignment=au ! appsink name=coded sync=false",
                 encoder.text(500, 10.0, 1),
                 encoder.headers,
                 name(codec)
