@@ -124,11 +124,11 @@ fn sessions<T>(
     meanwhile: impl FnOnce() -> Result<T, Fault>,
 ) -> Result<(f64, T), Fault> {
     let screen = Screen::new(PixelFormat::I420);
-    let done = Done::default();
+    let done = AtomicBool::new(false);
     let call = || -> Result<(f64, u32), Fault> {
         let mut sampler = Sampler::new(&model.manifest().input, model.input_shape());
         let (began, mut spent, mut calls) = (Instant::now(), 0.0, 0);
-        while !done.0.load(Ordering::Relaxed) {
+        while !done.load(Ordering::Relaxed) {
             thread::sleep((Duration::from_secs(1) * calls / ANALYSES).saturating_sub(began.elapsed()));
             // written just before, as in the daemon, and not counted
             let (input, _) = sampler.fill(screen.picture()?);
@@ -156,15 +156,11 @@ fn sessions<T>(
     })
 }
 
-/// Whether there is nothing more to do.
-#[derive(Default)]
-struct Done(AtomicBool);
-
-/// Says so when it is dropped.
-struct Until<'a>(&'a Done);
+/// Says that there is nothing more to do when it is dropped.
+struct Until<'a>(&'a AtomicBool);
 
 impl Drop for Until<'_> {
     fn drop(&mut self) {
-        self.0.0.store(true, Ordering::Relaxed);
+        self.0.store(true, Ordering::Relaxed);
     }
 }
